@@ -1,0 +1,230 @@
+"""The command line: `python -m rankrefine VERB`, one verb per workflow rule. Parses arguments, holds no logic.
+
+Each verb imports its stage when it is called, so that `--help` is instant and cheap stages load no torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from rankrefine import __version__
+from rankrefine import config as configuration
+from rankrefine.errors import UserError
+
+log = logging.getLogger("rankrefine")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one verb and return the exit code: 0, 1 after a `UserError`, 143 after SIGTERM."""
+    options = vars(_parser().parse_args(arguments))
+    _set_up_logging(options.pop("log"))
+    call: Callable[..., None] = options.pop("call")
+    options.pop("verb")
+    # SIGTERM (scancel, a time limit) unwinds like an exception, so that nothing half written stays behind
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        if "config" in options:
+            options["config"] = configuration.load(options["config"])
+        call(**options)
+    except UserError as error:
+        log.error("rankrefine: error: %s", error)
+        return 1
+    except KeyboardInterrupt:
+        log.error("rankrefine: interrupted.")
+        return 130
+    except Exception:
+        log.exception("rankrefine: this is a defect, please report it with this trace:")
+        return 2
+    return 0
+
+
+def _set_up_logging(file: Path | None) -> None:
+    """Messages go to the terminal, and with time stamps to `file`; progress bars only to a terminal."""
+    logging.captureWarnings(True)
+    terminal = logging.StreamHandler()
+    terminal.setFormatter(logging.Formatter("%(message)s"))
+    handlers: list[logging.Handler] = [terminal]
+    logging.getLogger("py.warnings").setLevel(logging.ERROR)
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        written = logging.FileHandler(file, encoding="utf-8")
+        written.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        handlers.append(written)
+    logging.basicConfig(level=logging.WARNING, handlers=handlers)
+    log.setLevel(logging.INFO)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="rankrefine", description="Refine a sentence encoder with LLM-made rankings.")
+    parser.add_argument("--version", action="version", version=f"rankrefine {__version__}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for name, (call, summary, flags) in VERBS.items():
+        verb = verbs.add_parser(name, help=summary, description=summary)
+        verb.set_defaults(call=call)
+        for flag in flags:
+            verb.add_argument(f"--{flag.replace('_', '-')}", **FLAGS[flag])
+        verb.add_argument("--log", type=Path, help="Also write messages to this file.")
+    return parser
+
+
+def _asset(**options: object) -> None:
+    from rankrefine import assets
+
+    assets.run(**options)
+
+
+def _seeds(**options: object) -> None:
+    from rankrefine import seeds
+
+    seeds.run(**options)
+
+
+def _generate(**options: object) -> None:
+    from rankrefine import generate
+
+    generate.run(**options)
+
+
+def _consolidate(**options: object) -> None:
+    from rankrefine import consolidate
+
+    consolidate.run(**options)
+
+
+def _teacher(**options: object) -> None:
+    from rankrefine.refine import teacher
+
+    teacher.run(**options)
+
+
+def _refine(**options: object) -> None:
+    from rankrefine.refine import train
+
+    train.run(**options)
+
+
+def _export(**options: object) -> None:
+    from rankrefine.refine import export
+
+    export.run(**options)
+
+
+def _task(**options: object) -> None:
+    from rankrefine.evaluate import task
+
+    task.run(**options)
+
+
+def _evaluate(**options: object) -> None:
+    from rankrefine.evaluate import run
+
+    run.run(**options)
+
+
+def _scores(**options: object) -> None:
+    from rankrefine.evaluate import scores
+
+    scores.run(**options)
+
+
+def _report(**options: object) -> None:
+    from rankrefine import report
+
+    report.run(**options)
+
+
+def _config(markdown: bool) -> None:
+    from rankrefine import reference
+
+    sys.stdout.write(reference.markdown() if markdown else reference.yaml())
+
+
+FLAGS: dict[str, dict] = {
+    "config": {"default": "config.yaml", "help": "Configuration: a YAML file (default config.yaml) or inline JSON."},
+    "source": {"required": True, "help": "embedded:NAME, hub:ORG/NAME@REVISION[#SUBSET], or a local file or folder."},
+    "kind": {"choices": ["model", "dataset"], "required": True, "help": "What the source is."},
+    "folder": {"type": Path, "help": "Folder to write; needed for all but local sources."},
+    "assets": {"type": Path, "nargs": "*", "default": [], "help": "Manifests of all data sets that the config names."},
+    "pool": {"type": Path, "required": True, "help": "Seed pool (parquet) from `seeds`."},
+    "pool_stats": {"type": Path, "required": True, "help": "Statistics (JSON) from `seeds`."},
+    "first": {"type": int, "required": True, "help": "First row of the pool to take."},
+    "rows": {"type": int, "required": True, "help": "Number of rows to take."},
+    "budget": {"type": int, "required": True, "help": "Seed sentences the whole run needs; checked against the pool."},
+    "model": {"type": Path, "required": True, "help": "Manifest (JSON) of the model."},
+    "llm": {"type": Path, "help": "Manifest (JSON) of the language model; not for the fake engine."},
+    "threads": {"type": int, "default": None, "help": "Processor threads to use (default: all)."},
+    "shards": {"type": Path, "required": True, "help": "Folder that holds the shards from `generate`."},
+    "lists": {"type": Path, "required": True, "help": "Ranking lists (parquet) from `consolidate`."},
+    "teacher_embeddings": {"type": Path, "required": True, "help": "Teacher embeddings from `teacher`."},
+    "development": {"type": Path, "required": True, "help": "Manifest (JSON) of the development data."},
+    "manifest": {"type": Path, "required": True, "help": "Manifest (JSON) to write."},
+    "history": {"type": Path, "required": True, "help": "Training history (JSON) to write."},
+    "manifests": {"type": Path, "nargs": "+", "required": True, "help": "Manifests of the refined encoders."},
+    "histories": {"type": Path, "nargs": "+", "required": True, "help": "Their training histories, in the same order."},
+    "scores": {"type": Path, "required": True, "help": "Score table (CSV) from `scores`."},
+    "selection": {"type": Path, "required": True, "help": "Selection record (JSON) to write."},
+    "task": {"required": True, "help": "Name of the MTEB task."},
+    "data": {"type": Path, "required": True, "help": "Manifest (JSON) of the task's data."},
+    "prepared": {"type": Path, "required": True, "help": "Prepared task (JSON) from `task`."},
+    "name": {"required": True, "help": "Name of the model in tables."},
+    "results": {"type": Path, "nargs": "+", "required": True, "help": "Results (JSON) from `evaluate`; base first."},
+    "table": {"type": Path, "required": True, "help": "Score table (Markdown) to write."},
+    "inputs": {"type": Path, "default": Path("results"), "help": "Results folder of the run (default: results)."},
+    "output": {"type": Path, "required": True, "help": "File or folder to write."},
+    "stats": {"type": Path, "required": True, "help": "Statistics (JSON) to write."},
+    "markdown": {"action": "store_true", "help": "As a Markdown table instead of YAML."},
+}
+
+VERBS: dict[str, tuple[Callable[..., None], str, tuple[str, ...]]] = {
+    "config": (_config, "Print the reference configuration.", ("markdown",)),
+    "asset": (_asset, "Fetch a model or data set and write its manifest.", ("source", "kind", "folder", "manifest")),
+    "seeds": (_seeds, "Stage 1: extract seed sentences.", ("config", "assets", "output", "stats")),
+    "generate": (
+        _generate,
+        "Stage 2: generate the ranking lists of one shard.",
+        ("config", "pool", "pool_stats", "first", "rows", "budget", "llm", "threads", "output", "stats"),
+    ),
+    "consolidate": (
+        _consolidate,
+        "Stage 3: apply the quality rules and join the shards.",
+        ("config", "shards", "output", "stats"),
+    ),
+    "teacher": (
+        _teacher,
+        "Stage 4a: embed the lists with the teacher.",
+        ("config", "lists", "model", "threads", "output", "stats"),
+    ),
+    "refine": (
+        _refine,
+        "Stage 4b: train the encoder on the rankings.",
+        (
+            "config",
+            "lists",
+            "teacher_embeddings",
+            "model",
+            "development",
+            "threads",
+            "output",
+            "manifest",
+            "history",
+        ),
+    ),
+    "task": (_task, "Stage 5a: check an MTEB task and its data.", ("task", "data", "output")),
+    "evaluate": (
+        _evaluate,
+        "Stage 5b: evaluate one encoder on one task.",
+        ("prepared", "model", "name", "threads", "output"),
+    ),
+    "scores": (_scores, "Stage 5c: table of scores with intervals.", ("config", "results", "output", "table")),
+    "export": (
+        _export,
+        "Copy the encoder with the best development score.",
+        ("manifests", "histories", "scores", "output", "selection"),
+    ),
+    "report": (_report, "Figures and tables of the report.", ("config", "inputs", "output")),
+}

@@ -1,0 +1,167 @@
+"""The configuration: read, checked against the schema, completed with its defaults.
+
+`config.schema.yaml` alone holds keys, defaults and ranges. This module loads no heavy library: the Snakefile imports
+it in every cluster job.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rankrefine.errors import UserError
+
+SCHEMA_FILE = Path(__file__).with_name("config.schema.yaml")
+SECTIONS = ("seeds", "generate", "consolidate", "refine", "evaluate", "report")
+
+
+@cache
+def schema() -> dict[str, Any]:
+    """The JSON schema (draft 2020-12) as a dictionary. Do not change it."""
+    return yaml.safe_load(SCHEMA_FILE.read_text(encoding="utf-8"))
+
+
+def load(text_or_path: str) -> dict[str, Any]:
+    """The checked and completed configuration from a YAML file, or from inline JSON (as the workflow's rules pass it).
+
+    Raises:
+        UserError: no such file, not UTF-8, not YAML, or `complete` refuses it.
+    """
+    if text_or_path.startswith("{"):
+        return complete(json.loads(text_or_path))
+    try:
+        text = Path(text_or_path).read_text(encoding="utf-8")
+        return complete(yaml.safe_load(text) or {}, text_or_path)
+    except FileNotFoundError as error:
+        raise UserError(f"There is no configuration file {text_or_path}.") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{text_or_path} is not UTF-8 (byte {error.start}); save it as UTF-8.") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{text_or_path} is not valid YAML: {' '.join(str(error).split())}") from error
+
+
+def complete(config: Any, origin: str = "config") -> dict[str, Any]:
+    """Check `config` and return a new dictionary with every default filled in.
+
+    Raises:
+        UserError: one sentence about the first offending key.
+    """
+    from jsonschema import Draft202012Validator, FormatChecker
+
+    config = _fill(config, schema())
+    errors = Draft202012Validator(schema(), format_checker=FormatChecker(["regex"])).iter_errors(config)
+    first = min(errors, key=lambda error: (len(error.absolute_path), str(error.absolute_path)), default=None)
+    if first is not None:
+        raise UserError(f"{origin}: {_sentence(first)}")
+    _check_together(config, origin)
+    return config
+
+
+def section(config: dict[str, Any], *keys: str) -> str:
+    """Canonical JSON of the named parts of a completed config ("seed", "seeds", "generate.rounds", …).
+
+    The result is itself a valid config: what a stage is given, and what Snakemake compares between runs.
+    """
+    part: dict[str, Any] = {}
+    for key in keys:
+        head, _, leaf = key.partition(".")
+        if leaf:
+            part.setdefault(head, {})[leaf] = config[head][leaf]
+        else:
+            part[head] = config[head]
+    return json.dumps(part, sort_keys=True)
+
+
+def without(config: dict[str, Any], name: str, *keys: str) -> dict[str, Any]:
+    """A copy of `config` whose section `name` lacks `keys`: what the stage's result does not depend on."""
+    return config | {name: {key: value for key, value in config[name].items() if key not in keys}}
+
+
+def leaves(node: dict[str, Any] | None = None, prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """All leaves of the schema as (dotted key, its schema)."""
+    for key, child in (node or schema())["properties"].items():
+        if "x-reruns" in child:
+            yield prefix + key, child
+        else:
+            yield from leaves(child, f"{prefix}{key}.")
+
+
+def shards(count: int, size: int) -> dict[str, tuple[int, int]]:
+    """Generation jobs for `count` seed sentences: zero-padded name -> (first row of the pool, number of rows)."""
+    return {f"{i:05d}": (first, min(size, count - first)) for i, first in enumerate(range(0, count, size))}
+
+
+def _fill(value: Any, node: dict[str, Any]) -> Any:
+    """`value` with the defaults of `node` filled in; of the wrong type, it is left for the validator to refuse."""
+    if isinstance(value, dict) and "properties" in node:
+        filled = dict(value)
+        for key, child in node["properties"].items():
+            if key in filled:
+                filled[key] = _fill(filled[key], child)
+            elif "default" in child:
+                filled[key] = _fill(child["default"], child)
+        return filled
+    if isinstance(value, list) and "items" in node:
+        return [_fill(item, node["items"]) for item in value]
+    return value
+
+
+def _check_together(config: dict[str, Any], origin: str) -> None:
+    """What a JSON schema cannot say: conditions between keys."""
+    names = [source["name"] for source in config["seeds"]["sources"]]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UserError(f"{origin}: seeds.sources: two sources have the name '{twice[0]}'; give each its own.")
+    for part in ("seeds", "consolidate"):
+        if config[part]["min_words"] > config[part]["max_words"]:
+            raise UserError(
+                f"{origin}: {part}.min_words ({config[part]['min_words']}) is above {part}.max_words "
+                f"({config[part]['max_words']}), which leaves nothing."
+            )
+
+
+def _sentence(error: Any) -> str:
+    """One sentence for a jsonschema error: the key, what is wrong, what is allowed."""
+    path = ".".join(str(part) for part in error.absolute_path)
+    node = error.schema
+    match error.validator:
+        case "additionalProperties" if "properties" in node:
+            key = sorted(set(error.instance) - set(node["properties"]), key=str)[0]
+            near = get_close_matches(str(key), node["properties"], 1)
+            full = f"{path}.{key}" if path else str(key)
+            hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(node['properties'])}."
+            return f"unknown key '{full}'; {hint}"
+        case "required":
+            missing = next(key for key in node["required"] if key not in error.instance)
+            return f"{path}: the key '{missing}' is missing."
+        case "enum":
+            return f"{path} is {error.instance!r} but must be one of {', '.join(map(str, node['enum']))}."
+        case "type":
+            return f"{path or 'the file'} is {_short(error.instance)} but must be of type {node['type']}."
+        case "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum":
+            word = {
+                "minimum": "at least",
+                "maximum": "at most",
+                "exclusiveMinimum": "more than",
+                "exclusiveMaximum": "less than",
+            }[error.validator]
+            return f"{path} is {error.instance} but must be {word} {error.validator_value}."
+        case "format":
+            return f"{path} is {_short(error.instance)}, which is not a regular expression."
+        case "minItems" | "minProperties" | "minLength":
+            return f"{path} must not be empty."
+        case "pattern":
+            where = path or "a name"
+            return f"{where}: '{error.instance}' may hold only letters, digits, '_', '.' and '-'."
+        case _:
+            return f"{path}: {error.message}."
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,110 @@
+"""Files at the rim: atomic writes, JSON, parquet with explicit schemas.
+
+Every output of the project goes through `atomic`, so that a name that exists always holds a finished file.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rankrefine.errors import UserError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@contextmanager
+def atomic(path: str | Path) -> Iterator[Path]:
+    """Yield a path beside `path` to write a file or folder to; rename it into place when the block succeeds.
+
+    On any failure what was written is removed and `path` is left as it was.
+
+    Raises:
+        UserError: the disk is full.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield aside
+        if path.is_dir():
+            shutil.rmtree(path)  # rename cannot replace a folder that has content
+        os.replace(aside, path)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
+            raise UserError(f"The disk is full: could not write {path}; free some space and run again.") from error
+        raise
+    finally:
+        if aside.is_dir():
+            shutil.rmtree(aside, ignore_errors=True)
+        else:
+            aside.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write UTF-8 text atomically."""
+    with atomic(path) as aside:
+        aside.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write `value` as indented JSON, atomically."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        UserError: the file is missing or not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"There is no file {path}.") from error
+    except ValueError as error:
+        raise UserError(f"{path} is not valid JSON ({error}); delete it and run again.") from error
+
+
+def write_table(path: str | Path, table: pa.Table) -> None:
+    """Write a parquet file atomically (zstd)."""
+    import pyarrow.parquet as pq
+
+    with atomic(path) as aside:
+        pq.write_table(table, aside, compression="zstd")
+
+
+def read_table(path: str | Path, schema: pa.Schema | None = None) -> pa.Table:
+    """Read a parquet file that this project wrote, and check its schema (field names and types) where one is given.
+
+    Raises:
+        UserError: the file is missing, truncated or corrupt, or has another schema.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        # a plain file, not a dataset: folder names such as `x=1` must not become columns
+        table = pq.ParquetFile(path).read()
+    except FileNotFoundError as error:
+        raise UserError(f"There is no file {path}.") from error
+    except (pa.ArrowException, OSError) as error:
+        first_line = str(error).splitlines()[0]
+        raise UserError(f"{path} is corrupt or truncated ({first_line}); delete it and run again.") from error
+    if schema is not None and not table.schema.equals(schema):
+        raise UserError(f"{path} does not have the columns this version writes; delete it and run again.")
+    return table
+
+
+def sha256(path: str | Path) -> str:
+    """Hex SHA-256 of a file's content."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,86 @@
+"""Where a model or a data set comes from: one string in the config, three forms.
+
+    embedded:NAME                       a pinned package of the Python package index (see rankrefine/assets)
+    hub:ORG/NAME@REVISION[#SUBSET]      the Hugging Face hub, revision required; a subset only for data sets
+    some/path                           a local file or folder
+
+Standard library only: the Snakefile imports this in every cluster job.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Literal
+
+from rankrefine.errors import UserError
+
+EMBEDDED_MODELS = ("smollm2-135m-instruct", "all-minilm-l6-v2")
+EMBEDDED_DATASETS = ("stsb", "vader")
+HUB = re.compile(r"hub:(?P<repo>[\w.-]+(?:/[\w.-]+)?)@(?P<revision>[\w./-]+)(?:#(?P<subset>[\w.-]+))?")
+
+Kind = Literal["model", "dataset"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A parsed source string. `slug` names its files under results/assets; unique per source and kind."""
+
+    text: str
+    kind: Kind
+    form: Literal["embedded", "hub", "local"]
+    slug: str
+
+    @property
+    def name(self) -> str:
+        """The embedded asset's name."""
+        return self.text.removeprefix("embedded:")
+
+    @property
+    def hub(self) -> tuple[str, str, str | None]:
+        """Repository id, revision and subset of a hub source."""
+        match = HUB.fullmatch(self.text)
+        assert match
+        return match["repo"], match["revision"], match["subset"]
+
+    @property
+    def files(self) -> list[str]:
+        """The files of a local source, sorted. Hidden files do not count."""
+        path = Path(self.text)
+        if path.is_file():
+            return [self.text]
+        found = (p for p in path.rglob("*") if p.is_file())
+        return sorted(str(p) for p in found if not any(part.startswith(".") for part in p.relative_to(path).parts))
+
+
+def parse(text: str, kind: Kind, key: str) -> Source:
+    """Parse the source string found under config key `key`.
+
+    Raises:
+        UserError: unknown embedded name, hub id without revision, or no such local file or folder.
+    """
+    if text.startswith("embedded:"):
+        name = text.removeprefix("embedded:")
+        known = EMBEDDED_MODELS if kind == "model" else EMBEDDED_DATASETS
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f"did you mean embedded:{near[0]}?" if near else f"there are: {', '.join(known)}."
+            raise UserError(f"{key}: there is no embedded {kind} '{name}'; {hint}")
+        return Source(text, kind, "embedded", name)
+    if text.startswith("hub:"):
+        if not HUB.fullmatch(text):
+            raise UserError(f"{key}: '{text}' must read hub:ORG/NAME@REVISION, with the revision (commit) to pin.")
+        return Source(text, kind, "hub", _slug("hub", text, kind))
+    if not Path(text).exists():
+        raise UserError(
+            f"{key}: there is no file or folder '{text}'; write an existing path, embedded:NAME or hub:ORG/NAME@REVISION."
+        )
+    return Source(text, kind, "local", _slug("local", text, kind))
+
+
+def _slug(form: str, text: str, kind: str) -> str:
+    readable = re.sub(r"[^A-Za-z0-9.]+", "-", text.removeprefix("hub:")).strip("-.")[:60]
+    return f"{form}-{readable}-{hashlib.sha256(f'{kind}:{text}'.encode()).hexdigest()[:8]}"
