@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -45,6 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _set_up_logging(file: Path | None) -> None:
     """Messages go to the terminal, and with time stamps to `file`; progress bars only to a terminal."""
+    if not sys.stderr.isatty():
+        os.environ.setdefault("TQDM_DISABLE", "1")  # the libraries' own bars too; before tqdm is imported
     logging.captureWarnings(True)
     terminal = logging.StreamHandler()
     terminal.setFormatter(logging.Formatter("%(message)s"))
@@ -73,9 +76,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _asset(**options: object) -> None:
-    from rankrefine import assets
+    from rankrefine.assets import fetch
 
-    assets.run(**options)
+    fetch.run(**options)
 
 
 def _seeds(**options: object) -> None:

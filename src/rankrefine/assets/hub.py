@@ -1,0 +1,89 @@
+"""Models and data sets from the Hugging Face hub, at a revision, without pickles and without the repository's code."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rankrefine.assets.local import check_model
+from rankrefine.errors import UserError
+from rankrefine.sources import Source
+
+WANTED = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken", "README.md", "LICENSE*"]
+UNWANTED = ["onnx/*", "openvino/*", "original/*", "coreml/*"]  # the same weights in other forms
+
+
+def fetch(source: Source, folder: Path, resume: Path) -> str:
+    """Write a hub model or data set to `folder` and return its commit.
+
+    Args:
+        source: a parsed hub source; its revision may be a commit, a tag or a branch.
+        folder: does not exist yet.
+        resume: folder that holds an unfinished download, so that a second attempt goes on where the first one ended.
+
+    Raises:
+        UserError: no network, no such repository, revision or subset, no access, or no safe weights.
+    """
+    repo, revision, subset = source.hub
+    with _clear_errors(source):
+        from huggingface_hub import HfApi
+
+        commit = HfApi().repo_info(repo, revision=revision, repo_type=source.kind).sha
+        if source.kind == "model":
+            _model(source, repo, commit, resume)
+            resume.rename(folder)
+        else:
+            _dataset(repo, commit, subset, folder)
+    return commit
+
+
+def _model(source: Source, repo: str, commit: str, folder: Path) -> None:
+    from huggingface_hub import snapshot_download
+
+    snapshot_download(repo, revision=commit, local_dir=folder, allow_patterns=WANTED, ignore_patterns=UNWANTED)
+    shutil.rmtree(folder / ".cache", ignore_errors=True)  # bookkeeping of the download
+    if not any(folder.rglob("*.safetensors")):
+        raise UserError(
+            f"{source.text} has no .safetensors weights, and pickled ones are never opened; look for a revision "
+            "refs/pr/N of it that has them, or convert it and name the local folder."
+        )
+    check_model(folder, source.text)
+
+
+def _dataset(repo: str, commit: str, subset: str | None, folder: Path) -> None:
+    from datasets import load_dataset
+
+    folder.mkdir(parents=True)
+    for split, rows in load_dataset(repo, subset, revision=commit).items():
+        rows.to_parquet(folder / f"{split}.parquet")
+
+
+@contextmanager
+def _clear_errors(source: Source) -> Iterator[None]:
+    """The libraries' errors as one sentence each."""
+    from datasets.exceptions import DatasetNotFoundError, DatasetsError
+    from huggingface_hub import errors
+
+    repo, revision, subset = source.hub
+    try:
+        yield
+    except (errors.GatedRepoError, errors.DisabledRepoError) as error:
+        raise UserError(f"{source.text}: access to {repo} is restricted; ask for it there, then log in.") from error
+    except errors.RevisionNotFoundError as error:
+        raise UserError(f"{source.text}: {repo} has no revision '{revision}'.") from error
+    except (errors.RepositoryNotFoundError, DatasetNotFoundError) as error:
+        raise UserError(f"{source.text}: the hub has no {source.kind} {repo}, or it is private (log in).") from error
+    except (errors.HTTPError, errors.LocalEntryNotFoundError, ConnectionError, TimeoutError) as error:
+        raise UserError(
+            f"{source.text}: the hub can not be reached ({_first_line(error)}); try again, or copy the {source.kind} "
+            "here by other means and name the local folder instead."
+        ) from error
+    except (DatasetsError, ValueError) as error:
+        named = f"subset '{subset}'" if subset else "no subset (#SUBSET)"
+        raise UserError(f"{source.text} with {named} can not be read: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

@@ -1,0 +1,58 @@
+"""Checks on a model or data set folder, before any stage spends time on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rankrefine.assets.manifest import visible
+from rankrefine.errors import UserError
+
+PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl"}
+
+
+def check(path: Path, kind: str) -> None:
+    """Check a local source.
+
+    Raises:
+        UserError: `path` holds no model that can be opened safely, or no data.
+    """
+    if kind == "model":
+        check_model(path, str(path))
+    elif not visible(path):
+        raise UserError(f"{path} is an empty folder; a data set has one parquet file per split.")
+    elif path.is_dir() and not any(file.suffix == ".parquet" for file in path.iterdir()):
+        raise UserError(f"{path} holds no parquet file; a data set folder has one per split, such as train.parquet.")
+
+
+def check_model(folder: Path, name: str) -> None:
+    """Check that `folder` holds a transformers or sentence-transformers model with weights that are no pickles.
+
+    Raises:
+        UserError: one sentence that begins with `name`.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{name} is a file; a model is a folder with config.json or modules.json.")
+    if not any((folder / file).is_file() for file in ("config.json", "modules.json")):
+        raise UserError(f"{name} is no sentence-transformers or transformers model: it has no config.json.")
+    files = visible(folder)
+    tensors = [file for file in files if file.suffix == ".safetensors"]
+    if not tensors and not any(file.suffix == ".gguf" for file in files):
+        if pickles := [file.name for file in files if file.suffix in PICKLES]:
+            raise UserError(
+                f"{name} has its weights only as a pickle ({pickles[0]}), which may run code when it is opened; "
+                "save the model as safetensors first."
+            )
+        raise UserError(f"{name} holds no weights: neither .safetensors nor .gguf.")
+    for file in tensors:
+        _check_tensors(file)
+
+
+def _check_tensors(file: Path) -> None:
+    """A cut download or a Git LFS pointer fails here, not in the middle of a run."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="numpy"):
+            pass
+    except SafetensorError as error:
+        raise UserError(f"{file} is corrupt, truncated or a Git LFS pointer ({error}); fetch it again.") from error
