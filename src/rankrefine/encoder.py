@@ -17,6 +17,7 @@ def go_offline() -> None:
     """Switch the hub off for this process. Call it before the first import of a Hugging Face library."""
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # transformers draws its own even into log files
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # else tokenizers warns after every fork of a data loader
 
 

@@ -1,0 +1,59 @@
+"""Ranking lists for the trainer: rows are numbers of lists, the collator makes tensors of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from rankrefine.refine.targets import targets
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+COLUMN = "list"
+
+
+class ListCollator:
+    """Flattens the lists of a batch into one feature, so that all their sentences go through the model together.
+
+    The trainer's own collator would take a column of lists for one text field.
+
+    Args:
+        preprocess: Sentences -> tensors for the student.
+        sentences: All lists.
+        teacher: Their embeddings, [sentences, dim] each.
+        tau: Temperature of the teacher.
+        omega: Weight of the generated order.
+    """
+
+    valid_label_columns: tuple[str, ...] = ()  # the trainer hands it to its batch sampler
+
+    def __init__(
+        self,
+        preprocess: Callable[[list[str]], dict[str, Any]],
+        sentences: list[list[str]],
+        teacher: list[Tensor],
+        tau: float,
+        omega: float,
+    ) -> None:
+        self.preprocess, self.sentences, self.teacher = preprocess, sentences, teacher
+        self.tau, self.omega = tau, omega
+
+    def __call__(self, rows: list[dict[str, int]]) -> dict[str, Any]:
+        """The student's tensors as `sentences_...`, the target [B, K, K] as `label`, the lists' numbers as `list`."""
+        numbers = [row[COLUMN] for row in rows]
+        feature = self.preprocess([sentence for number in numbers for sentence in self.sentences[number]])
+        label = targets([self.teacher[number] for number in numbers], self.tau, self.omega)
+        return {f"sentences_{name}": value for name, value in feature.items()} | {"label": label, COLUMN: numbers}
+
+
+def preprocessor(model: SentenceTransformer, max_length: int) -> Callable[[list[str]], dict[str, Any]]:
+    """The model's own preprocessing with sentences cut to `max_length` tokens; the model itself keeps its limit.
+
+    Where `encode` puts a default prompt before each text, so does this.
+    """
+    limit = min(max_length, model.max_seq_length or max_length)
+    prompt = model.prompts.get(model.default_prompt_name) if model.default_prompt_name else None
+    return lambda sentences: model.preprocess(sentences, prompt=prompt, max_length=limit)

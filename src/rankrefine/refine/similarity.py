@@ -1,0 +1,61 @@
+"""How similar the teacher finds the sentences of a list to their seed: what the generated order is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+QUANTILES = (10, 25, 50, 75, 90)
+
+
+def to_seed(embeddings: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
+    """Cosine of every sentence to the first one of its list.
+
+    Args:
+        embeddings: [sentences, dim], normalised, list after list.
+        sizes: Sentences of each list.
+
+    Returns:
+        [lists, longest list], not a number beyond a list's end.
+    """
+    cosines = np.full((len(sizes), max(sizes)), np.nan)
+    first = 0
+    for row, size in zip(cosines, sizes, strict=True):
+        row[:size] = embeddings[first : first + size] @ embeddings[first]
+        first += size
+    return cosines
+
+
+def statistics(cosines: np.ndarray) -> dict[str, Any]:
+    """Distribution of the cosines by rank, and the share of neighbouring ranks that fall as generated.
+
+    Args:
+        cosines: [lists, ranks] from `to_seed`.
+
+    Returns:
+        `by_rank` (rank 0 is the seed itself); `in_order`, the share over all pairs of ranks (r, r + 1) with r >= 1
+        (the seed is always nearest to itself; nothing where no list has two rewrites); `in_order_by_rank`, the same
+        for each r.
+    """
+    pairs = [_in_order(cosines, rank) for rank in range(1, cosines.shape[1] - 1)]
+    total = sum(pair["pairs"] for pair in pairs)
+    falling = sum(pair["pairs"] * pair["share"] for pair in pairs)
+    return {
+        "by_rank": [_distribution(column, rank) for rank, column in enumerate(cosines.T)],
+        "in_order": round(falling / total, 6) if total else None,
+        "in_order_by_rank": [pair | {"share": round(pair["share"], 6)} for pair in pairs],
+    }
+
+
+def _distribution(column: np.ndarray, rank: int) -> dict[str, float]:
+    values = column[~np.isnan(column)]
+    quantiles = np.percentile(values, QUANTILES)
+    named = {f"q{percent}": round(float(value), 6) for percent, value in zip(QUANTILES, quantiles, strict=True)}
+    return {"rank": rank, "lists": len(values), "mean": round(float(values.mean()), 6)} | named
+
+
+def _in_order(cosines: np.ndarray, rank: int) -> dict[str, float]:
+    both = cosines[~np.isnan(cosines[:, rank + 1])]
+    return {"rank": rank, "pairs": len(both), "share": float((both[:, rank] > both[:, rank + 1]).mean())}

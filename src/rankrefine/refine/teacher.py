@@ -1,0 +1,73 @@
+"""python -m rankrefine teacher --lists L.parquet --model M.json --output E.safetensors --stats S.json
+
+The teacher is frozen, so it sees every sentence once for all epochs and all settings of the training.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rankrefine import io
+from rankrefine.assets.manifest import load_manifest
+from rankrefine.encoder import open_encoder
+from rankrefine.errors import UserError
+from rankrefine.provenance import Record
+from rankrefine.refine.embeddings import write as write_embeddings
+from rankrefine.refine.lists import Lists
+from rankrefine.refine.lists import read as read_lists
+from rankrefine.refine.similarity import statistics, to_seed
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+    from torch import Tensor
+
+log = logging.getLogger(__name__)
+BATCH = 32  # fastest on 2 cores, because batches are sorted by length
+
+
+def run(config: dict[str, Any], lists: Path, model: Path, threads: int | None, output: Path, stats: Path) -> None:
+    """Embed the sentences of all lists with the teacher; describe what it thinks of the generated order.
+
+    Args:
+        config: Completed configuration; of it `refine.max_length`.
+        lists: Ranking lists from `consolidate`.
+        model: Manifest of the teacher.
+        threads: Processor threads (default: torch's own choice).
+        output: Safetensors to write: `embeddings` [sentences, dim] float32 normalised, `sizes` [lists] int64.
+        stats: JSON to write.
+
+    Raises:
+        UserError: unusable lists or model, or embeddings that are not finite.
+    """
+    max_length = config["refine"]["max_length"]
+    record = Record(
+        "teacher", {"refine": {"max_length": max_length}}, "sentence-transformers", "transformers", "torch"
+    )
+    found, manifest = read_lists(lists), load_manifest(model)
+    embeddings = embed(open_encoder(manifest.path, threads), found, max_length)
+    if not embeddings.isfinite().all():
+        raise UserError(f"The teacher {manifest.path} gives embeddings that are not finite; take another one.")
+    named = {"model": manifest.source, "revision": manifest.revision}
+    write_embeddings(output, embeddings, found, named)
+    summary = statistics(to_seed(embeddings.numpy(), found.sizes))
+    counts = {"lists": len(found.ids), "sentences": sum(found.sizes), "distinct": len(set(found.flat))}
+    io.write_json(stats, record.finish(teacher=named, **counts, **summary))
+    log.info("teacher: %(lists)d lists, %(sentences)d sentences (%(distinct)d distinct).", counts)
+
+
+def embed(model: SentenceTransformer, lists: Lists, max_length: int) -> Tensor:
+    """Embeddings of the flattened lists, [sentences, dim] float32 normalised; equal sentences are embedded once."""
+    model.max_seq_length = min(max_length, model.max_seq_length or max_length)
+    distinct = list(dict.fromkeys(lists.flat))
+    row = {sentence: i for i, sentence in enumerate(distinct)}
+    embedded = model.encode(
+        distinct,
+        batch_size=BATCH,
+        normalize_embeddings=True,
+        convert_to_tensor=True,
+        show_progress_bar=sys.stderr.isatty(),
+    )
+    return embedded.float().cpu()[[row[sentence] for sentence in lists.flat]]

@@ -1,0 +1,167 @@
+"""The sentence-transformers trainer, set up for ranking lists: one process, float32, best step kept.
+
+Import this only after `rankrefine.encoder.go_offline`.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+from tqdm import tqdm
+from transformers import PrinterCallback, TrainerCallback
+
+from rankrefine.errors import UserError
+from rankrefine.refine.data import COLUMN, ListCollator
+from rankrefine.refine.development import METRIC
+
+log = logging.getLogger(__name__)
+LOGS = 50  # points of the loss curve
+
+
+class BestStep(TrainerCallback):
+    """Notes losses and development scores, and saves the model whenever its score is the best so far.
+
+    Args:
+        model: The student.
+        folder: Where the best one goes; replaced at every improvement.
+    """
+
+    def __init__(self, model: SentenceTransformer, folder: Path) -> None:
+        self.model, self.folder = model, folder
+        self.losses: list[dict[str, float]] = []
+        self.scores: list[dict[str, float]] = []
+
+    @property
+    def best(self) -> dict[str, float]:
+        """The best development score and its step; the earliest of equals."""
+        return max(self.scores, key=lambda score: score["score"])
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Open the progress bar."""
+        self.bar = tqdm(total=state.max_steps, desc="refine", unit="step", disable=None)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Have the last step logged, whatever the interval."""
+        self.bar.update()
+        control.should_log |= state.global_step == state.max_steps
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **kwargs: Any) -> None:
+        """Note the mean loss since the last note; other logs are evaluations."""
+        if "loss" in logs:
+            note = {"step": state.global_step, "loss": logs["loss"], "learning_rate": logs["learning_rate"]}
+            self.losses.append(note)
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **kwargs: Any) -> None:
+        """Note the development score (x100); keep the model if it is the best."""
+        score = 100 * float(metrics[f"eval_{METRIC}"])
+        if score != score:
+            raise UserError(
+                f"The development score at step {state.global_step} is not a number: all cosines are equal."
+            )
+        self.scores.append({"step": state.global_step, "score": score})
+        log.info("refine: step %d, development score %.2f", state.global_step, score)
+        self.bar.set_postfix_str(f"development {score:.2f}")
+        if self.best["step"] == state.global_step:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.model.save_pretrained(str(self.folder), create_model_card=False)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Close the progress bar."""
+        self.bar.close()
+
+
+class ListTrainer(SentenceTransformerTrainer):
+    """Stops at a loss that is no number, and gathers nothing for a model card.
+
+    Args:
+        ids: The name of each list, for messages.
+        options: For `SentenceTransformerTrainer`.
+    """
+
+    def __init__(self, ids: list[str], **options: Any) -> None:
+        super().__init__(train_dataset=Dataset.from_dict({COLUMN: list(range(len(ids)))}), **options)
+        self._ids = ids
+        self.remove_callback(PrinterCallback)  # it prints every log to stdout
+
+    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
+        """None: it would ask the hub about the base model."""
+
+    def compute_loss(self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """The loss of a batch.
+
+        Raises:
+            UserError: the loss is not finite.
+        """
+        numbers = inputs.pop(COLUMN)
+        loss = super().compute_loss(model, inputs, *args, **kwargs)
+        if not torch.isfinite(loss):
+            names = ", ".join(self._ids[number] for number in numbers)
+            raise UserError(
+                f"The loss at step {self.state.global_step + 1} is not a finite number (lists {names}); "
+                "lower refine.learning_rate or raise refine.tau."
+            )
+        return loss
+
+
+def build(
+    model: SentenceTransformer,
+    ids: list[str],
+    collator: ListCollator,
+    loss: torch.nn.Module,
+    evaluator: Any,
+    settings: dict[str, Any],
+    work: Path,
+) -> tuple[ListTrainer, BestStep]:
+    """A trainer that writes only below `work` (the best model to `work/best`), and the callback with its notes.
+
+    Args:
+        model: The student.
+        ids: Names of the lists.
+        collator: Makes batches of their numbers.
+        loss: Module that holds the student.
+        evaluator: Gives the development score.
+        settings: The section `refine` of the config and its `seed`.
+        work: A private folder.
+    """
+    steps = -(-len(ids) // settings["batch_size"]) * settings["epochs"]
+    watch = BestStep(model, work / "best")
+    trainer = ListTrainer(
+        ids,
+        model=model,
+        args=arguments(settings, work, max(1, steps // LOGS)),
+        loss=loss,
+        data_collator=collator,
+        evaluator=evaluator,
+        callbacks=[watch],
+    )
+    return trainer, watch
+
+
+def arguments(settings: dict[str, Any], work: Path, logging_steps: int) -> SentenceTransformerTrainingArguments:
+    """AdamW with linear decay, no warm-up, gradients clipped at norm 1 (the trainer's default)."""
+    found = SentenceTransformerTrainingArguments(
+        output_dir=str(work),
+        seed=settings["seed"],
+        num_train_epochs=settings["epochs"],
+        per_device_train_batch_size=settings["batch_size"],
+        learning_rate=settings["learning_rate"],
+        lr_scheduler_type="linear",
+        eval_strategy="steps",
+        eval_steps=settings["evaluate_every"],
+        eval_on_start=True,
+        logging_steps=logging_steps,
+        logging_nan_inf_filter=False,
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        dataloader_pin_memory=torch.cuda.is_available(),
+    )
+    if found.n_gpu > 1:
+        found._n_gpu = 1  # else it splits batches over the GPUs, in the middle of lists
+    return found
