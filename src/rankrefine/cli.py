@@ -63,7 +63,9 @@ def _set_up_logging(file: Path | None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="rankrefine", description="Refine a sentence encoder with LLM-made rankings.")
+    parser = argparse.ArgumentParser(
+        prog="rankrefine", description="Refine a sentence encoder with LLM-made rankings."
+    )
     parser.add_argument("--version", action="version", version=f"rankrefine {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name, (call, summary, flags) in VERBS.items():
@@ -88,9 +90,9 @@ def _seeds(**options: object) -> None:
 
 
 def _generate(**options: object) -> None:
-    from rankrefine import generate
+    from rankrefine.generate import shard
 
-    generate.run(**options)
+    shard.run(**options)
 
 
 def _consolidate(**options: object) -> None:
@@ -168,7 +170,12 @@ FLAGS: dict[str, dict] = {
     "manifest": {"type": Path, "required": True, "help": "Manifest (JSON) to write."},
     "history": {"type": Path, "required": True, "help": "Training history (JSON) to write."},
     "manifests": {"type": Path, "nargs": "+", "required": True, "help": "Manifests of the refined encoders."},
-    "histories": {"type": Path, "nargs": "+", "required": True, "help": "Their training histories, in the same order."},
+    "histories": {
+        "type": Path,
+        "nargs": "+",
+        "required": True,
+        "help": "Their training histories, in the same order.",
+    },
     "scores": {"type": Path, "required": True, "help": "Score table (CSV) from `scores`."},
     "selection": {"type": Path, "required": True, "help": "Selection record (JSON) to write."},
     "task": {"required": True, "help": "Name of the MTEB task."},

@@ -92,11 +92,6 @@ def leaves(node: dict[str, Any] | None = None, prefix: str = "") -> Iterator[tup
             yield from leaves(child, f"{prefix}{key}.")
 
 
-def shards(count: int, size: int) -> dict[str, tuple[int, int]]:
-    """Generation jobs for `count` seed sentences: zero-padded name -> (first row of the pool, number of rows)."""
-    return {f"{i:05d}": (first, min(size, count - first)) for i, first in enumerate(range(0, count, size))}
-
-
 def _fill(value: Any, node: dict[str, Any]) -> Any:
     """`value` with the defaults of `node` filled in; of the wrong type, it is left for the validator to refuse."""
     if isinstance(value, dict) and "properties" in node:

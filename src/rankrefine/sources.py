@@ -76,7 +76,8 @@ def parse(text: str, kind: Kind, key: str) -> Source:
         return Source(text, kind, "hub", _slug("hub", text, kind))
     if not Path(text).exists():
         raise UserError(
-            f"{key}: there is no file or folder '{text}'; write an existing path, embedded:NAME or hub:ORG/NAME@REVISION."
+            f"{key}: there is no file or folder '{text}'; write an existing path, embedded:NAME or "
+            "hub:ORG/NAME@REVISION."
         )
     return Source(text, kind, "local", _slug("local", text, kind))
 

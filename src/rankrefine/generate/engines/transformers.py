@@ -105,7 +105,9 @@ class TransformersEngine:
         self._newlines = _newline_tokens(tokenizer)
         self._prefix = _common_prefix([self._encode(probe) for probe in probes])
         self._free = list(range(2 * seats))
-        self._kept: OrderedDict[tuple[int, ...], int] = OrderedDict()  # prompt -> idle slot that holds it, oldest first
+        self._kept: OrderedDict[tuple[int, ...], int] = (
+            OrderedDict()
+        )  # prompt -> idle slot that holds it, oldest first
         self._cache = shared_prefix.Cache(2 * seats, self._compute_prefix())
 
     def describe(self) -> dict[str, Any]:

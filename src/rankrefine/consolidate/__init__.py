@@ -1,0 +1,111 @@
+"""Stage 3, `python -m rankrefine consolidate`: quality rules, and one parquet data set of ranking lists.
+
+Streams shard by shard, so memory does not grow with their number; loads no model.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from rankrefine import io
+from rankrefine.errors import UserError
+from rankrefine.generate.schema import SHARD
+from rankrefine.provenance import Record
+from rankrefine.quality import list_problem
+from rankrefine.shards import shards as shard_names
+
+log = logging.getLogger(__name__)
+
+_MADE_BY = [(key, pa.string()) for key in ("model", "revision", "prompt", "prompt_sha256", "sampling", "shard")]
+SCHEMA = pa.schema(
+    [("seed_id", pa.string()), ("source", pa.string()), ("sentences", pa.list_(pa.string())), *_MADE_BY]
+)
+
+
+def run(config: dict[str, Any], shards: Path, output: Path, stats: Path) -> None:
+    """Join the shards that the configuration declares, without the lists that break a quality rule.
+
+    Args:
+        shards: folder with NAME.parquet and NAME.json for every shard of `config.shards`.
+
+    Raises:
+        UserError: a shard is missing or corrupt, or no list is left.
+    """
+    names = shard_names(config["seeds"]["count"], config["generate"]["shard_size"])
+    rules = config["consolidate"]
+    record = Record("consolidate", {"consolidate": rules}, "pyarrow")
+    tally = _Tally(examples=rules["examples"])
+    with io.atomic(output) as aside:
+        with pq.ParquetWriter(aside, SCHEMA, compression="zstd") as writer:
+            for name in tqdm(names, desc="consolidate", unit="shard", disable=None):
+                table = io.read_table(shards / f"{name}.parquet", SHARD)
+                made_by = _made_by(io.read_json(shards / f"{name}.json"), name)
+                writer.write_table(_keep(table, made_by, rules, tally))
+        if not tally.kept:
+            raise UserError(f"No ranking list of {tally.read} is left (dropped: {dict(tally.dropped)}); see {stats}.")
+    io.write_json(stats, record.finish(**tally.report(), shards=len(names)))
+    log.info("consolidate: %d of %d lists kept", tally.kept, tally.read)
+
+
+class _Tally:
+    """Counts of lists read, kept and dropped by reason; sizes and lengths of those kept; examples of the dropped."""
+
+    def __init__(self, examples: int) -> None:
+        self.read = self.kept = self.words = 0
+        self.dropped: Counter[str] = Counter()
+        self.examples: dict[str, list[list[str]]] = {}
+        self.sizes: Counter[int] = Counter()
+        self._wanted = examples
+
+    def drop(self, reason: str, sentences: list[str]) -> None:
+        self.dropped[reason] += 1
+        kept = self.examples.setdefault(reason, [])
+        if len(kept) < self._wanted:
+            kept.append(sentences)
+
+    def keep(self, sentences: list[str]) -> None:
+        self.kept += 1
+        self.sizes[len(sentences)] += 1
+        self.words += sum(len(sentence.split()) for sentence in sentences)
+
+    def report(self) -> dict[str, Any]:
+        sentences = sum(size * count for size, count in self.sizes.items())
+        return {
+            "read": self.read,
+            "kept": self.kept,
+            "dropped": dict(sorted(self.dropped.items())),
+            "examples": {reason: [" → ".join(found) for found in lists] for reason, lists in self.examples.items()},
+            "list_sizes": {str(size): count for size, count in sorted(self.sizes.items())},
+            "sentences": sentences,
+            "mean_words": round(self.words / max(sentences, 1), 2),
+        }
+
+
+def _made_by(record: dict[str, Any], shard: str) -> dict[str, str | None]:
+    """The columns that say what made a shard's lists."""
+    fields = {key: record[key] for key in ("model", "revision", "prompt", "prompt_sha256")}
+    return {**fields, "sampling": json.dumps(record["sampling"], sort_keys=True), "shard": shard}
+
+
+def _keep(table: pa.Table, made_by: dict[str, str | None], rules: dict[str, Any], tally: _Tally) -> pa.Table:
+    """The rows of a shard that pass every rule, with provenance."""
+    limits = {key: rules[key] for key in ("collapse_repeats", "min_words", "max_words")}
+    kept = []
+    for row in table.select(["seed_id", "source", "sentences", "status"]).to_pylist():
+        tally.read += 1
+        status = row.pop("status")
+        reason = list_problem(row["sentences"], **limits) if status == "complete" else f"given up: {status}"
+        if reason is None:
+            tally.keep(row["sentences"])
+            kept.append(row | made_by)
+        else:
+            tally.drop(reason, row["sentences"])
+    return pa.Table.from_pylist(kept, schema=SCHEMA)

@@ -1,0 +1,11 @@
+"""How the seed budget is cut into generation jobs. Standard library only: the Snakefile imports this."""
+
+from __future__ import annotations
+
+
+def shards(count: int, size: int) -> dict[str, tuple[int, int]]:
+    """Generation jobs for `count` seed sentences: zero-padded name -> (first row of the pool, number of rows).
+
+    A larger count changes no full shard: it fills the last one up and adds new ones.
+    """
+    return {f"{i:05d}": (first, min(size, count - first)) for i, first in enumerate(range(0, count, size))}
