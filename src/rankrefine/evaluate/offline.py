@@ -1,4 +1,4 @@
-"""The one place that imports MTEB: without the hub, without files in the user's home, and without advice in the log."""
+"""The one place that imports MTEB: no hub, no files in the home folder, no advice in the log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of scores: `python -m rankrefine scores --results results/evaluate/base/X.json … --output scores.csv …`."""
+"""The table of scores: `python -m rankrefine scores --results results/evaluate/base/X.json … --output …`."""
 
 from __future__ import annotations
 

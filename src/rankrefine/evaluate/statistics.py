@@ -88,4 +88,4 @@ def _correlate(counts: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     products = [np.einsum("bn,bn,bn->b", counts, left, right) for left, right in ((x, y), (x, x), (y, y))]
     covariance, variance_x, variance_y = (product.astype(float) for product in products)
     with np.errstate(invalid="ignore"):
-        return covariance / (np.sqrt(variance_x) * np.sqrt(variance_y))
+        return covariance / np.sqrt(variance_x * variance_y)

@@ -1,0 +1,83 @@
+"""Spearman correlation and bootstrap against scipy, done the slow way."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from rankrefine.evaluate import statistics
+
+
+def _data(n: int, models: int = 2, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Gold scores with many ties (steps of 0.5), and predictions with a few."""
+    rng = np.random.default_rng(seed)
+    gold = np.round(rng.uniform(0, 5, n) * 2) / 2
+    return gold, np.round(gold + rng.normal(size=(models, n)), 1)
+
+
+@pytest.mark.parametrize("n", [4, 5, 17, 400])
+def test_spearman_is_scipys_with_ties(n: int) -> None:
+    gold, predictions = _data(n, seed=n)
+    assert np.ptp(gold) > 0
+    assert statistics.spearman(gold, predictions[0]) == pytest.approx(spearmanr(gold, predictions[0])[0], abs=1e-13)
+
+
+def test_spearman_sees_order_alone() -> None:
+    x = np.array([0.1, 0.2, 0.3, 5.0])
+    assert statistics.spearman(x, np.exp(x)) == 1
+    assert statistics.spearman(x, -(x**3)) == -1
+    assert np.isnan(statistics.spearman(x, np.ones(4)))
+
+
+def test_bootstrap_is_spearman_of_the_resampled_pairs() -> None:
+    gold, predictions = _data(50, models=3)
+    found = statistics.bootstrap(gold, predictions, 40, seed=7)
+    drawn = np.random.default_rng(7).integers(50, size=(40, 50))
+    slow = [[spearmanr(gold[rows], model[rows])[0] for rows in drawn] for model in predictions]
+    np.testing.assert_allclose(found, slow, atol=1e-12, rtol=0)
+
+
+def test_bootstrap_does_not_depend_on_the_block_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    gold, predictions = _data(30)
+    whole = statistics.bootstrap(gold, predictions, 101, seed=1)
+    monkeypatch.setattr(statistics, "BLOCK", 7 * 30)
+    np.testing.assert_array_equal(statistics.bootstrap(gold, predictions, 101, seed=1), whole)
+    assert not np.array_equal(statistics.bootstrap(gold, predictions, 101, seed=2), whole)
+
+
+def test_models_share_their_resamples() -> None:
+    gold, predictions = _data(40)
+    first, second, again = statistics.bootstrap(gold, np.stack([*predictions, predictions[0]]), 50, seed=3)
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, second)
+
+
+def test_undefined_resamples_do_not_count() -> None:
+    gold, predictions = np.array([1.0, 2.0]), np.array([[1.0, 2.0]])
+    samples = statistics.bootstrap(gold, predictions, 100, seed=0)[0]
+    assert np.isnan(samples).any()
+    assert statistics.interval(samples, 0.95) == (1.0, 1.0)
+
+
+def test_interval_covers_the_true_correlation() -> None:
+    """Bivariate normal with correlation r: the population Spearman correlation is 6/pi asin(r/2)."""
+    truth = 6 / np.pi * np.arcsin(0.7 / 2)
+    rng, covered = np.random.default_rng(0), 0
+    for trial in range(200):
+        x, noise = rng.normal(size=(2, 80))
+        samples = statistics.bootstrap(x, (0.7 * x + np.sqrt(1 - 0.49) * noise)[None], 300, seed=trial)[0]
+        low, high = statistics.interval(samples, 0.9)
+        covered += low <= truth <= high
+    assert 0.84 <= covered / 200 <= 0.95
+
+
+def test_memory_stays_small() -> None:
+    gold, predictions = _data(1379)
+    tracemalloc.start()
+    statistics.bootstrap(gold, predictions, 2000, seed=0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 50e6
