@@ -1,0 +1,38 @@
+# rankrefine: plain sentences -> ranking lists from a language model -> a better sentence encoder.
+#
+#   snakemake --cores all                 the whole job with config.yaml
+#   snakemake --cores all consolidate     up to a stage: seeds, consolidate, teacher, scores, report
+#   snakemake -n                          what would run, and why
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "config.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/assets.smk"
+include: "workflow/rules/seeds.smk"
+include: "workflow/rules/generate.smk"
+include: "workflow/rules/consolidate.smk"
+include: "workflow/rules/refine.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    localrule: True
+    input:
+        "results/encoder",
+        "results/selection.json",
+        "results/scores.csv",
+        "results/report.html",
+
+
+onsuccess:
+    show_scores()

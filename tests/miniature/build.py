@@ -1,0 +1,56 @@
+"""Inputs of the miniature workflow: `python tests/miniature/build.py FOLDER`.
+
+Writes FOLDER/{config.yaml, sentences.txt, encoder/, sts/}: sentences made from word lists, a tiny random encoder, and
+sentence pairs whose gold score is their share of common words. Deterministic; loads no torch unless it must build the
+encoder.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+HERE = Path(__file__).parent
+WHO = ["The old sailor", "A young doctor", "My tired neighbour", "Their best student", "The quiet farmer", "One tall singer"]
+DOES = ["carried", "painted", "sold", "found", "repaired", "lost", "washed", "borrowed"]
+WHAT = ["a wooden boat", "the red bicycle", "some warm bread", "an empty box", "the broken clock", "a heavy book"]
+WHERE = ["near the station", "before the rain", "behind the church", "after long thought", "in early spring", "at noon"]
+
+
+def sentences(count: int, seed: int) -> list[str]:
+    """`count` different sentences."""
+    every = [f"{a} {b} {c} {d}." for a in WHO for b in DOES for c in WHAT for d in WHERE]
+    return random.Random(seed).sample(every, count)
+
+
+def pairs(count: int, seed: int) -> pa.Table:
+    """STS data: `count` pairs, score 0..5 by the overlap of their words."""
+    first, second = sentences(count, seed), sentences(count, seed + 1)
+    overlap = [len({*a.split()} & {*b.split()}) / len({*a.split()} | {*b.split()}) for a, b in zip(first, second, strict=True)]
+    return pa.table({"sentence1": first, "sentence2": second, "score": [5 * share for share in overlap]})
+
+
+def build(folder: Path, encoder: Path | None = None) -> None:
+    """Fill `folder`; `encoder` is copied where it is given, instead of being built again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "sentences.txt").write_text("\n".join(sentences(60, 1)) + "\n", encoding="utf-8")
+    (folder / "sts").mkdir(exist_ok=True)
+    pq.write_table(pairs(40, 10), folder / "sts" / "validation.parquet")
+    pq.write_table(pairs(40, 20), folder / "sts" / "test.parquet")
+    shutil.copy(HERE / "config.yaml", folder / "config.yaml")
+    if encoder is not None:
+        shutil.copytree(encoder, folder / "encoder", dirs_exist_ok=True)
+    else:
+        sys.path.insert(0, str(HERE))
+        from encoder import build as build_encoder
+
+        build_encoder(folder / "encoder")
+
+
+if __name__ == "__main__":
+    build(Path(sys.argv[1]))

@@ -1,0 +1,45 @@
+# Models and data sets. Remote ones are pinned by hash or revision, so their jobs depend on nothing but the source; they
+# run where Snakemake runs, because compute nodes often have no network.
+localrules:
+    asset,
+    local_asset,
+
+
+rule asset:
+    output:
+        folder=directory("results/assets/{slug}"),
+        manifest="results/assets/{slug}.json",
+    log:
+        "results/logs/asset/{slug}.log",
+    wildcard_constraints:
+        slug="(?!local-).+",
+    priority: 100
+    params:
+        source=lambda wc: ASSETS[wc.slug].text,
+        kind=lambda wc: ASSETS[wc.slug].kind,
+    message:
+        "Fetching {params.source}"
+    shell:
+        "python -m rankrefine asset --source {params.source:q} --kind {params.kind}"
+        " --folder {output.folder:q} --manifest {output.manifest:q} --log {log:q}"
+
+
+rule local_asset:
+    input:
+        lambda wc: ASSETS[wc.slug].files,
+    output:
+        manifest="results/assets/{slug}.json",
+    log:
+        "results/logs/asset/{slug}.log",
+    wildcard_constraints:
+        slug="local-.+",
+    priority: 100
+    params:
+        source=lambda wc: ASSETS[wc.slug].text,
+        kind=lambda wc: ASSETS[wc.slug].kind,
+        code=digest.code("rankrefine.assets.local"),
+    message:
+        "Checking {params.source}"
+    shell:
+        "python -m rankrefine asset --source {params.source:q} --kind {params.kind}"
+        " --manifest {output.manifest:q} --log {log:q}"

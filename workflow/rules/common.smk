@@ -1,0 +1,97 @@
+# The only rule file with functions. Validates the config, and names what the rules depend on:
+# the config keys a stage reads, its code, and the manifests of its assets.
+import shlex
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+SRC = Path(workflow.basedir) / "src"
+sys.path.insert(0, str(SRC))
+
+from rankrefine import config as configuration
+from rankrefine import digest, sources
+from rankrefine.errors import UserError
+from rankrefine.generate import prompts
+from rankrefine.shards import shards
+
+
+def or_stop(function, *arguments):
+    """The function's result; a UserError becomes Snakemake's one-sentence error."""
+    try:
+        return function(*arguments)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+
+
+config = or_stop(configuration.complete, config, "config")
+
+# rules run this checkout's package, with the Python that runs Snakemake unless conda or a container brings its own
+PREFIX = f"export PYTHONPATH={shlex.quote(str(SRC))}; "
+if not workflow.deployment_settings.deployment_method:
+    PREFIX += f'python() ( exec {shlex.quote(sys.executable)} "$@" ); '
+shell.prefix(PREFIX.replace("{", "{{").replace("}", "}}"))
+
+
+# --- assets: every model and data set that the config names, by the slug of its files
+
+ASSETS = {}
+
+
+def manifest(text, kind, key):
+    """Path of the manifest of the source string `text`, found under config key `key`."""
+    source = or_stop(sources.parse, text, kind, key)
+    ASSETS[source.slug] = source
+    return f"results/assets/{source.slug}.json"
+
+
+SEED_SOURCES = [manifest(s["source"], "dataset", f"seeds.sources ({s['name']})") for s in config["seeds"]["sources"]]
+DECONTAMINATION = [manifest(s, "dataset", "seeds.decontaminate") for s in config["seeds"]["decontaminate"]]
+LLM = (
+    []
+    if config["generate"]["engine"] == "fake"
+    else manifest(config["generate"]["model"], "model", "generate.model")
+)
+ENCODER = manifest(config["refine"]["model"], "model", "refine.model")
+TEACHER = manifest(config["refine"]["teacher"], "model", "refine.teacher")
+DEVELOPMENT = manifest(config["refine"]["development"], "dataset", "refine.development")
+TASKS = {task: manifest(s, "dataset", f"evaluate.tasks.{task}") for task, s in config["evaluate"]["tasks"].items()}
+
+
+# --- what a job depends on
+
+SHARDS = shards(config["seeds"]["count"], config["generate"]["shard_size"])
+REFINED = [f"{config['refine']['name']}/{config['seed']}"]  # the encoders that are trained, NAME/SEED
+PROMPT = or_stop(prompts.digest, config["generate"]["prompt"])
+
+
+def stage(*keys, without=()):
+    """Canonical JSON of the config keys that a rule reads, for its params: nothing else makes it run again.
+
+    As a function, because Snakemake would take the braces of a plain string for wildcards.
+    """
+    part = config
+    for key in without:
+        part = configuration.without(part, *key.split("."))
+    text = configuration.section(part, *keys)
+    return lambda wildcards: text
+
+
+def model_manifest(wildcards):
+    """Manifest of the model to evaluate: the base encoder or a refined one."""
+    return ENCODER if wildcards.model == "base" else f"results/refine/{wildcards.model}/model.json"
+
+
+def show_scores():
+    """Print the score table and where the results lie, when a run has made them."""
+    if Path("results/scores.md").exists() and Path("results/encoder").exists():
+        print("", Path("results/scores.md").read_text(encoding="utf-8"), sep="\n", file=sys.stderr)
+        print("Report: results/report.html   Encoder: results/encoder\n", file=sys.stderr)
+
+
+wildcard_constraints:
+    shard=r"\d+",
+    model=r"base|[^/]+/\d+",
+    name=r"[^/]+",
+    seed=r"\d+",
+    task=r"[^/]+",

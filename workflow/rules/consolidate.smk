@@ -1,0 +1,25 @@
+# Stage 3. The shards are named by the config, never found by a glob; their number may exceed a command line.
+rule consolidate:
+    input:
+        shards=collect("results/generate/{shard}.parquet", shard=SHARDS),
+        stats=collect("results/generate/{shard}.json", shard=SHARDS),
+    output:
+        lists="results/consolidate/lists.parquet",
+        stats="results/consolidate/lists.json",
+    log:
+        "results/logs/consolidate.log",
+    benchmark:
+        "results/benchmarks/consolidate.tsv"
+    conda:
+        "../../envs/rankrefine.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        config=stage("seeds.count", "generate.shard_size", "consolidate"),
+        code=digest.code("rankrefine.consolidate"),
+    message:
+        "Stage 3: consolidating the ranking lists"
+    shell:
+        "python -m rankrefine consolidate --config {params.config:q} --shards results/generate"
+        " --output {output.lists:q} --stats {output.stats:q} --log {log:q}"

@@ -1,0 +1,60 @@
+# Stage 5. Every (model, task) is a job; a task's name and data are checked when the run starts, not when it ends.
+rule task:
+    localrule: True
+    input:
+        data=lambda wc: TASKS[wc.task],
+    output:
+        "results/tasks/{task}.json",
+    log:
+        "results/logs/task/{task}.log",
+    priority: 50
+    params:
+        code=digest.code("rankrefine.evaluate.task"),
+    message:
+        "Checking task {wildcards.task}"
+    shell:
+        "python -m rankrefine task --task {wildcards.task:q} --data {input.data:q} --output {output:q} --log {log:q}"
+
+
+rule evaluate:
+    input:
+        task="results/tasks/{task}.json",
+        model=model_manifest,
+    output:
+        "results/evaluate/{model}/{task}.json",
+    log:
+        "results/logs/evaluate/{model}/{task}.log",
+    benchmark:
+        "results/benchmarks/evaluate/{model}/{task}.tsv"
+    conda:
+        "../../envs/rankrefine.yaml"
+    threads: 16
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    params:
+        code=digest.code("rankrefine.evaluate.run"),
+    message:
+        "Stage 5: evaluating {wildcards.model} on {wildcards.task}"
+    shell:
+        "python -m rankrefine evaluate --prepared {input.task:q} --model {input.model:q} --name {wildcards.model:q}"
+        " --threads {threads} --output {output:q} --log {log:q}"
+
+
+rule scores:
+    localrule: True
+    input:
+        results=collect("results/evaluate/{model}/{task}.json", model=["base", *REFINED], task=TASKS),
+    output:
+        scores="results/scores.csv",
+        table="results/scores.md",
+    log:
+        "results/logs/scores.log",
+    params:
+        config=stage("seed", "evaluate.resamples", "evaluate.confidence"),
+        code=digest.code("rankrefine.evaluate.scores"),
+    message:
+        "Stage 5: score table"
+    shell:
+        "python -m rankrefine scores --config {params.config:q} --results {input.results:q}"
+        " --output {output.scores:q} --table {output.table:q} --log {log:q}"

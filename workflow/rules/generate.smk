@@ -1,0 +1,34 @@
+# Stage 2. One job per shard of the pool. The prompt enters by its content, not by its file's time.
+rule generate:
+    input:
+        pool="results/seeds/pool.parquet",
+        stats="results/seeds/pool.json",
+        llm=LLM,
+    output:
+        shard="results/generate/{shard}.parquet",
+        stats="results/generate/{shard}.json",
+    log:
+        "results/logs/generate/{shard}.log",
+    benchmark:
+        "results/benchmarks/generate/{shard}.tsv"
+    conda:
+        "../../envs/rankrefine.yaml"
+    threads: 16
+    resources:
+        mem_mb=6000,
+        runtime=480,
+    params:
+        config=stage("seed", "generate", without=["generate.shard_size"]),
+        code=[digest.code("rankrefine.generate.shard"), digest.code(f"rankrefine.generate.engines.{config['generate']['engine']}")],
+        prompt=PROMPT,
+        rows=lambda wc: "--first {} --rows {}".format(*SHARDS[wc.shard]),
+        llm=f"--llm {shlex.quote(LLM)}" if LLM else "",
+        # the whole budget, to refuse a pool that is too small at the first shard; as a function of `input` it is not
+        # compared with the last run, or a new budget would generate every shard again
+        budget=lambda wc, input: config["seeds"]["count"],
+    message:
+        "Stage 2: generating ranking lists, shard {wildcards.shard}"
+    shell:
+        "python -m rankrefine generate --config {params.config:q} --pool {input.pool:q} --pool-stats {input.stats:q}"
+        " {params.rows} --budget {params.budget} {params.llm} --threads {threads}"
+        " --output {output.shard:q} --stats {output.stats:q} --log {log:q}"

@@ -1,0 +1,24 @@
+# Stage 1. The pool does not depend on seeds.count, so that a larger budget only adds shards.
+rule seeds:
+    input:
+        assets=sorted({*SEED_SOURCES, *DECONTAMINATION}),
+    output:
+        pool="results/seeds/pool.parquet",
+        stats="results/seeds/pool.json",
+    log:
+        "results/logs/seeds.log",
+    benchmark:
+        "results/benchmarks/seeds.tsv"
+    conda:
+        "../../envs/rankrefine.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        config=stage("seed", "seeds", without=["seeds.count"]),
+        code=digest.code("rankrefine.seeds"),
+    message:
+        "Stage 1: extracting seed sentences"
+    shell:
+        "python -m rankrefine seeds --config {params.config:q} --assets {input.assets:q}"
+        " --output {output.pool:q} --stats {output.stats:q} --log {log:q}"
