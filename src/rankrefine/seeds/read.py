@@ -1,0 +1,169 @@
+"""Reading plain text: sentences one by one from text, CSV, TSV, JSON lines and parquet, without loading whole files.
+
+`column=None` reads every piece of text in a file, which is what decontamination compares with.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from rankrefine.errors import UserError
+
+BATCH = 10_000  # rows of a parquet file held at a time
+
+
+def sentences(path: Path, column: str, split: str) -> Iterator[str | None]:
+    """The raw texts of one source, in file order; None where a value is missing.
+
+    Args:
+        path: a file, or a folder with one parquet file per split.
+        column: the column or key with the text; a .txt file has none.
+        split: which file of a folder.
+
+    Raises:
+        UserError: unknown extension, missing split or column, not UTF-8, or a malformed row.
+    """
+    if path.is_dir():
+        splits = _splits(path)
+        if split not in splits:
+            raise UserError(f"{path} has no split '{split}'; there are: {', '.join(splits) or 'none'}.")
+        path = splits[split]
+    return _reader(path)(path, column)
+
+
+def everything(path: Path) -> Iterator[str]:
+    """All texts of all columns and all splits: of an evaluation set, to keep the seeds apart from it.
+
+    Raises:
+        UserError: as `sentences`.
+    """
+    for file in _splits(path).values() if path.is_dir() else [path]:
+        yield from (text for text in _reader(file)(file, None) if text)
+
+
+def _splits(folder: Path) -> dict[str, Path]:
+    return {file.stem: file for file in sorted(folder.glob("*.parquet"))}
+
+
+def _reader(path: Path) -> Callable[[Path, str | None], Iterator[str | None]]:
+    try:
+        return READERS[path.suffix.lower()]
+    except KeyError:
+        raise UserError(f"{path} has an unknown extension; it must be one of {', '.join(READERS)}.") from None
+
+
+def _lines(path: Path, _: str | None = None) -> Iterator[str]:
+    """Lines as UTF-8 without their ends; a byte order mark is skipped. Only a newline ends a line."""
+    offset = 0
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, start=1):
+            try:
+                text = line.decode("utf-8").rstrip("\r\n")
+            except UnicodeDecodeError as error:
+                where = f"line {number}, byte {offset + error.start}"
+                raise UserError(f"{path} is not UTF-8 ({where}); save it as UTF-8.") from error
+            yield text.removeprefix("\ufeff") if number == 1 else text
+            offset += len(line)
+
+
+def _table(path: Path, column: str | None, **form: Any) -> Iterator[str]:
+    """A table with a header line."""
+    lines = (line + "\n" for line in _lines(path))
+    rows = csv.reader(lines, strict=True, **form)
+    try:
+        header = next(rows, None)
+        if header is None:
+            return
+        place = None if column is None else _place(column, header, path)
+        for row in rows:
+            if len(row) != len(header) and row:
+                raise UserError(f"{path}, line {rows.line_num}: {len(row)} fields where the header has {len(header)}.")
+            yield from row if place is None else row[place : place + 1]
+    except csv.Error as error:
+        raise UserError(
+            f"{path}, line {rows.line_num} is malformed ({error}); correct it or its quotation marks."
+        ) from error
+
+
+def _comma_separated(path: Path, column: str | None) -> Iterator[str]:
+    return _table(path, column)
+
+
+def _tab_separated(path: Path, column: str | None) -> Iterator[str]:
+    """Without quoting: a lone quotation mark in a sentence must not swallow the lines that follow."""
+    return _table(path, column, delimiter="\t", quoting=csv.QUOTE_NONE)
+
+
+def _json_lines(path: Path, column: str | None) -> Iterator[str | None]:
+    for number, line in enumerate(_lines(path), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            json.dumps(row, ensure_ascii=False).encode()  # half a surrogate pair is valid JSON, but no text
+        except ValueError as error:
+            raise UserError(f"{path}, line {number} is not valid JSON ({error}).") from error
+        if not isinstance(row, dict):
+            raise UserError(f"{path}, line {number} is not a JSON object with the key '{column}'.")
+        if column is None:
+            yield from _strings(row)
+            continue
+        _place(column, list(row), f"{path}, line {number}")
+        if not isinstance(row[column], str | None):
+            raise UserError(f"{path}, line {number}: '{column}' is not text.")
+        yield row[column]
+
+
+def _parquet(path: Path, column: str | None) -> Iterator[str | None]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(path)
+        if column is not None:
+            _place(column, file.schema_arrow.names, path)
+            kind = file.schema_arrow.field(column).type
+            if not _is_text(kind):
+                raise UserError(f"{path}: the column '{column}' is not text but {kind}.")
+        for batch in file.iter_batches(BATCH, columns=None if column is None else [column]):
+            for values in batch.columns:
+                yield from values.to_pylist() if column is not None else _strings(values.to_pylist())
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{path} is corrupt or no parquet file ({str(error).splitlines()[0]}).") from error
+
+
+def _is_text(kind: Any) -> bool:
+    import pyarrow.types as types
+
+    kind = kind.value_type if types.is_dictionary(kind) else kind
+    return types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+
+
+def _place(column: str, there: list[str], where: Path | str) -> int:
+    if column not in there:
+        raise UserError(f"{where} has no column '{column}'; there are: {', '.join(there)}.")
+    return there.index(column)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """All strings in nested lists and dictionaries."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from _strings(list(value.values()))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item)
+
+
+READERS: dict[str, Callable[[Path, str | None], Iterator[str | None]]] = {
+    ".txt": _lines,
+    ".csv": _comma_separated,
+    ".tsv": _tab_separated,
+    ".jsonl": _json_lines,
+    ".parquet": _parquet,
+}
