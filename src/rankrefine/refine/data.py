@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from rankrefine.refine.length import cut
 from rankrefine.refine.targets import targets
 
 if TYPE_CHECKING:
@@ -54,6 +55,6 @@ def preprocessor(model: SentenceTransformer, max_length: int) -> Callable[[list[
 
     Where `encode` puts a default prompt before each text, so does this.
     """
-    limit = min(max_length, model.max_seq_length or max_length)
+    limit = cut(model, max_length)
     prompt = model.prompts.get(model.default_prompt_name) if model.default_prompt_name else None
-    return lambda sentences: model.preprocess(sentences, prompt=prompt, max_length=limit)
+    return lambda sentences: model.preprocess(sentences, prompt=prompt, processing_kwargs=limit)

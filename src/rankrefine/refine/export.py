@@ -1,4 +1,5 @@
-"""python -m rankrefine export --manifests M.json... --histories H.json... --scores S.csv --output FOLDER --selection S.json
+"""python -m rankrefine export --manifests M.json... --histories H.json... --scores S.csv
+--output FOLDER --selection S.json
 
 Copies the refined encoder with the best development score and writes down why it was chosen. Nothing is chosen by a
 test score.
@@ -122,7 +123,7 @@ def _candidate(manifest: Path, history: Path) -> dict[str, Any]:
 
 def _read_scores(path: Path) -> list[dict[str, str]]:
     try:
-        with open(path, encoding="utf-8", newline="") as stream:
+        with path.open(encoding="utf-8", newline="") as stream:
             reader = csv.DictReader(stream)
             rows = list(reader)
     except FileNotFoundError as error:

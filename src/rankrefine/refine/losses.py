@@ -17,8 +17,8 @@ def list_mle(scores: Tensor, target: Tensor) -> Tensor:
 
         row = sum over places p of  logsumexp(s[p], s[p+1], ...) - s[p],   s = the row's scores by falling target
 
-    So a batch of B lists gives the mean of B batches of one, whatever their lengths. Computed in float32. Equal targets
-    keep the order of the columns.
+    So a batch of B lists gives the mean of B batches of one, whatever their lengths. Computed in float32. Equal
+    targets keep the order of the columns.
 
     Args:
         scores: [B, K, K], the student's similarities.
@@ -37,7 +37,7 @@ def list_mle(scores: Tensor, target: Tensor) -> Tensor:
 
 
 def similarity(embeddings: Tensor, sizes: list[int], tau: float) -> Tensor:
-    """Cosines within each list, divided by `tau`: [sentences, dim] of all lists in a row -> [B, K, K], 0 as padding."""
+    """Cosines within each list, divided by `tau`: [sentences of all lists, dim] -> [B, K, K], 0 as padding."""
     lists = normalize(embeddings, dim=-1).split(sizes)
     padded = pad_sequence(list(lists), batch_first=True)  # (B, K, D)
     return padded @ padded.mT / tau

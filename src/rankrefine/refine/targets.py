@@ -44,6 +44,11 @@ def correction(similarity: Tensor, sizes: Tensor, omega: float) -> Tensor:
 
     so that what the teacher ranks worse than generated is raised. The upper triangle is mirrored to the lower.
 
+    It is a correction, not an interpolation: no omega gives the generated order itself. The size of the
+    correction grows with log(omega), but its order among equal signs is that of the gaps, so that on simulated lists
+    of 9 (tau 0.05) the pairs in generated order rise from 0.81 (omega 0) to 0.97 (2) and fall to 0.84 (100) and 0.74
+    (1e6).
+
     Args:
         similarity: [B, K, K].
         sizes: [B], sentences of each list; what lies beyond is ignored.

@@ -16,6 +16,7 @@ from rankrefine.encoder import open_encoder
 from rankrefine.errors import UserError
 from rankrefine.provenance import Record
 from rankrefine.refine.embeddings import write as write_embeddings
+from rankrefine.refine.length import cut
 from rankrefine.refine.lists import Lists
 from rankrefine.refine.lists import read as read_lists
 from rankrefine.refine.similarity import statistics, to_seed
@@ -60,7 +61,6 @@ def run(config: dict[str, Any], lists: Path, model: Path, threads: int | None, o
 
 def embed(model: SentenceTransformer, lists: Lists, max_length: int) -> Tensor:
     """Embeddings of the flattened lists, [sentences, dim] float32 normalised; equal sentences are embedded once."""
-    model.max_seq_length = min(max_length, model.max_seq_length or max_length)
     distinct = list(dict.fromkeys(lists.flat))
     row = {sentence: i for i, sentence in enumerate(distinct)}
     embedded = model.encode(
@@ -68,6 +68,7 @@ def embed(model: SentenceTransformer, lists: Lists, max_length: int) -> Tensor:
         batch_size=BATCH,
         normalize_embeddings=True,
         convert_to_tensor=True,
+        processing_kwargs=cut(model, max_length),
         show_progress_bar=sys.stderr.isatty(),
     )
     return embedded.float().cpu()[[row[sentence] for sentence in lists.flat]]

@@ -8,7 +8,6 @@ and step 0, the base, counts.
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -65,7 +64,7 @@ def run(
     try:
         fields = _train(settings, found, teacher_embeddings, base, data, threads, work)
         with io.atomic(output) as aside:
-            os.replace(work / "best", aside)
+            (work / "best").replace(aside)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     name = f"refined:{settings['name']}/{settings['seed']}"

@@ -1,0 +1,145 @@
+"""What training reads: lists, teacher embeddings, development data; and the statistics by rank."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+from rankrefine import io
+from rankrefine.errors import UserError
+from rankrefine.refine import development, embeddings, similarity
+from rankrefine.refine.lists import Lists, read
+
+LISTS = Lists(["a", "b"], [["One.", "Two.", "Three."], ["Four.", "Five."]])
+TEACHER = {"model": "some", "revision": "1"}
+
+
+def lists_file(folder: Path, **columns: list) -> Path:
+    io.write_table(folder / "lists.parquet", pa.table(columns))
+    return folder / "lists.parquet"
+
+
+def test_lists_are_read_in_order(tmp_path: Path):
+    found = read(lists_file(tmp_path, seed_id=LISTS.ids, sentences=LISTS.sentences, source=["x", "y"]))
+    assert found == LISTS
+    assert found.flat == ["One.", "Two.", "Three.", "Four.", "Five."]
+    assert found.sizes == [3, 2]
+
+
+def test_the_digest_knows_where_lists_end():
+    moved = Lists(LISTS.ids, [["One.", "Two."], ["Three.", "Four.", "Five."]])
+    assert moved.flat == LISTS.flat
+    assert moved.digest != LISTS.digest
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"seed_id": ["a"], "text": ["x"]}, r"has no column 'sentences'; there are: seed_id, text"),
+        ({"seed_id": pa.array([], pa.string()), "sentences": pa.array([], pa.list_(pa.string()))}, "no ranking lists"),
+        ({"seed_id": ["a", "b"], "sentences": [["x", "y"], ["z"]]}, "list b has 1 sentence"),
+    ],
+)
+def test_unusable_lists_are_refused(tmp_path: Path, columns: dict, message: str):
+    with pytest.raises(UserError, match=message):
+        read(lists_file(tmp_path, **columns))
+
+
+def test_embeddings_come_back_list_by_list(tmp_path: Path):
+    rows = torch.arange(10.0).reshape(5, 2)
+    embeddings.write(tmp_path / "e.safetensors", rows, LISTS, TEACHER)
+    found, teacher = embeddings.read(tmp_path / "e.safetensors", LISTS)
+    assert [each.tolist() for each in found] == [rows[:3].tolist(), rows[3:].tolist()]
+    assert teacher == TEACHER
+
+
+def test_embeddings_have_the_same_bytes_in_every_process(tmp_path: Path):
+    program = (
+        "import sys, torch; from pathlib import Path; from rankrefine.refine.embeddings import write;"
+        "from rankrefine.refine.lists import Lists;"
+        "write(Path(sys.argv[1]), torch.ones(2, 2), Lists(['a'], [['x', 'y']]), {'model': 'm', 'revision': 'r'})"
+    )
+    files = [tmp_path / f"{i}.safetensors" for i in range(3)]
+    for file in files:
+        subprocess.run([sys.executable, "-c", program, str(file)], check=True)
+    assert len({file.read_bytes() for file in files}) == 1
+
+
+@pytest.mark.parametrize(
+    ("lists", "message"),
+    [
+        (Lists(["a"], [["One.", "Two.", "Three."]]), "5 sentences in 2 lists, but there are 3 in 1 ranking lists"),
+        (Lists(["a", "b"], [["One.", "Two.", "Tree."], ["Four.", "Five."]]), "made for other sentences"),
+        (Lists(["a", "b"], [["One.", "Two."], ["Three.", "Four.", "Five."]]), "made for other sentences"),
+    ],
+)
+def test_embeddings_of_other_lists_are_refused(tmp_path: Path, lists: Lists, message: str):
+    embeddings.write(tmp_path / "e.safetensors", torch.zeros(5, 2), LISTS, TEACHER)
+    with pytest.raises(UserError, match=message):
+        embeddings.read(tmp_path / "e.safetensors", lists)
+
+
+def test_truncated_embeddings_are_refused(tmp_path: Path):
+    file = tmp_path / "e.safetensors"
+    embeddings.write(file, torch.zeros(5, 2), LISTS, TEACHER)
+    file.write_bytes(file.read_bytes()[:-3])
+    with pytest.raises(UserError, match=r"e\.safetensors is corrupt or truncated"):
+        embeddings.read(file, LISTS)
+    with pytest.raises(UserError, match="There is no file"):
+        embeddings.read(tmp_path / "none", LISTS)
+
+
+def test_similarity_by_rank():
+    unit = np.array([[1, 0], [0.8, 0.6], [0.6, 0.8], [0, 1], [0, 1], [0.6, 0.8], [0.8, 0.6], [1, 0]])
+    cosines = similarity.to_seed(unit, [4, 3, 1])
+    assert np.allclose(cosines[0], [1, 0.8, 0.6, 0])
+    assert np.allclose(cosines[1, :3], [1, 0.8, 0.6])
+    assert np.isnan(cosines[1, 3])
+    assert np.isnan(cosines[2, 1:]).all()
+    cosines[1, 1:3] = [0.5, 0.7]
+    found = similarity.statistics(cosines)
+    assert [rank["lists"] for rank in found["by_rank"]] == [3, 2, 2, 1]
+    assert found["by_rank"][1] == {
+        "rank": 1, "lists": 2, "mean": 0.65, "q10": 0.53, "q25": 0.575, "q50": 0.65, "q75": 0.725, "q90": 0.77
+    }  # fmt: skip
+    # ranks 1 and 2: .8 > .6 but .5 < .7; ranks 2 and 3: .6 > 0
+    assert found["in_order_by_rank"] == [{"rank": 1, "pairs": 2, "share": 0.5}, {"rank": 2, "pairs": 1, "share": 1.0}]
+    assert found["in_order"] == pytest.approx(2 / 3, abs=1e-6)
+
+
+def test_similarity_of_lists_with_one_rewrite_has_no_order():
+    found = similarity.statistics(np.array([[1, 0.5], [1, 0.4]]))
+    assert found["in_order"] is None
+    assert found["in_order_by_rank"] == []
+
+
+def development_folder(folder: Path, split: str = "validation", **columns: list) -> Path:
+    complete = {"sentence1": ["a", "b"], "sentence2": ["c", "d"], "score": [1.0, 2.0]} | columns
+    kept = {name: values for name, values in complete.items() if values is not None}
+    io.write_table(folder / f"{split}.parquet", pa.table(kept))
+    return folder
+
+
+def test_development_data_are_the_validation_split(tmp_path: Path):
+    development_folder(tmp_path, "test", score=[3.0, 4.0])
+    assert development.read(development_folder(tmp_path)) == (["a", "b"], ["c", "d"], [1.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"split": "test"}, r"no validation split \(validation\.parquet\); splits: test\."),
+        ({"score": None}, r"has no column 'score'; there are: sentence1, sentence2\."),
+        ({"score": [2.0, 2.0]}, "all 2 scores are equal"),
+        ({"sentence2": ["c", None]}, "row 1 is not complete"),
+    ],
+)
+def test_unusable_development_data_are_refused(tmp_path: Path, changed: dict, message: str):
+    with pytest.raises(UserError, match=message):
+        development.read(development_folder(tmp_path, **changed))

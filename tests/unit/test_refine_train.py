@@ -1,0 +1,269 @@
+"""Teacher and training with a tiny random encoder: what is written, what is kept, what is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import runpy
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from rankrefine import config, io
+from rankrefine.assets.manifest import write_manifest
+from rankrefine.encoder import go_offline, open_encoder
+from rankrefine.errors import UserError
+from rankrefine.refine import teacher, train
+from rankrefine.refine.data import ListCollator, preprocessor
+
+go_offline()
+build_encoder = runpy.run_path(str(Path(__file__).parents[1] / "miniature" / "encoder.py"))["build"]
+WORDS = [
+    "cat",
+    "dog",
+    "sits",
+    "runs",
+    "park",
+    "house",
+    "red",
+    "blue",
+    "old",
+    "man",
+    "sees",
+    "eats",
+    "fish",
+    "bird",
+    "sky",
+]
+
+
+def drifting(generator: random.Random, rewrites: int) -> list[str]:
+    words = [generator.choice(WORDS) for _ in range(6)]
+    chain = [" ".join(words)]
+    for _ in range(rewrites):
+        words[generator.randrange(6)] = generator.choice(WORDS) + generator.choice(WORDS)
+        chain.append(" ".join(words))
+    return chain
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with encoder, lists of 3 to 6 sentences, their teacher embeddings, and development data."""
+    folder, generator = tmp_path_factory.mktemp("inputs"), random.Random(0)
+    build_encoder(folder / "encoder")
+    write_manifest(folder / "encoder.json", source="tiny", kind="model", path=folder / "encoder")
+    lists = [drifting(generator, 2 + i % 4) for i in range(11)]
+    names = [f"list{i}" for i in range(11)]
+    io.write_table(folder / "lists.parquet", pa.table({"seed_id": names, "sentences": lists}))
+    pairs = [drifting(generator, 1 + i % 5) for i in range(20)]
+    columns = {"sentence1": [pair[0] for pair in pairs], "sentence2": [pair[-1] for pair in pairs]}
+    scores = [float(5 - i % 5) for i in range(20)]
+    io.write_table(folder / "data" / "validation.parquet", pa.table(columns | {"score": scores}))
+    write_manifest(folder / "data.json", source="pairs", kind="dataset", path=folder / "data")
+    embed(folder)
+    return folder
+
+
+def embed(folder: Path, **settings: object) -> tuple[Path, dict]:
+    output, stats = folder / "teacher.safetensors", folder / "similarity.json"
+    whole = config.complete({"refine": settings})
+    teacher.run(whole, folder / "lists.parquet", folder / "encoder.json", 1, output, stats)
+    return output, io.read_json(stats)
+
+
+def refine(inputs: Path, output: Path, seed: int = 7, **settings: object) -> dict:
+    """Train below `output`; the history."""
+    chosen = {"learning_rate": 1e-3, "evaluate_every": 2, "batch_size": 2, "max_length": 16} | settings
+    train.run(
+        config.complete({"seed": seed, "refine": chosen}),
+        lists=inputs / "lists.parquet",
+        teacher_embeddings=inputs / "teacher.safetensors",
+        model=inputs / "encoder.json",
+        development=inputs / "data.json",
+        threads=1,
+        output=output / "model",
+        manifest=output / "model.json",
+        history=output / "history.json",
+    )
+    return io.read_json(output / "history.json")
+
+
+def digests(folder: Path) -> dict[str, str]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def weights(folder: Path) -> torch.Tensor:
+    return torch.cat([tensor.flatten() for _, tensor in sorted(load_file(folder / "model.safetensors").items())])
+
+
+def copy(inputs: Path, folder: Path) -> Path:
+    """A copy of the inputs to damage; its manifests point into the copy."""
+    shutil.copytree(inputs, folder)
+    write_manifest(folder / "encoder.json", source="tiny", kind="model", path=folder / "encoder")
+    write_manifest(folder / "data.json", source="pairs", kind="dataset", path=folder / "data")
+    return folder
+
+
+def test_teacher_embeds_each_list_in_order(inputs: Path):
+    output, stats = inputs / "teacher.safetensors", io.read_json(inputs / "similarity.json")
+    found = load_file(output)
+    lists = io.read_table(inputs / "lists.parquet")["sentences"].to_pylist()
+    flat = [sentence for sentences in lists for sentence in sentences]
+    expected = open_encoder(inputs / "encoder").encode(flat, normalize_embeddings=True, batch_size=1)
+    assert torch.allclose(found["embeddings"], torch.from_numpy(expected), atol=1e-5)
+    assert found["embeddings"].dtype == torch.float32
+    assert found["sizes"].tolist() == [len(sentences) for sentences in lists]
+    assert stats["lists"] == 11
+    assert stats["sentences"] == len(expected)
+    assert stats["by_rank"][0]["mean"] == pytest.approx(1)
+    assert 0 < stats["in_order"] <= 1
+
+
+def test_teacher_cuts_sentences_and_writes_the_same_bytes_again(inputs: Path, tmp_path: Path):
+    folder = copy(inputs, tmp_path / "copy")
+    assert embed(folder)[0].read_bytes() == (inputs / "teacher.safetensors").read_bytes()
+    assert embed(folder, max_length=4)[0].read_bytes() != (inputs / "teacher.safetensors").read_bytes()
+
+
+def test_collator_makes_one_feature_of_ragged_lists(inputs: Path):
+    from rankrefine.refine.trainer import ListTrainer
+
+    model = open_encoder(inputs / "encoder")
+    lists = [["one two", "three"], ["four", "five six seven eight", "nine", "ten"], ["no", "part", "of it"]]
+    embeddings = [torch.nn.functional.normalize(torch.rand(len(each), 5), dim=-1) for each in lists]
+    collator = ListCollator(preprocessor(model, 6), lists, embeddings, 0.05, 2.0)
+    batch = collator([{"list": 1}, {"list": 0}])
+    (feature,), target = ListTrainer.collect_features(None, batch)
+    assert feature["input_ids"].shape == (6, 6)  # cut to 6 tokens
+    whole = model.tokenizer(lists[1] + lists[0], padding=True, truncation=True, max_length=6, return_tensors="pt")
+    assert torch.equal(feature["input_ids"], whole["input_ids"])
+    assert torch.equal(feature["attention_mask"], whole["attention_mask"])
+    assert ((target[0] > -torch.inf).sum(), (target[1] > -torch.inf).sum()) == (16, 4)
+    assert torch.equal(target[1, :2, :2], collator([{"list": 0}])["label"][0])
+    assert model.max_seq_length == 64
+
+
+def test_collator_puts_the_default_prompt_before_each_sentence(inputs: Path):
+    model = open_encoder(inputs / "encoder")
+    model.prompts["search"], model.default_prompt_name = "find: ", "search"
+    found = preprocessor(model, 64)(["a cat"])["input_ids"]
+    assert torch.equal(found, model.tokenizer(["find: a cat"], return_tensors="pt")["input_ids"])
+
+
+def test_refine_writes_model_manifest_and_history(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.chdir(empty)
+    history = refine(inputs, tmp_path / "out", epochs=2)
+    assert list(empty.iterdir()) == []
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["history.json", "model", "model.json"]
+    # 11 lists, 2 a step, 2 epochs: 12 steps; the first, every second, the last
+    assert [each["step"] for each in history["development"]] == [0, 2, 4, 6, 8, 10, 12]
+    assert [each["step"] for each in history["steps"]] == list(range(1, 13))
+    assert [each["learning_rate"] for each in history["steps"]] == pytest.approx(
+        [1e-3 * i / 12 for i in range(12, 0, -1)]
+    )
+    assert history["base_development"] == history["development"][0]["score"]
+    assert history["best_development"] == max(each["score"] for each in history["development"])
+    assert history["development"][history["best_step"] // 2]["score"] == history["best_development"]
+    assert (history["name"], history["seed"], history["lists"], history["sentences"]) == ("refined", 7, 11, 48)
+    manifest = io.read_json(tmp_path / "out" / "model.json")
+    assert manifest["source"] == "refined:refined/7"
+    assert manifest["files"] == digests(tmp_path / "out" / "model")
+    assert "README.md" not in manifest["files"]
+
+
+def test_the_last_step_is_scored_and_logged_between_intervals(inputs: Path, tmp_path: Path):
+    history = refine(inputs, tmp_path, evaluate_every=4)
+    assert [each["step"] for each in history["development"]] == [0, 4, 6]
+    assert history["steps"][-1]["step"] == 6
+
+
+def test_the_kept_model_is_that_of_the_best_step(inputs: Path, tmp_path: Path):
+    from rankrefine.refine.development import evaluator
+
+    history = refine(inputs, tmp_path, epochs=2)
+    model = open_encoder(tmp_path / "model")
+    score = 100 * evaluator(inputs / "data")(model)["spearman_cosine"]
+    assert score == pytest.approx(history["best_development"], abs=1e-9)
+    assert model.max_seq_length == 64  # not the 16 of the training
+
+
+def test_training_lowers_the_loss(inputs: Path, tmp_path: Path):
+    history = refine(inputs, tmp_path, batch_size=11, epochs=25, evaluate_every=25, learning_rate=5e-3)
+    first, last = history["steps"][0]["loss"], history["steps"][-1]["loss"]
+    assert last < 0.8 * first
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not(inputs: Path, tmp_path: Path):
+    for name, seed in (("a", 7), ("b", 7), ("c", 8)):
+        refine(inputs, tmp_path / name, seed)
+    assert digests(tmp_path / "a" / "model") == digests(tmp_path / "b" / "model")
+    one, same, other = (io.read_json(tmp_path / name / "history.json")["steps"] for name in "abc")
+    assert one == same
+    assert [each["loss"] for each in one] != [each["loss"] for each in other]  # other order, other dropout
+
+
+def test_when_no_step_beats_the_base_its_weights_are_kept(
+    inputs: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    folder = copy(inputs, tmp_path / "copy")
+    file = folder / "data" / "validation.parquet"
+    table = io.read_table(file)
+    model = open_encoder(folder / "encoder")
+    first, second = (
+        model.encode(table[name].to_pylist(), normalize_embeddings=True) for name in table.column_names[:2]
+    )
+    scores = pa.array((first * second).sum(-1).astype("float64"))  # the base's own cosines: it cannot be beaten
+    io.write_table(file, table.set_column(2, "score", scores))
+    with caplog.at_level("INFO", logger="rankrefine"):
+        history = refine(folder, tmp_path / "out")
+    assert history["improved"] is False
+    assert history["best_step"] == 0
+    assert history["base_development"] == history["best_development"] == pytest.approx(100)
+    assert torch.equal(weights(tmp_path / "out" / "model"), weights(folder / "encoder"))
+    assert "no step beats the base's development score of 100.00" in caplog.text
+
+
+def test_a_loss_that_is_no_number_stops_with_step_and_lists(inputs: Path, tmp_path: Path):
+    with pytest.raises(UserError, match=r"The loss at step 1 is not a finite number \(lists list\d+, list\d+\)"):
+        refine(inputs, tmp_path / "out", tau=1e-40)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_killed_run_leaves_nothing_in_the_way(inputs: Path, tmp_path: Path):
+    stale = tmp_path / ".work" / "best"
+    stale.mkdir(parents=True)
+    (stale / "half").write_text("written")
+    refine(inputs, tmp_path)
+    assert not (tmp_path / "model" / "half").exists()
+    assert not (tmp_path / ".work").exists()
+
+
+def test_unusable_models_are_refused(inputs: Path, tmp_path: Path):
+    folder = copy(inputs, tmp_path / "copy")
+    encoder = folder / "encoder"
+    for name, message in (("modules.json", "bare transformer"), ("config.json", "not a sentence-transformers model")):
+        (encoder / name).unlink()
+        write_manifest(folder / "encoder.json", source="tiny", kind="model", path=encoder)
+        with pytest.raises(UserError, match=message):
+            embed(folder)
+        with pytest.raises(UserError, match=message):
+            refine(folder, tmp_path / "out")
+    shutil.rmtree(encoder)
+    with pytest.raises(UserError, match="does not exist"):
+        refine(folder, tmp_path / "out")
+    assert not (tmp_path / "out" / "model").exists()
+
+
+def test_embeddings_of_other_lists_are_refused(inputs: Path, tmp_path: Path):
+    folder = copy(inputs, tmp_path / "copy")
+    table = io.read_table(folder / "lists.parquet")
+    io.write_table(folder / "lists.parquet", table.slice(0, 5))
+    with pytest.raises(UserError, match=r"48 sentences in 11 lists, but there are .* in 5 ranking lists"):
+        refine(folder, tmp_path / "out")
