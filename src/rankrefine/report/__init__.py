@@ -1,0 +1,51 @@
+"""The report's figures, tables and pages: `python -m rankrefine report --inputs results --output results/report`.
+
+Each file stands alone; Snakemake's report page embeds them with the captions of `workflow/report`.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from rankrefine import io
+from rankrefine.report import figures, pages
+from rankrefine.report.data import collect
+
+log = logging.getLogger(__name__)
+
+FIGURES = {
+    "scores.svg": figures.scores,
+    "similarity.svg": figures.similarity,
+    "drops.svg": figures.drops,
+    "training.svg": figures.training,
+}
+PAGES = {
+    "scores.html": pages.scores,
+    "drops.html": pages.drops,
+    "lists.html": pages.lists,
+    "provenance.html": pages.provenance,
+}
+
+
+def run(config: dict[str, Any], inputs: Path, output: Path) -> None:
+    """Write all files of the report, or none.
+
+    Args:
+        config: Completed configuration; read are `report.examples`, `seeds.count`, `generate.shard_size`,
+            `refine.name` and `seed`. All else that the report shows comes from the records of the stages.
+        inputs: Results folder of the run.
+        output: Folder to write.
+
+    Raises:
+        UserError: a file of an earlier stage is missing or damaged.
+    """
+    found = collect(config, inputs)
+    with io.atomic(output) as folder:
+        folder.mkdir()
+        for name, draw in FIGURES.items():
+            figures.save(draw(found), folder / name)
+        for name, write in PAGES.items():
+            (folder / name).write_text(write(found), encoding="utf-8")
+    log.info("report: %d figures and %d pages in %s.", len(FIGURES), len(PAGES), output)
