@@ -34,7 +34,9 @@ def setting(count: int = 6, examples: int = 2) -> dict:
 def fabricate(folder: Path, count: int = 6, ranks: int = 4, steps: int = 20, improved: bool = True) -> Path:
     """The records of a run that never took place: `count` lists with `ranks` rewrites."""
     made = {"versions": {"python": "3.11.7", "torch": "2.13.0"}, "seconds": 1.5}
-    seeds = {"seeds": {"sources": [{"name": "nyt", "source": "embedded:vader"}]}}
+    # as a stage records it that was given only its own keys: the others stand there with their defaults
+    given = {"sources": [{"name": "nyt", "source": "embedded:vader"}], "count": 320}
+    seeds = {"seeds": given, "refine": {"omega": 77.0}, "generate": {"shard_size": 80}}
     dropped = {"too_long": 30, "near_duplicate": 10, "pattern": 0}
     examples = {"too_long": [f"A sentence {EVIL}"], "near_duplicate": ["It is.", "It was."]}
     pool = {"read": 100, "kept": 60, "dropped": dropped, "examples": examples, "config": seeds} | made
@@ -173,6 +175,13 @@ def test_pages_show_their_numbers(written: Path) -> None:
     )
     for part in shown:
         assert part in pages["provenance.html"], part
+
+
+def test_parameters_are_those_that_were_used(written: Path) -> None:
+    text = (written / "provenance.html").read_text(encoding="utf-8")
+    found = dict(re.findall(r"<code>([\w.]+)</code></td><td><code>(.*?)</code>", text))
+    expected = {"seeds.count": "6", "generate.shard_size": "4", "refine.omega": "2.0", "generate.rounds": "4"}
+    assert {key: found[key] for key in expected} == expected
 
 
 def test_example_lists(written: Path) -> None:

@@ -36,6 +36,7 @@ class Found:
     """The records of a run.
 
     Attributes:
+        budget: `seeds.count` and `generate.shard_size`, which no stage's data depend on alone.
         seeds: record of the seed pool.
         generate: records of the shards, summed up by `join_shards`.
         consolidate: record of the ranking lists.
@@ -46,6 +47,7 @@ class Found:
         examples: ranking lists as (sentence, teacher cosine to the seed) pairs.
     """
 
+    budget: Record
     seeds: Record
     generate: Record
     consolidate: Record
@@ -62,10 +64,12 @@ def collect(config: dict[str, Any], folder: Path) -> Found:
     Raises:
         UserError: a file is missing or damaged, or lacks a field that the report needs.
     """
-    names = shards(config["seeds"]["count"], config["generate"]["shard_size"])
+    count, size = config["seeds"]["count"], config["generate"]["shard_size"]
+    names = shards(count, size)
     counts = ("read", "kept", "dropped", "seconds")
     trained = folder / "refine" / config["refine"]["name"] / str(config["seed"])
     return Found(
+        budget={"seeds": {"count": count}, "generate": {"shard_size": size}},
         seeds=_record(folder / "seeds" / "pool.json", *counts),
         generate=join_shards(
             [_record(folder / "generate" / f"{name}.json", *counts, "tokens", "prompt_text") for name in names]

@@ -11,6 +11,13 @@ from rankrefine.report.data import Found, Record
 from rankrefine.report.templates import render
 
 ORANGE, BLUE = (230, 159, 0), (0, 114, 178)  # of the palette of the figures
+SECTIONS = {
+    "seeds": ("seed", "seeds"),
+    "generate": ("seed", "generate"),
+    "consolidate": ("consolidate",),
+    "teacher": ("refine",),
+    "refine": ("seed", "refine"),
+}
 
 
 def scores(found: Found) -> str:
@@ -71,7 +78,6 @@ def provenance(found: Found) -> str:
     """Models, data, prompt, parameters, versions and times."""
     generate, history = found.generate, found.history
     stages = _stages(found)
-    parameters = {key: value for _, record, _ in stages for key, value in flatten(record.get("config", {}))}
     return render(
         "provenance",
         title="What made this result",
@@ -84,7 +90,7 @@ def provenance(found: Found) -> str:
         data=[*_sources(found.seeds), ("development data", *_named(history.get("development_data")))],
         prompts=generate["prompts"],
         stages=[(name, record["seconds"], note) for name, record, note in stages],
-        parameters=sorted(parameters.items()),
+        parameters=sorted(_parameters(found, stages).items()),
         versions=_versions([record for _, record, _ in stages]),
     )
 
@@ -102,6 +108,18 @@ def _stages(found: Found) -> list[tuple[str, Record, str]]:
         ("teacher", found.similarity, ""),
         ("refine", found.history, f"{len(found.history['steps'])} steps"),
     ]
+
+
+def _parameters(found: Found, stages: list[tuple[str, Record, str]]) -> dict[str, str]:
+    """What each stage recorded of its own section of the config, and how many seeds in shards of what size.
+
+    The rest of a record's config is not looked at: what a stage is not given stands there with its default.
+    """
+    settings = {}
+    for stage, record, _ in stages:
+        own = {key: value for key, value in record.get("config", {}).items() if key in SECTIONS[stage]}
+        settings |= dict(flatten(own))
+    return settings | dict(flatten(found.budget))
 
 
 def _sources(seeds: Record) -> list[tuple[str, str, str]]:
