@@ -1,7 +1,7 @@
 """The reference configuration, written from the schema: `config.yaml` and the table of docs/configuration.md.
 
-    python -m rankrefine config > config.yaml
-    python -m rankrefine config --markdown
+python -m rankrefine config > config.yaml
+python -m rankrefine config --markdown
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ def markdown() -> str:
     """A table of all keys: default, allowed values, the rules that a change plans, description."""
     rows = ["| key | default | allowed | runs again from | what it is |", "|---|---|---|---|---|"]
     for key, leaf in config.leaves():
-        default = pyyaml.safe_dump(leaf["default"], default_flow_style=True, width=10_000).removesuffix("\n...\n").strip()
+        default = (
+            pyyaml.safe_dump(leaf["default"], default_flow_style=True, width=10_000).removesuffix("\n...\n").strip()
+        )
         cells = [f"`{key}`", f"`{default}`", _allowed(leaf), ", ".join(leaf["x-reruns"]), leaf["description"]]
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(rows) + "\n"
@@ -57,7 +59,9 @@ def _comment(node: dict[str, Any], indent: str) -> list[str]:
 def _entry(key: str, default: Any, indent: str) -> str:
     """`key: default` as YAML; a list of mappings takes one line an item."""
     if isinstance(default, list) and default and isinstance(default[0], dict):
-        items = [pyyaml.safe_dump(item, default_flow_style=True, sort_keys=False, width=1000).strip() for item in default]
+        items = [
+            pyyaml.safe_dump(item, default_flow_style=True, sort_keys=False, width=1000).strip() for item in default
+        ]
         return "\n".join([f"{indent}{key}:", *(f"{indent}  - {item}" for item in items)])
     text = pyyaml.safe_dump({key: default}, sort_keys=False, allow_unicode=True, width=1000)
     return textwrap.indent(text.strip(), indent)

@@ -16,10 +16,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 HERE = Path(__file__).parent
-WHO = ["The old sailor", "A young doctor", "My tired neighbour", "Their best student", "The quiet farmer", "One tall singer"]
+WHO = [
+    "The old sailor",
+    "A young doctor",
+    "My tired neighbour",
+    "Their best student",
+    "The quiet farmer",
+    "One tall singer",
+]
 DOES = ["carried", "painted", "sold", "found", "repaired", "lost", "washed", "borrowed"]
 WHAT = ["a wooden boat", "the red bicycle", "some warm bread", "an empty box", "the broken clock", "a heavy book"]
-WHERE = ["near the station", "before the rain", "behind the church", "after long thought", "in early spring", "at noon"]
+WHERE = [
+    "near the station",
+    "before the rain",
+    "behind the church",
+    "after long thought",
+    "in early spring",
+    "at noon",
+]
 
 
 def sentences(count: int, seed: int) -> list[str]:
@@ -31,7 +45,9 @@ def sentences(count: int, seed: int) -> list[str]:
 def pairs(count: int, seed: int) -> pa.Table:
     """STS data: `count` pairs, score 0..5 by the overlap of their words."""
     first, second = sentences(count, seed), sentences(count, seed + 1)
-    overlap = [len({*a.split()} & {*b.split()}) / len({*a.split()} | {*b.split()}) for a, b in zip(first, second, strict=True)]
+    overlap = [
+        len({*a.split()} & {*b.split()}) / len({*a.split()} | {*b.split()}) for a, b in zip(first, second, strict=True)
+    ]
     return pa.table({"sentence1": first, "sentence2": second, "score": [5 * share for share in overlap]})
 
 

@@ -65,7 +65,7 @@ def run(
         seats=min(settings["batch_size"], rows),
         dtype=settings["dtype"],
         threads=threads,
-        probes=[prompt.fill(text) for text in ("A", "The dog", "7", '"No', "élan")],
+        probes=[prompt.fill(text) for text in ("A", "The dog", "7", '"No', "'Tis", "(see", "élan")],
     )
     plan = Plan(prompt, settings["rounds"], settings["redraws"], config["seed"])
     chains = [
@@ -76,7 +76,7 @@ def run(
     ]
     started = time.monotonic()
     with tqdm(total=len(chains), desc=f"generate {output.stem}", unit="list", disable=None) as bar:
-        for chain in run_chains(chains, engine, plan, greedy=sampling.temperature == 0):
+        for _ in run_chains(chains, engine, plan, greedy=sampling.temperature == 0):
             bar.update()
             bar.set_postfix_str(f"{_rate(chains, started):.0f} tokens/s")
     io.write_table(output, _table(chains, seeds["source"]))
@@ -114,7 +114,8 @@ def _check_budget(held: int, needed: int, pool_stats: Path) -> None:
     if held >= needed:
         return
     dropped = io.read_json(pool_stats)["dropped"]
-    table = ", ".join(f"{reason} {count}" for reason, count in sorted(dropped.items(), key=lambda item: -item[1]))
+    most_first = sorted(dropped.items(), key=lambda item: -item[1])
+    table = ", ".join(f"{reason} {count}" for reason, count in most_first if count)
     raise UserError(
         f"seeds.count asks for {needed} seed sentences but the pool holds {held} (dropped: {table or 'none'}); "
         "lower seeds.count, add sources or loosen the filters."

@@ -1,8 +1,8 @@
 """Keys and values for many short sequences that share one long prefix, and attention over them.
 
 A forward pass is packed: its tokens, of any number of sequences, lie side by side as one row of the model's input
-(1, T), so that no token is padding. The prefix (the prompt template) is stored once and attended to by all tokens in one
-matrix product; each sequence has a slot for its own keys and values, allocated ahead; grouped heads are not
+(1, T), so that no token is padding. The prefix (the prompt template) is stored once and attended to by all tokens in
+one matrix product; each sequence has a slot for its own keys and values, allocated ahead; grouped heads are not
 replicated. `install` puts `attend` in place of the model's attention through transformers' attention interface.
 """
 

@@ -218,15 +218,19 @@ class TransformersEngine:
         """Token ids of a prompt after the shared prefix."""
         tokens = self._encode(messages)
         if tokens[: len(self._prefix)] != self._prefix:
-            # a tokenizer merged the sentence's first letters with the template's last: decode what is not shared
-            shared = self.tokenizer.decode(self._prefix)
-            text = self.tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
-            return tuple(self.tokenizer.encode(text.removeprefix(shared), add_special_tokens=False))
+            raise UserError(
+                f"This model's tokenizer merges the beginning of '{messages[-1]['content'][-60:]}' with the prompt "
+                "template; put a line break before {sentence} in the template of generate.prompt."
+            )
         return tuple(tokens[len(self._prefix) :])
 
     def _encode(self, messages: Messages) -> list[int]:
-        text = self.tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
-        return self.tokenizer.encode(text, add_special_tokens=False)
+        try:  # what looks like a control token in a sentence is encoded as the text that it is
+            return self.tokenizer.apply_chat_template(
+                list(messages), add_generation_prompt=True, return_dict=False, sanitize_control_tokens=True
+            )
+        except ValueError as error:
+            raise UserError(f"The prompt for '{messages[-1]['content'][-60:]}' cannot be encoded: {error}.") from error
 
     def _make_room(self, prompt: int) -> None:
         needed = prompt + self.sampling.max_new_tokens
@@ -259,12 +263,13 @@ def _pad_prompts(lengths: torch.Tensor, first: int) -> tuple[torch.Tensor, torch
 
 
 def _common_prefix(prompts: list[list[int]]) -> list[int]:
-    shared = 0
+    """What all prompts begin with, less two tokens: some other sentence might merge with what stands before it."""
+    shared = -2
     for tokens in zip(*prompts, strict=False):
         if len(set(tokens)) > 1:
             break
         shared += 1
-    return prompts[0][:shared]
+    return prompts[0][: max(shared, 0)]
 
 
 def _stop_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> set[int]:

@@ -1,0 +1,51 @@
+# make run         set everything up and run the workflow of config.yaml
+# make test        unit tests and the miniature workflow
+# make test-slow   tests with the real models
+#
+# PYTHON chooses the interpreter of the virtual environment, CORES the processor cores, ARGS goes to snakemake.
+PYTHON ?= python3
+CORES ?= all
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+
+.PHONY: run test test-slow lint setup reference clean-venv
+
+# One run at a time holds results/.lock. Only then is a Snakemake lock stale, left behind by a killed run.
+run: $(READY)
+	@mkdir -p results
+	@flock --nonblock --conflict-exit-code 75 results/.lock sh -c '\
+		$(BIN)/snakemake --unlock --quiet all >/dev/null 2>&1; \
+		exec $(BIN)/snakemake --cores $(CORES) --rerun-incomplete $(ARGS)' \
+		|| { code=$$?; [ $$code -ne 75 ] || echo "Another run is under way in this folder; wait for it or stop it." >&2; exit $$code; }
+
+test: $(READY)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m slow
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+setup: $(READY)
+
+# config.yaml and the table of docs/configuration.md are written from the schema
+reference: $(READY)
+	PYTHONPATH=src $(BIN)/python -m rankrefine config > config.yaml
+	{ sed '/^| key/,$$d' docs/configuration.md; PYTHONPATH=src $(BIN)/python -m rankrefine config --markdown; } > docs/.part
+	mv docs/.part docs/configuration.md
+
+# torch is named first: in one command with a range for it, pip could take a newer and much larger build
+$(READY): requirements.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "rankrefine needs Python 3.11 or newer; set PYTHON=...")'
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+clean-venv:
+	rm -rf $(VENV)

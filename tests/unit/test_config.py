@@ -1,0 +1,123 @@
+"""The configuration: defaults, refusals, reference files in step with the schema."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rankrefine import config, reference
+from rankrefine.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+RULES = {"seeds", "generate", "consolidate", "teacher", "refine", "task", "evaluate", "scores", "report"}
+
+
+def test_an_empty_config_is_the_reference() -> None:
+    assert config.complete({}) == config.load(str(ROOT / "config.yaml"))
+
+
+def test_the_reference_files_are_written_from_the_schema() -> None:
+    hint = "run `make reference`"
+    assert (ROOT / "config.yaml").read_text(encoding="utf-8") == reference.yaml(), hint
+    assert reference.markdown() in (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8"), hint
+
+
+def test_every_leaf_has_a_default_a_description_and_the_rules_it_plans() -> None:
+    leaves = dict(config.leaves())
+    assert len(leaves) > 40
+    for key, leaf in leaves.items():
+        assert "default" in leaf, key
+        assert leaf["description"].endswith("."), key
+        assert leaf["x-reruns"] and set(leaf["x-reruns"]) <= RULES, key
+
+
+def test_no_unknown_keys_at_any_level() -> None:
+    def objects(node):
+        if isinstance(node, dict):
+            if "properties" in node:
+                yield node
+            for child in node.values():
+                yield from objects(child)
+
+    found = list(objects(config.schema()))
+    assert len(found) >= 8
+    assert all(node["additionalProperties"] is False for node in found)
+
+
+def test_completing_changes_nothing_that_is_given_and_not_the_input() -> None:
+    given = {"seeds": {"count": 7}, "generate": {"temperature": 0}}
+    copy = json.loads(json.dumps(given))
+    done = config.complete(given)
+    assert given == copy
+    assert done["seeds"]["count"] == 7 and done["generate"]["temperature"] == 0
+    assert config.complete(done) == done
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"refine": {"omga": 1}}, r"unknown key 'refine.omga'; did you mean 'omega'\?"),
+        ({"sedes": {}}, r"unknown key 'sedes'; did you mean 'seeds'\?"),
+        ({"refine": {"xyzzy": 1}}, r"unknown key 'refine.xyzzy'; there are: name, model"),
+        ({"generate": {"rounds": 0}}, r"generate.rounds is 0 but must be at least 1"),
+        ({"refine": {"omega": -0.5}}, r"refine.omega is -0.5 but must be at least 0"),
+        ({"generate": {"guidance_scale": -1}}, r"generate.guidance_scale is -1 but must be at least 0"),
+        ({"refine": {"tau": 0}}, r"refine.tau is 0 but must be more than 0"),
+        ({"evaluate": {"confidence": 1}}, r"evaluate.confidence is 1 but must be less than 1"),
+        ({"generate": {"rounds": "many"}}, r"generate.rounds is 'many' but must be of type integer"),
+        ({"generate": {"rounds": 8.5}}, r"generate.rounds is 8.5 but must be of type integer"),
+        ({"generate": {"engine": "magic"}}, r"generate.engine is 'magic' but must be one of transformers, fake"),
+        ({"seeds": None}, r"seeds is None but must be of type object"),
+        ({"seeds": {"sources": []}}, r"seeds.sources must not be empty"),
+        ({"seeds": {"sources": [{"source": "x"}]}}, r"seeds.sources.0: the key 'name' is missing"),
+        (
+            {"seeds": {"sources": [{"name": "a b", "source": "x"}]}},
+            r"seeds.sources.0.name: 'a b' may hold only letters",
+        ),
+        (
+            {"seeds": {"sources": [{"name": "a", "source": "x"}, {"name": "a", "source": "y"}]}},
+            r"seeds.sources: two sources have the name 'a'",
+        ),
+        ({"seeds": {"min_words": 9, "max_words": 8}}, r"seeds.min_words \(9\) is above seeds.max_words \(8\)"),
+        ({"seeds": {"require_pattern": "("}}, r"seeds.require_pattern is '\(', which is not a regular expression"),
+        ({"refine": {"name": "base"}}, r"refine.name"),
+        ({"refine": {"name": "../x"}}, r"refine.name: '../x' may hold only letters"),
+        ({"evaluate": {"tasks": {"a/b": "stsb"}}}, r"evaluate.tasks: 'a/b' may hold only letters"),
+        ({"evaluate": {"tasks": {}}}, r"evaluate.tasks must not be empty"),
+        ([1], r"the file is \[1\] but must be of type object"),
+    ],
+)
+def test_refusals_are_one_sentence_that_names_the_key(changes, message: str) -> None:
+    with pytest.raises(UserError, match=message) as error:
+        config.complete(changes, "config.yaml")
+    assert str(error.value).startswith("config.yaml: ")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "There is no configuration file"),
+        (b"seed: \xff\xfe", "is not UTF-8 .byte 6.; save it as UTF-8"),
+        (b"seed: [1", "is not valid YAML: while parsing a flow sequence"),
+    ],
+)
+def test_unreadable_files_are_named(tmp_path: Path, content: bytes | None, message: str) -> None:
+    file = tmp_path / "mine.yaml"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(UserError, match=f"mine.yaml.*{message}|{message}.*mine.yaml"):
+        config.load(str(file))
+
+
+def test_a_section_is_canonical_and_itself_a_config() -> None:
+    one = config.complete(yaml.safe_load("{seed: 3, refine: {omega: 1, tau: 0.1}}"))
+    other = config.complete(yaml.safe_load("{refine: {tau: 0.1, omega: 1}, seed: 3}"))
+    assert config.section(one, "seed", "refine") == config.section(other, "seed", "refine")
+    assert config.load(config.section(one, "seed", "refine"))["refine"] == one["refine"]
+    assert json.loads(config.section(one, "refine.tau")) == {"refine": {"tau": 0.1}}
+    swapped = config.complete({"refine": {"omega": 0.1, "tau": 1}})
+    assert config.section(swapped, "refine") != config.section(one, "refine")

@@ -1,0 +1,123 @@
+"""The code digest: what changes it and what does not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rankrefine import digest
+
+ROOT = Path(__file__).parents[2]
+STAGES = (
+    "rankrefine.seeds",
+    "rankrefine.generate.shard",
+    "rankrefine.consolidate",
+    "rankrefine.refine.teacher",
+    "rankrefine.refine.train",
+    "rankrefine.refine.export",
+    "rankrefine.evaluate.task",
+    "rankrefine.evaluate.run",
+    "rankrefine.evaluate.scores",
+    "rankrefine.report",
+)
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch) -> Path:
+    """A package of three modules: a imports b (inside a function), c stands alone."""
+    folder = tmp_path / "toy"
+    folder.mkdir()
+    (folder / "__init__.py").write_text('__version__ = "1"\n')
+    (folder / "a.py").write_text('"""A."""\ndef f(x):\n    """Doc."""\n    from toy.b import g\n    return g(x)\n')
+    (folder / "b.py").write_text("def g(x):\n    return x + 1\n")
+    (folder / "c.py").write_text("import toy.a\n")
+    monkeypatch.setattr(digest, "PACKAGE", folder)
+    for cached in (digest.code, digest._imports, digest._normalised):
+        cached.cache_clear()
+    yield folder
+    for cached in (digest.code, digest._imports, digest._normalised):
+        cached.cache_clear()
+
+
+def fresh(module: str) -> str:
+    for cached in (digest.code, digest._imports, digest._normalised):
+        cached.cache_clear()
+    return digest.code(module)
+
+
+def edit(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+def test_comments_docstrings_and_formatting_change_nothing(package: Path) -> None:
+    before = fresh("toy.a")
+    edit(package / "a.py", '"""A."""', '"""Another text.\n\nWith a second paragraph.\n"""\n# a comment')
+    edit(package / "a.py", '    """Doc."""\n', "")
+    edit(package / "b.py", "return x + 1", "return (\n        x + 1\n    )")
+    assert fresh("toy.a") == before
+
+
+def test_code_changes_it_also_in_a_module_imported_inside_a_function(package: Path) -> None:
+    before = {name: fresh(name) for name in ("toy.a", "toy.b", "toy.c")}
+    edit(package / "b.py", "x + 1", "x + 2")
+    assert all(fresh(name) != old for name, old in before.items())
+    before = fresh("toy.b")
+    edit(package / "a.py", "return g(x)", "return g(-x)")
+    assert fresh("toy.b") == before
+
+
+def test_a_release_changes_nothing(package: Path) -> None:
+    before = fresh("toy.a")
+    edit(package / "__init__.py", '"1"', '"2"')
+    assert fresh("toy.a") == before
+
+
+def test_the_closure_is_what_python_really_imports() -> None:
+    """Import each stage in a fresh interpreter: no module of the package may be loaded that the digest leaves out."""
+    program = (
+        "import importlib, sys; importlib.import_module(sys.argv[1]);"
+        "print(*(m for m in sys.modules if m.startswith('rankrefine')))"
+    )
+    for stage in (
+        "rankrefine.seeds",
+        "rankrefine.consolidate",
+        "rankrefine.evaluate.scores",
+        "rankrefine.generate.shard",
+    ):
+        loaded = subprocess.run(
+            [sys.executable, "-c", program, stage], capture_output=True, text=True, check=True, cwd=ROOT / "src"
+        ).stdout.split()
+        assert set(loaded) - {"rankrefine"} <= digest.closure(stage)
+
+
+def test_stages_do_not_depend_on_each_other_or_on_the_command_line() -> None:
+    for stage in STAGES:
+        found = digest.closure(stage)
+        assert found, stage
+        assert not found & {"rankrefine.cli", "rankrefine.reference", "rankrefine.digest"}, stage
+    assert "rankrefine.refine.losses" not in digest.closure("rankrefine.refine.teacher")
+    assert "rankrefine.generate.guidance" not in digest.closure("rankrefine.consolidate")
+    assert not any("engines." in name and "base" not in name for name in digest.closure("rankrefine.generate.shard"))
+    assert "rankrefine.quality" in digest.closure("rankrefine.consolidate")
+    assert "rankrefine.generate.guidance" in digest.closure("rankrefine.generate.engines.transformers")
+
+
+def test_the_fake_engine_and_the_snakefile_load_no_torch() -> None:
+    program = (
+        "import sys; import rankrefine.generate.shard, rankrefine.generate.engines.fake;"
+        "print('torch' in sys.modules); "
+    )
+    light = (
+        "import sys; import rankrefine.config, rankrefine.digest, rankrefine.sources, rankrefine.generate.prompts; "
+    )
+    light += "rankrefine.config.schema(); print({'torch', 'pandas', 'pyarrow', 'numpy'} & set(sys.modules))"
+    for code, expected in ((program, "False"), (light, "set()")):
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT / "src"
+        )
+        assert done.stdout.strip() == expected

@@ -1,0 +1,170 @@
+"""The transformers engine on a tiny random model: equal to plain and to guided decoding, in any batch."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+import torch
+from miniature.llm import WORDS
+from miniature.llm import build as build_llm
+
+from rankrefine.errors import UserError
+from rankrefine.generate.engines import transformers as engine_module
+from rankrefine.generate.engines.base import Request, Sampling
+
+GREEDY = Sampling(guidance_scale=1.5, temperature=0, plausibility=1e9, max_new_tokens=12)
+SAMPLED = Sampling(guidance_scale=1.5, temperature=0.9, plausibility=4.0, max_new_tokens=12)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return build_llm(tmp_path_factory.mktemp("llm"))
+
+
+def prompt(sentence: str) -> tuple[dict[str, str], ...]:
+    return (
+        {"role": "system", "content": "rewrite the one"},
+        {"role": "user", "content": sentence},
+    )
+
+
+def load(folder: Path, sampling: Sampling, seats: int = 8, **kwargs) -> engine_module.TransformersEngine:
+    options = {"dtype": "float32", "threads": 1, "probes": [prompt("cat"), prompt("dog sees")]} | kwargs
+    return engine_module.load(folder, sampling, seats, **options)
+
+
+def sentences(count: int) -> list[str]:
+    chooser = random.Random(3)
+    return [" ".join(chooser.choices(WORDS, k=chooser.randint(1, 9))) for _ in range(count)]
+
+
+def requests(count: int) -> list[Request]:
+    texts = sentences(2 * count)
+    return [Request(i, prompt(texts[2 * i]), prompt(texts[2 * i + 1]), (1, f"s{i}", 1, 0)) for i in range(count)]
+
+
+def complete(engine, waiting: list[Request]) -> dict[int, tuple[tuple[int, ...], str]]:
+    """All completions, refilling seats as they become free."""
+    waiting, found, running = list(waiting), {}, 0
+    while waiting or running:
+        while waiting and running < engine.seats:
+            engine.add(waiting.pop(0))
+            running += 1
+        for completion in engine.step():
+            found[completion.id] = (completion.tokens, completion.stop)
+            running -= 1
+    return found
+
+
+def reference(folder: Path, request: Request, scale: float, count: int) -> tuple[int, ...]:
+    """Greedy tokens of the library's own generate, guided where scale differs from 1."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+
+    def encode(messages):
+        return tokenizer.apply_chat_template(
+            list(messages), add_generation_prompt=True, return_tensors="pt", return_dict=False
+        )
+
+    ids = encode(request.positive)
+    guided = {} if scale == 1 else {"guidance_scale": scale, "negative_prompt_ids": encode(request.negative)}
+    out = model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=count, **guided)
+    tokens = out[0, ids.shape[1] :].tolist()
+    end = tokenizer.eos_token_id
+    return tuple(tokens[: tokens.index(end)] if end in tokens else tokens)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1.5, 3.0])
+def test_greedy_equals_the_librarys_generate(folder: Path, scale: float) -> None:
+    sampling = Sampling(scale, 0, 1e9, 12)
+    some = requests(10)
+    found = complete(load(folder, sampling), some)
+    expected = {request.id: reference(folder, request, scale, 12) for request in some}
+    assert {key: tokens for key, (tokens, _) in found.items()} == expected
+    assert any(expected.values())
+
+
+def test_guidance_changes_what_is_chosen(folder: Path) -> None:
+    some = requests(10)
+    plain = complete(load(folder, Sampling(1.0, 0, 1e9, 12)), some)
+    assert plain != complete(load(folder, GREEDY), some)
+
+
+def test_without_a_negative_prompt_it_is_plain_decoding(folder: Path) -> None:
+    some = requests(6)
+    alone = [Request(r.id, r.positive, None, r.key) for r in some]
+    same = [Request(r.id, r.positive, r.positive, r.key) for r in some]
+    plain = complete(load(folder, Sampling(1.0, 0, 1e9, 12)), some)
+    assert plain == complete(load(folder, GREEDY), alone) == complete(load(folder, GREEDY), same)
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
+def test_a_request_is_completed_alike_alone_in_any_batch_and_in_any_order(folder: Path, sampling: Sampling) -> None:
+    some = requests(13)
+    alone = complete(load(folder, sampling, seats=1), some)
+    assert alone == complete(load(folder, sampling, seats=5), some)
+    assert alone == complete(load(folder, sampling, seats=13), some[::-1])
+
+
+def test_the_shared_prefix_changes_nothing(folder: Path) -> None:
+    some = requests(8)
+    engine = load(folder, SAMPLED)
+    assert engine._cache.prefix_length > 5
+    without = load(folder, SAMPLED, probes=[prompt("cat"), ({"role": "user", "content": "dog"},)])
+    assert without._cache.prefix_length < engine._cache.prefix_length
+    assert complete(engine, some) == complete(without, some)
+
+
+def test_kept_prompts_change_nothing(folder: Path) -> None:
+    """A chain's second request finds its negative prompt in the cache, a redrawn one both; fresh engines find none."""
+    texts = sentences(20)
+    engine = load(folder, SAMPLED, seats=4)
+    for i in range(0, 16):
+        for attempt in (0, 1):
+            request = Request(i, prompt(texts[i + 1]), prompt(texts[i]), (1, i, 2, attempt))
+            assert complete(engine, [request]) == complete(load(folder, SAMPLED, seats=1), [request])
+
+
+def test_long_prompts_make_room_without_losing_what_is_stored(folder: Path) -> None:
+    some = requests(4)
+    long = Request(99, prompt(" ".join(WORDS * 2)), prompt("cat sees a dog"), (1, "long", 1, 0))
+    engine = load(folder, SAMPLED, seats=5)
+    for request in some:
+        engine.add(request)
+    found = {c.id: (c.tokens, c.stop) for c in engine.step()}
+    engine.add(long)
+    while engine._running:
+        found |= {c.id: (c.tokens, c.stop) for c in engine.step()}
+    assert found == complete(load(folder, SAMPLED, seats=1), [*some, long])
+
+
+def test_control_tokens_in_a_sentence_are_text(folder: Path) -> None:
+    engine = load(folder, SAMPLED)
+    plain, injected = (engine._encode(prompt(text)) for text in ("cat", "cat </s> dog"))
+    assert injected.count(engine.tokenizer.eos_token_id) == plain.count(engine.tokenizer.eos_token_id)
+
+
+def test_a_prompt_beyond_the_context_is_refused(folder: Path) -> None:
+    engine = load(folder, SAMPLED)
+    with pytest.raises(
+        UserError, match=r"prompt of \d+ tokens and generate.max_new_tokens \(12\) exceed .* 256 tokens"
+    ):
+        engine.add(Request(0, prompt(" ".join(WORDS * 8)), None, (1,)))
+
+
+def test_folders_that_hold_no_chat_model_are_refused(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="does not open as a causal language model"):
+        load(tmp_path, SAMPLED)
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    bare = tmp_path / "bare"
+    AutoModelForCausalLM.from_pretrained(folder).save_pretrained(bare)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.chat_template = None
+    tokenizer.save_pretrained(bare)
+    with pytest.raises(UserError, match="has no chat template; take an instruction-tuned model"):
+        load(bare, SAMPLED)

@@ -1,0 +1,85 @@
+"""Atomic files and corrupt ones."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from rankrefine import io
+from rankrefine.errors import UserError
+
+TABLE = pa.table({"x": [1, 2, 3]})
+
+
+def test_a_failure_leaves_what_was_there_and_nothing_else(tmp_path: Path) -> None:
+    file = tmp_path / "deep" / "a.txt"
+    io.write_text(file, "old")
+    with pytest.raises(RuntimeError), io.atomic(file) as aside:
+        aside.write_text("half")
+        raise RuntimeError
+    assert file.read_text() == "old"
+    assert [p.name for p in file.parent.iterdir()] == ["a.txt"]
+
+
+def test_folders_are_replaced_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    for content in ("one", "two"):
+        with io.atomic(folder) as aside:
+            aside.mkdir()
+            (aside / content).touch()
+    assert [p.name for p in folder.iterdir()] == ["two"]
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), OSError("... No space left ...")])
+def test_a_full_disk_is_one_sentence(tmp_path: Path, error: OSError) -> None:
+    with pytest.raises(UserError, match=r"The disk is full: could not write .*a.parquet; free some space"):
+        with io.atomic(tmp_path / "a.parquet") as aside:
+            aside.write_text("half")
+            raise error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_really_full_disk() -> None:
+    """Linux has a device that is always full."""
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    with pytest.raises(UserError, match="The disk is full"), io.atomic("unused-name") as _:
+        Path("/dev/full").write_text("x" * 100_000)
+
+
+def test_tables_come_back_and_have_stable_bytes(tmp_path: Path) -> None:
+    one, two = tmp_path / "one.parquet", tmp_path / "two.parquet"
+    io.write_table(one, TABLE)
+    io.write_table(two, TABLE)
+    assert io.read_table(one).equals(TABLE)
+    assert one.read_bytes() == two.read_bytes()
+
+
+@pytest.mark.parametrize("damage", ["truncated", "not parquet", "empty", "missing", "other columns"])
+def test_damaged_tables_are_named(tmp_path: Path, damage: str) -> None:
+    file = tmp_path / "00003.parquet"
+    io.write_table(file, TABLE)
+    match damage:
+        case "truncated":
+            file.write_bytes(file.read_bytes()[:-20])
+        case "not parquet":
+            file.write_text("hello")
+        case "empty":
+            file.write_bytes(b"")
+        case "missing":
+            file.unlink()
+    schema = pa.schema([("y", pa.string())]) if damage == "other columns" else None
+    with pytest.raises(UserError, match=r"00003.parquet") as error:
+        io.read_table(file, schema)
+    assert "\n" not in str(error.value)
+    if damage in ("truncated", "not parquet", "empty"):
+        assert "corrupt or truncated" in str(error.value) and "delete it and run again" in str(error.value)
+
+
+def test_broken_json_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("{")
+    with pytest.raises(UserError, match=r"a.json is not valid JSON"):
+        io.read_json(tmp_path / "a.json")

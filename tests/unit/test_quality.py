@@ -1,0 +1,69 @@
+"""Quality rules of rewrites and lists."""
+
+from __future__ import annotations
+
+import pytest
+
+from rankrefine.quality import clean, list_problem, problem
+
+RULES = {"collapse_repeats": 3, "min_words": 2, "max_words": 12}
+GOOD = ["The cat sat on the mat.", "On the mat, there was a cat.", "A pet rested on a rug.", "Some animal lay down."]
+
+
+def test_a_good_list_has_no_problem() -> None:
+    assert list_problem(GOOD, **RULES) is None
+
+
+@pytest.mark.parametrize(
+    ("sentences", "reason"),
+    [
+        (GOOD[:1], "no rewrite"),
+        ([*GOOD, "One line.\nAnother."], "newline"),
+        ([GOOD[0], "x y", "x y", "a b", "x y"], "collapse"),
+        ([GOOD[0], "x y", "x y", "x y", "a b", "c d"], "repeat"),
+        ([GOOD[0], "a b", "x y", "x y", "x y"], "collapse"),
+        ([*GOOD, "the CAT sat, on the mat"], "repeat"),
+        ([*GOOD, "!?"], "empty"),
+        ([*GOOD, "Cats."], "too short"),
+        ([*GOOD, "word " * 13], "too long"),
+        ([*GOOD, "I'm sorry, but that goes too far."], "refusal"),
+        ([*GOOD, "As an AI language model, no opinion."], "refusal"),
+        ([*GOOD, "Sure, here it is: a cat."], "marker"),
+        ([*GOOD, "This is the rephrased sentence of yours."], "marker"),
+        ([*GOOD, "user: a cat sat"], "marker"),
+    ],
+)
+def test_each_rule_drops_under_its_reason(sentences: list[str], reason: str) -> None:
+    assert list_problem(sentences, **RULES) == reason
+
+
+def test_collapse_counts_the_last_two_sentences_only() -> None:
+    twice = [GOOD[0], "x y", "x y", "a b", "c d"]
+    assert list_problem(twice, **RULES) == "repeat"  # not collapse: neither of the last two is repeated
+    assert list_problem([GOOD[0], "a b", "x y", "x y"], **RULES | {"collapse_repeats": 2}) == "collapse"
+
+
+@pytest.mark.parametrize(
+    "sentence", ["I cannot swim.", "Sorry is a hard word.", "He rewrote the law.", "Of course it rains."]
+)
+def test_ordinary_sentences_are_no_markers(sentence: str) -> None:
+    if sentence.startswith("I cannot"):
+        assert problem(sentence, GOOD) == "refusal"  # known cost: a first person refusal looks the same
+    else:
+        assert problem(sentence, GOOD) is None
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        ('  "A cat sat."  ', "A cat sat."),
+        ("```A cat   sat.```", "A cat sat."),
+        ("“A cat sat.”", "A cat sat."),
+        ('He said "no".', 'He said "no".'),
+        ("A cat\nsat.", "A cat\nsat."),
+        ("Cafe\u0301", "Café"),
+        ("", ""),
+    ],
+)
+def test_clean(raw: str, text: str) -> None:
+    assert clean(raw) == text
