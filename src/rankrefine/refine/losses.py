@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 from torch.nn.utils.rnn import pad_sequence
 
-PADDING = -1e30  # adds exactly 0 to every sum of exponentials, and unlike -inf gives finite gradients
+PADDING = -1e30  # adds exactly 0 to every sum of exponentials; -inf would give nan on the way (inf - inf)
 
 
 def list_mle(scores: Tensor, target: Tensor) -> Tensor:

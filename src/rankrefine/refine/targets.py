@@ -24,10 +24,7 @@ def targets(embeddings: list[Tensor], tau: float, omega: float) -> Tensor:
     """
     sizes = torch.tensor([len(rows) for rows in embeddings])
     padded = torch.nn.utils.rnn.pad_sequence(embeddings, batch_first=True)  # (B, K, D)
-    # rounding must not put a near-copy before the sentence itself
-    cosines = (padded @ padded.mT).clamp(max=1)
-    cosines.diagonal(dim1=1, dim2=2).fill_(1)
-    similarity = cosines / tau
+    similarity = padded @ padded.mT / tau
     target = similarity + correction(similarity, sizes, omega)
     target.diagonal(dim1=1, dim2=2).fill_(torch.inf)
     return target.masked_fill(~pairs(sizes), -torch.inf)
@@ -37,7 +34,7 @@ def correction(similarity: Tensor, sizes: Tensor, omega: float) -> Tensor:
     """The term that moves the teacher's similarities towards the generated order.
 
     Row j judges its tail, the sentences l >= j, which were generated in falling similarity to j. With the offset
-    o = l - j and the tail sorted in descending order (ties keep the generated order),
+    o = l - j and the tail sorted in descending order (how ties are sorted changes nothing),
 
         gap[j, l] = |similarity[j, l] - sorted[o]|
         correction[j, l] = sign(position of l in sorted - o) * log(1 + omega * gap[j, l])
@@ -60,7 +57,7 @@ def correction(similarity: Tensor, sizes: Tensor, omega: float) -> Tensor:
     offset = torch.arange(similarity.shape[-1], device=similarity.device)
     inside = offset + offset[:, None] < sizes[:, None, None]  # (B, j, o)
     tails = _tails(similarity).masked_fill(~inside, -torch.inf)
-    falling, order = tails.sort(dim=-1, descending=True, stable=True)
+    falling, order = tails.sort(dim=-1, descending=True)
     position = order.argsort(dim=-1)
     gap = (tails - falling).abs().masked_fill(~inside, 0)
     upper = _from_tails((position - offset).sign() * torch.log1p(omega * gap))
