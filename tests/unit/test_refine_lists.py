@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pytest
 import torch
 
+import rankrefine
 from rankrefine import io
 from rankrefine.errors import UserError
 from rankrefine.refine import development, embeddings, similarity
@@ -66,8 +68,9 @@ def test_embeddings_have_the_same_bytes_in_every_process(tmp_path: Path):
         "write(Path(sys.argv[1]), torch.ones(2, 2), Lists(['a'], [['x', 'y']]), {'model': 'm', 'revision': 'r'})"
     )
     files = [tmp_path / f"{i}.safetensors" for i in range(3)]
+    environment = os.environ | {"PYTHONPATH": str(Path(rankrefine.__file__).parents[1])}
     for file in files:
-        subprocess.run([sys.executable, "-c", program, str(file)], check=True)
+        subprocess.run([sys.executable, "-c", program, str(file)], check=True, env=environment)
     assert len({file.read_bytes() for file in files}) == 1
 
 
