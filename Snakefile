@@ -26,12 +26,12 @@ include: "workflow/rules/report.smk"
 
 rule all:
     default_target: True
-    localrule: True
     input:
         "results/encoder",
         "results/selection.json",
         "results/scores.csv",
         "results/report.html",
+    localrule: True
 
 
 onsuccess:

@@ -35,6 +35,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield aside
+        _open_up(aside)
         if path.is_dir():
             shutil.rmtree(path)  # rename cannot replace a folder that has content
         os.replace(aside, path)
@@ -47,6 +48,14 @@ def atomic(path: str | Path) -> Iterator[Path]:
             shutil.rmtree(aside, ignore_errors=True)
         else:
             aside.unlink(missing_ok=True)
+
+
+def _open_up(path: Path) -> None:
+    """Give what was written the permissions that the user's umask allows; safetensors makes files private."""
+    umask = os.umask(0)
+    os.umask(umask)
+    for file in [path, *path.rglob("*")]:
+        file.chmod((0o777 if file.is_dir() else 0o666) & ~umask)
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 WORDS = (
-    "a the one two old young red blue cat dog bird man woman child boat house river road sees finds takes likes "
-    "leaves with under near quickly slowly today never always and but . , ?"
-).split()
+    *("a", "the", "one", "two", "old", "young", "red", "blue", "cat", "dog", "bird", "man", "woman", "child", "boat"),
+    *("house", "river", "road", "sees", "finds", "takes", "likes", "leaves", "with", "under", "near", "quickly"),
+    *("slowly", "today", "never", "always", "and", "but", ".", ",", "?"),
+)
 TEMPLATE = (
     "{% for message in messages %}<s> {{ message['role'] }} : {{ message['content'] }} </s> {% endfor %}"
     "{% if add_generation_prompt %}<s> assistant : {% endif %}"

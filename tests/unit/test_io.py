@@ -33,12 +33,22 @@ def test_folders_are_replaced_whole(tmp_path: Path) -> None:
     assert [p.name for p in folder.iterdir()] == ["two"]
 
 
+def test_private_files_get_the_users_usual_permissions(tmp_path: Path) -> None:
+    with io.atomic(tmp_path / "model") as aside:
+        aside.mkdir(mode=0o700)
+        (aside / "weights").touch(mode=0o600)
+    io.write_text(tmp_path / "usual", "")
+    usual = (tmp_path / "usual").stat().st_mode
+    assert (tmp_path / "model" / "weights").stat().st_mode == usual
+    assert usual & 0o400
+
+
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), OSError("... No space left ...")])
 def test_a_full_disk_is_one_sentence(tmp_path: Path, error: OSError) -> None:
-    with pytest.raises(UserError, match=r"The disk is full: could not write .*a.parquet; free some space"):
-        with io.atomic(tmp_path / "a.parquet") as aside:
-            aside.write_text("half")
-            raise error
+    full = pytest.raises(UserError, match=r"The disk is full: could not write .*a.parquet; free some space")
+    with full, io.atomic(tmp_path / "a.parquet") as aside:
+        aside.write_text("half")
+        raise error
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,5 +1,7 @@
 # The only rule file with functions. Validates the config, and names what the rules depend on:
 # the config keys a stage reads, its code, and the manifests of its assets.
+import hashlib
+import json
 import shlex
 import sys
 from pathlib import Path
@@ -48,9 +50,7 @@ def manifest(text, kind, key):
 SEED_SOURCES = [manifest(s["source"], "dataset", f"seeds.sources ({s['name']})") for s in config["seeds"]["sources"]]
 DECONTAMINATION = [manifest(s, "dataset", "seeds.decontaminate") for s in config["seeds"]["decontaminate"]]
 LLM = (
-    []
-    if config["generate"]["engine"] == "fake"
-    else manifest(config["generate"]["model"], "model", "generate.model")
+    [] if config["generate"]["engine"] == "fake" else manifest(config["generate"]["model"], "model", "generate.model")
 )
 ENCODER = manifest(config["refine"]["model"], "model", "refine.model")
 TEACHER = manifest(config["refine"]["teacher"], "model", "refine.teacher")
@@ -77,9 +77,30 @@ def stage(*keys, without=()):
     return lambda wildcards: text
 
 
+def rows(shard):
+    """Flags with the rows of the pool that a shard takes: at least as many as it already holds.
+
+    So lowering seeds.count leaves a last shard that holds more than is now needed as it is; consolidation takes what
+    it needs. Full shards are never looked at.
+    """
+    first, needed = SHARDS[shard]
+    made = Path(f"results/generate/{shard}.json")
+    if needed < config["generate"]["shard_size"] and made.exists():
+        held = json.loads(made.read_text(encoding="utf-8"))
+        if held["first"] == first and held["read"] <= config["generate"]["shard_size"]:
+            needed = max(needed, held["read"])
+    return f"--first {first} --rows {needed}"
+
+
 def model_manifest(wildcards):
     """Manifest of the model to evaluate: the base encoder or a refined one."""
     return ENCODER if wildcards.model == "base" else f"results/refine/{wildcards.model}/model.json"
+
+
+def captions():
+    """Digest of the report's captions."""
+    texts = [file.read_bytes() for file in sorted(Path(workflow.basedir, "workflow/report").glob("*.rst"))]
+    return hashlib.sha256(b"".join(texts)).hexdigest()[:16]
 
 
 def show_scores():

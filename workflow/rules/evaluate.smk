@@ -1,6 +1,5 @@
 # Stage 5. Every (model, task) is a job; a task's name and data are checked when the run starts, not when it ends.
 rule task:
-    localrule: True
     input:
         data=lambda wc: TASKS[wc.task],
     output:
@@ -8,6 +7,7 @@ rule task:
     log:
         "results/logs/task/{task}.log",
     priority: 50
+    localrule: True
     params:
         code=digest.code("rankrefine.evaluate.task"),
     message:
@@ -42,7 +42,6 @@ rule evaluate:
 
 
 rule scores:
-    localrule: True
     input:
         results=collect("results/evaluate/{model}/{task}.json", model=["base", *REFINED], task=TASKS),
     output:
@@ -50,6 +49,7 @@ rule scores:
         table="results/scores.md",
     log:
         "results/logs/scores.log",
+    localrule: True
     params:
         config=stage("seed", "evaluate.resamples", "evaluate.confidence"),
         code=digest.code("rankrefine.evaluate.scores"),

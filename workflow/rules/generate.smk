@@ -19,9 +19,12 @@ rule generate:
         runtime=480,
     params:
         config=stage("seed", "generate", without=["generate.shard_size"]),
-        code=[digest.code("rankrefine.generate.shard"), digest.code(f"rankrefine.generate.engines.{config['generate']['engine']}")],
+        code=[
+            digest.code("rankrefine.generate.shard"),
+            digest.code(f"rankrefine.generate.engines.{config['generate']['engine']}"),
+        ],
         prompt=PROMPT,
-        rows=lambda wc: "--first {} --rows {}".format(*SHARDS[wc.shard]),
+        rows=lambda wc: rows(wc.shard),
         llm=f"--llm {shlex.quote(LLM)}" if LLM else "",
         # the whole budget, to refuse a pool that is too small at the first shard; as a function of `input` it is not
         # compared with the last run, or a new budget would generate every shard again

@@ -60,7 +60,6 @@ rule refine:
 
 
 rule export:
-    localrule: True
     input:
         manifests=collect("results/refine/{refined}/model.json", refined=REFINED),
         histories=collect("results/refine/{refined}/history.json", refined=REFINED),
@@ -70,6 +69,7 @@ rule export:
         selection="results/selection.json",
     log:
         "results/logs/export.log",
+    localrule: True
     params:
         code=digest.code("rankrefine.refine.export"),
     message:

@@ -45,14 +45,22 @@ def run(config: dict[str, Any], shards: Path, output: Path, stats: Path) -> None
     tally = _Tally(examples=rules["examples"])
     with io.atomic(output) as aside:
         with pq.ParquetWriter(aside, SCHEMA, compression="zstd") as writer:
-            for name in tqdm(names, desc="consolidate", unit="shard", disable=None):
-                table = io.read_table(shards / f"{name}.parquet", SHARD)
+            for name, (_, rows) in tqdm(names.items(), desc="consolidate", unit="shard", disable=None):
+                table = _read(shards / f"{name}.parquet", rows)
                 made_by = _made_by(io.read_json(shards / f"{name}.json"), name)
                 writer.write_table(_keep(table, made_by, rules, tally))
         if not tally.kept:
             raise UserError(f"No ranking list of {tally.read} is left (dropped: {dict(tally.dropped)}); see {stats}.")
     io.write_json(stats, record.finish(**tally.report(), shards=len(names)))
     log.info("consolidate: %d of %d lists kept", tally.kept, tally.read)
+
+
+def _read(file: Path, rows: int) -> pa.Table:
+    """The first `rows` lists of a shard; one that was made for a larger budget holds more."""
+    table = io.read_table(file, SHARD)
+    if table.num_rows < rows:
+        raise UserError(f"{file} holds {table.num_rows} lists but must hold {rows}; delete it and run again.")
+    return table.slice(0, rows)
 
 
 class _Tally:

@@ -85,6 +85,7 @@ def run(
     io.write_json(
         stats,
         record.finish(
+            first=first,
             read=len(chains),
             kept=len(chains) - dropped.total(),
             dropped=dict(sorted(dropped.items())),

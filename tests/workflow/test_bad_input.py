@@ -1,0 +1,103 @@
+"""Bad input through the whole workflow: one clear sentence, exit code not zero, nothing half written."""
+
+from __future__ import annotations
+
+import shutil
+
+import pyarrow.parquet as pq
+import pytest
+
+# found before any job runs
+PLANNING = [
+    ("refine.omga", 2, "unknown key 'refine.omga'; did you mean 'omega'?"),
+    ("generate.rounds", 0, "generate.rounds is 0 but must be at least 1"),
+    ("refine.omega", -1, "refine.omega is -1 but must be at least 0"),
+    ("generate.guidance_scale", -0.1, "generate.guidance_scale is -0.1 but must be at least 0"),
+    ("seeds.sources", [{"name": "x", "source": "no.txt"}], "seeds.sources (x): there is no file or folder 'no.txt'"),
+    (
+        "seeds.sources",
+        [{"name": "x", "source": "sentences.txt"}, {"name": "x", "source": "sentences2.txt"}],
+        "seeds.sources: two sources have the name 'x'",
+    ),
+    ("refine.model", "models/none", "refine.model: there is no file or folder 'models/none'"),
+    ("refine.model", "embedded:all-minilm", "refine.model: there is no embedded model 'all-minilm'; did you mean"),
+    ("refine.teacher", "hub:org/name", "refine.teacher: 'hub:org/name' must read hub:ORG/NAME@REVISION"),
+    ("generate.prompt", "nine_shot", "generate.prompt: there is no template 'nine_shot'; there are: few_shot"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "sentence"), PLANNING, ids=[f"{key}={value}" for key, value, _ in PLANNING])
+def test_a_wrong_config_stops_before_any_job(fresh, key: str, value: object, sentence: str) -> None:
+    fresh.configure(key, value)
+    done = fresh.snakemake("--cores", "2", check=False)
+    told = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert sentence in told
+    assert "Traceback" not in told
+    assert not (fresh.path / "results").exists()
+
+
+def stops(folder, sentence: str, *targets: str) -> None:
+    """The run fails, says the sentence on the terminal and in a log, and leaves no part file."""
+    done = folder.snakemake("--cores", "2", *targets, check=False)
+    assert done.returncode != 0
+    assert "rankrefine: error: " in done.stderr and sentence in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr
+    assert any(sentence in text.decode() for text in folder.read("results/logs/**/*.log").values())
+    assert not list(folder.path.rglob("*.part"))
+
+
+def test_a_pool_smaller_than_the_count_gives_both_numbers_and_the_drops(fresh) -> None:
+    fresh.configure("seeds.count", 1000)
+    fresh.configure("seeds.min_words", 8)
+    stops(fresh, "seeds.count asks for 1000 seed sentences but the pool holds ", "consolidate")
+    log = b"".join(fresh.read("results/logs/generate/*.log").values()).decode()
+    assert "(dropped: " in log and "too short" in log and "lower seeds.count, add sources or loosen the filters" in log
+    assert fresh.read("results/generate/*") == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"A good sentence about boats.\nbad \xff byte here.\n", "sentences.txt is not UTF-8"),
+        (b"", "sentences.txt"),
+    ],
+    ids=["not UTF-8", "empty"],
+)
+def test_an_unreadable_source(fresh, content: bytes, sentence: str) -> None:
+    (fresh.path / "sentences.txt").write_bytes(content)
+    stops(fresh, sentence, "seeds")
+
+
+def test_a_missing_column_names_those_there_are(fresh) -> None:
+    (fresh.path / "table.csv").write_text("id,body\n1,A sentence about a boat.\n", encoding="utf-8")
+    fresh.configure("seeds.sources", [{"name": "x", "source": "table.csv", "column": "text"}])
+    stops(fresh, "body", "seeds")
+
+
+@pytest.mark.parametrize("damage", ["truncated", "garbage"])
+def test_a_corrupt_shard_is_named(finished, damage: str) -> None:
+    shard = finished.path / "results" / "generate" / "00001.parquet"
+    shard.write_bytes(shard.read_bytes()[:-30] if damage == "truncated" else b"garbage")
+    stops(finished, "results/generate/00001.parquet is corrupt or truncated", "consolidate")
+    shard.unlink()
+    finished.snakemake("--cores", "2", "consolidate")
+
+
+def test_a_folder_that_is_no_model(fresh) -> None:
+    shutil.rmtree(fresh.path / "encoder2")
+    (fresh.path / "encoder2").mkdir()
+    (fresh.path / "encoder2" / "notes.txt").write_text("nothing here", encoding="utf-8")
+    fresh.configure("refine.model", "encoder2")
+    stops(fresh, "encoder2", "scores")
+
+
+def test_a_task_that_mteb_does_not_know(fresh) -> None:
+    fresh.configure("evaluate.tasks", {"STSBenchmrak": "sts"})
+    stops(fresh, "STSBenchmark", "scores")
+
+
+def test_task_data_without_a_column(fresh) -> None:
+    file = fresh.path / "sts" / "test.parquet"
+    pq.write_table(pq.read_table(file).drop_columns("score"), file)
+    stops(fresh, "score", "scores")

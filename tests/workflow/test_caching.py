@@ -1,0 +1,226 @@
+"""Each stage's result depends on its inputs, its config section and its code, and on nothing else."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rankrefine import config
+
+ROOT = Path(__file__).parents[2]
+
+# who reads whose results: docs/architecture.md, "When something runs again"
+READERS = {
+    "seeds": {"generate"},
+    "generate": {"consolidate", "report"},
+    "consolidate": {"teacher", "refine", "report"},
+    "teacher": {"refine", "report"},
+    "refine": {"evaluate", "export", "report"},
+    "task": {"evaluate"},
+    "evaluate": {"scores"},
+    "scores": {"export", "report"},
+    "export": {"report"},
+    "report": {"page"},
+    "page": set(),
+}
+
+# another valid value for every leaf of the schema, for the miniature
+CHANGES = {
+    "seed": 8,
+    "seeds.sources": [{"name": "made-up", "source": "sentences2.txt"}],
+    "seeds.min_words": 6,
+    "seeds.max_words": 20,
+    "seeds.require_pattern": "^[A-Z]",
+    "seeds.exclude_pattern": "@",
+    "seeds.near_duplicate_threshold": 0.99,
+    "seeds.decontaminate": ["sts2"],
+    "seeds.overlap_ngram": 5,
+    "seeds.overlap_limit": 0.99,
+    "seeds.count": 23,
+    "generate.engine": "transformers",
+    "generate.model": "encoder2",
+    "generate.dtype": "float32",
+    "generate.prompt": "paper_like",
+    "generate.rounds": 4,
+    "generate.guidance_scale": 2,
+    "generate.temperature": 1,
+    "generate.plausibility": 4,
+    "generate.max_new_tokens": 49,
+    "generate.redraws": 4,
+    "generate.batch_size": 81,
+    "generate.shard_size": 9,
+    "consolidate.collapse_repeats": 4,
+    "consolidate.min_words": 1,
+    "consolidate.max_words": 61,
+    "consolidate.examples": 4,
+    "refine.name": "other",
+    "refine.model": "encoder2",
+    "refine.teacher": "encoder2",
+    "refine.omega": 1,
+    "refine.tau_teacher": 0.1,
+    "refine.tau": 0.1,
+    "refine.learning_rate": 0.002,
+    "refine.epochs": 2,
+    "refine.batch_size": 5,
+    "refine.max_length": 64,
+    "refine.development": "sts2",
+    "refine.evaluate_every": 3,
+    "evaluate.tasks": {"STSBenchmark": "sts2"},
+    "evaluate.resamples": 201,
+    "evaluate.confidence": 0.9,
+    "report.examples": 11,
+}
+
+
+def with_readers(rules: set[str]) -> set[str]:
+    """The rules and all that read their results, directly or not."""
+    found: set[str] = set()
+    waiting = set(rules)
+    while waiting:
+        found |= waiting
+        waiting = set().union(*(READERS[rule] for rule in waiting)) - found
+    return found
+
+
+def test_every_leaf_of_the_schema_has_a_change() -> None:
+    assert set(CHANGES) == {key for key, _ in config.leaves()}
+
+
+def test_a_second_run_does_nothing(finished) -> None:
+    assert finished.planned() == {}
+    assert "Nothing to be done" in finished.snakemake("--cores", "2").stderr
+
+
+@pytest.mark.parametrize("key", CHANGES)
+def test_a_change_of_a_key_plans_the_rules_of_the_table(finished, key: str) -> None:
+    leaf = dict(config.leaves())[key]
+    finished.configure(key, CHANGES[key])
+    assert set(finished.planned()) == with_readers(set(leaf["x-reruns"]))
+
+
+def test_reordered_keys_and_comments_plan_nothing(finished) -> None:
+    file = finished.path / "config.yaml"
+
+    def reverse(node):
+        return {key: reverse(node[key]) for key in reversed(node)} if isinstance(node, dict) else node
+
+    content = reverse(yaml.safe_load(file.read_text(encoding="utf-8")))
+    file.write_text("# a comment\n" + yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    assert finished.planned() == {}
+
+
+def test_writing_a_default_out_plans_nothing(finished) -> None:
+    finished.configure("refine.omega", dict(config.leaves())["refine.omega"]["default"])
+    assert finished.planned() == {}
+
+
+def test_touching_every_file_plans_nothing(edited) -> None:
+    folder = edited("Snakefile", "rankrefine", "rankrefine")
+    for root in (folder.project, folder.path / "encoder", folder.path / "sts"):
+        for file in root.rglob("*"):
+            os.utime(file)
+    for name in ("sentences.txt", "config.yaml"):
+        os.utime(folder.path / name)
+    assert folder.planned() == {}
+
+
+def test_comments_docstrings_and_formatting_of_the_code_plan_nothing(edited) -> None:
+    edited("src/rankrefine/quality.py", '"""What makes', '"""Rules: what makes')
+    edited(
+        "src/rankrefine/generate/chains.py",
+        "self.redraws += 1",
+        "self.redraws += (\n                1  # one\n            )",
+    )
+    folder = edited("src/rankrefine/refine/losses.py", '"""', '"""')
+    assert folder.planned() == {}
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "rules"),
+    [
+        ("src/rankrefine/seeds/__init__.py", "log.info(", "log.warning(", {"seeds"}),
+        ("src/rankrefine/generate/chains.py", "self.redraws += 1", "self.redraws += 2", {"generate"}),
+        ("src/rankrefine/generate/engines/fake.py", "seats = 16", "seats = 17", {"generate"}),
+        ("src/rankrefine/generate/engines/transformers.py", "* 32, self.model", "* 64, self.model", set()),
+        ("src/rankrefine/quality.py", "rewrites = sentences[1:]", "rewrites = list(sentences[1:])", {"generate"}),
+        ("src/rankrefine/consolidate/__init__.py", "tally.read += 1", "tally.read += 2", {"consolidate"}),
+        ("src/rankrefine/refine/teacher.py", "log.info(", "log.warning(", {"teacher"}),
+        ("src/rankrefine/refine/train.py", "log.info(", "log.warning(", {"refine"}),
+        ("src/rankrefine/refine/export.py", "log.info(", "log.warning(", {"export"}),
+        ("src/rankrefine/evaluate/task.py", "log.info(", "log.warning(", {"task"}),
+        ("src/rankrefine/evaluate/run.py", "log.info(", "log.warning(", {"evaluate"}),
+        ("src/rankrefine/evaluate/scores.py", "log.info(", "log.warning(", {"scores"}),
+        ("src/rankrefine/report/__init__.py", "log.info(", "log.warning(", {"report"}),
+        ("src/rankrefine/cli.py", '"Stage 3: apply', '"Stage 3, apply', set()),
+        ("workflow/report/scores.rst", " ", "  ", {"page"}),
+    ],
+)
+def test_changed_code_plans_its_stage_and_what_follows(edited, file: str, old: str, new: str, rules: set[str]) -> None:
+    assert set(edited(file, old, new).planned()) == with_readers(rules)
+
+
+def test_a_larger_count_plans_new_shards_and_a_partly_filled_last_one(finished) -> None:
+    after = {
+        "consolidate": 1,
+        "teacher": 1,
+        "refine": 1,
+        "evaluate": 1,
+        "scores": 1,
+        "export": 1,
+        "report": 1,
+        "page": 1,
+    }
+    finished.configure(
+        "seeds.count", 25
+    )  # 20 seeds in shards of 8: the third holds 4 and grows to 8, a fourth holds 1
+    assert finished.planned() == {"generate": 2, **after}
+    finished.configure("seeds.count", 24)
+    assert finished.planned() == {"generate": 1, **after}
+
+
+@pytest.mark.parametrize("count", [18, 16, 10, 3])
+def test_a_smaller_count_plans_no_generation(finished, count: int) -> None:
+    finished.configure("seeds.count", count)
+    planned = finished.planned()
+    assert "generate" not in planned and planned["consolidate"] == 1
+
+
+def test_a_smaller_count_is_what_a_fresh_run_would_give(finished, fresh) -> None:
+    for folder in (finished, fresh):
+        folder.configure("seeds.count", 10)
+        folder.snakemake("--cores", "2", "consolidate")
+    assert finished.read("results/consolidate/lists.parquet") == fresh.read("results/consolidate/lists.parquet")
+    finished.configure("seeds.count", 20)
+    assert "generate" not in finished.planned()
+
+
+def test_a_new_task_runs_alone(finished) -> None:
+    finished.configure("evaluate.tasks", {"STSBenchmark": "sts", "SICK-R": "sts2"})
+    assert finished.planned() == {"task": 1, "evaluate": 2, "scores": 1, "export": 1, "report": 1, "page": 1}
+
+
+def test_swapped_values_are_noticed(finished) -> None:
+    finished.configure("refine.tau", 0.04)
+    finished.configure("refine.tau_teacher", 0.06)
+    finished.snakemake("--touch", "--cores", "1")
+    finished.configure("refine.tau", 0.06)
+    finished.configure("refine.tau_teacher", 0.04)
+    assert "refine" in finished.planned()
+
+
+def test_a_changed_source_runs_everything_again(finished) -> None:
+    file = finished.path / "sentences.txt"
+    file.write_text(file.read_text(encoding="utf-8") + "One more sentence about boats.\n", encoding="utf-8")
+    assert {"seeds", "generate", "refine"} <= set(finished.planned())
+
+
+def test_growth_leaves_full_shards_as_they_are(finished) -> None:
+    before = finished.read("results/generate/*.parquet")
+    finished.configure("seeds.count", 25)
+    finished.snakemake("--cores", "2", "consolidate")
+    after = finished.read("results/generate/*.parquet")
+    assert len(after) == 4
+    assert [name for name in before if before[name] != after[name]] == ["results/generate/00002.parquet"]

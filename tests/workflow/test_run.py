@@ -1,0 +1,126 @@
+"""A whole run of the miniature: what it leaves, that it is reproducible, and that a kill loses nothing."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DATA = ("results/seeds/pool.parquet", "results/generate/*.parquet", "results/consolidate/lists.parquet")
+
+
+def test_it_leaves_every_result_and_prints_the_table(finished) -> None:
+    for name in ("encoder/modules.json", "report.html", "scores.csv", "scores.md", "selection.json"):
+        assert (finished.path / "results" / name).stat().st_size > 0, name
+    log = (finished.path / "run.log").read_text(encoding="utf-8")
+    assert (finished.path / "results" / "scores.md").read_text(encoding="utf-8") in log
+    assert not list(finished.path.rglob("*.part"))
+    assert {p.name for p in finished.path.iterdir()} - {"results", "run.log", ".snakemake"} == {
+        *("config.yaml", "sentences.txt", "sentences2.txt", "encoder", "encoder2", "sts", "sts2")
+    }
+
+
+def test_the_score_table_has_the_promised_columns(finished) -> None:
+    with (finished.path / "results" / "scores.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert list(rows[0]) == ["model", "task", "metric", "value", "ci_low", "ci_high"]
+    assert [(row["model"], row["metric"]) for row in rows] == [
+        ("base", "spearman"),
+        ("refined", "spearman"),
+        ("refined", "delta"),
+    ]
+    value = {(row["model"], row["metric"]): float(row["value"]) for row in rows}
+    assert value["refined", "delta"] == pytest.approx(
+        value["refined", "spearman"] - value["base", "spearman"], abs=2e-4
+    )
+    for row in rows:
+        assert float(row["ci_low"]) <= float(row["value"]) <= float(row["ci_high"])
+
+
+def test_the_report_holds_every_figure_and_table_without_the_net(finished) -> None:
+    page = (finished.path / "results" / "report.html").read_text(encoding="utf-8")
+    for item in ("scores", "similarity", "drops", "training", "lists", "provenance"):
+        assert f"results/report/{item}." in page, item
+    assert 'src="http' not in page and 'href="http' not in page.split("<body")[0]
+
+
+def test_every_artefact_says_what_made_it(finished) -> None:
+    for name in (
+        "seeds/pool",
+        "generate/00000",
+        "consolidate/lists",
+        "teacher/similarity",
+        "refine/refined/7/history",
+    ):
+        record = json.loads((finished.path / "results" / f"{name}.json").read_text(encoding="utf-8"))
+        assert record["config"] and record["versions"]["rankrefine"] and record["seconds"] >= 0, name
+
+
+def test_the_exported_encoder_opens(finished) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    encoder = SentenceTransformer(str(finished.path / "results" / "encoder"), device="cpu", local_files_only=True)
+    assert encoder.encode(["The old sailor sold a heavy book."]).shape == (1, 32)
+
+
+def test_the_same_seed_gives_the_same_bytes_and_shards_do_not_depend_on_each_other(finished, fresh) -> None:
+    fresh.snakemake("--cores", "1", "consolidate", "results/generate/00001.parquet")
+    assert fresh.read(*DATA) == finished.read(*DATA)
+
+
+@pytest.mark.parametrize("kill", [signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_shard_leaves_nothing_and_gives_the_same_bytes_again(finished, kill: signal.Signals) -> None:
+    """The command that a cluster would kill, in the middle of a shard that takes long."""
+    config = {"seed": 7, "generate": {"engine": "fake", "rounds": 600}}
+    command = [
+        *(sys.executable, "-m", "rankrefine", "generate", "--config", json.dumps(config)),
+        *("--pool", "results/seeds/pool.parquet", "--pool-stats", "results/seeds/pool.json"),
+        *("--first", "0", "--rows", "20", "--budget", "20"),
+    ]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+
+    def start(name: str) -> subprocess.Popen:
+        outputs = ["--output", f"{name}/00000.parquet", "--stats", f"{name}/00000.json"]
+        return subprocess.Popen(command + outputs, cwd=finished.path, env=environment, stderr=subprocess.DEVNULL)
+
+    assert start("whole").wait() == 0
+    running = start("killed")
+    time.sleep(1.0)
+    assert running.poll() is None, "the shard was finished before it could be killed"
+    running.send_signal(kill)
+    assert running.wait() == (143 if kill == signal.SIGTERM else -9)
+    left = finished.read("killed/*")
+    assert not [name for name in left if not name.endswith(".part")]
+    assert start("killed").wait() == 0
+    assert (
+        finished.read("killed/*.parquet")["killed/00000.parquet"]
+        == finished.read("whole/*.parquet")["whole/00000.parquet"]
+    )
+
+
+def test_a_killed_run_goes_on_with_what_is_finished_and_ends_the_same(finished, fresh) -> None:
+    """kill -9 of Snakemake and its jobs while shards are made; then unlock and go on, as `make run` does."""
+    command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--cores", "1", "consolidate"]
+    running = subprocess.Popen(
+        command, cwd=fresh.path, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 60
+    while not fresh.read("results/generate/*.json") and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    kept = {name: (fresh.path / name).stat().st_mtime_ns for name in fresh.read("results/generate/*.parquet")}
+    assert 1 <= len(kept) < 3
+    fresh.snakemake("--unlock")
+    fresh.snakemake("--cores", "2", "--rerun-incomplete", "consolidate")
+    assert fresh.read(*DATA) == finished.read(*DATA)
+    unchanged = [name for name, time_ns in kept.items() if (fresh.path / name).stat().st_mtime_ns == time_ns]
+    assert len(unchanged) >= len(kept) - 1  # the one under way when the run was killed may be made again
