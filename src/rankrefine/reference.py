@@ -15,8 +15,8 @@ from rankrefine import config
 
 _HEADER = """\
 # rankrefine configuration: every key with its default. Written by `python -m rankrefine config`; a test holds it
-# against src/rankrefine/config.schema.yaml. Keys that are left out take their default, so your own file needs only what
-# differs: snakemake --cores all --configfile mine.yaml
+# against src/rankrefine/config.schema.yaml. Keys that are left out take their default, so your own file needs only
+# what differs: snakemake --cores all --configfile mine.yaml
 # Threads, memory, partitions and GPUs are no keys here: see workflow/profiles.
 """
 _WIDTH = 117

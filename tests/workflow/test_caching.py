@@ -50,7 +50,7 @@ CHANGES = {
     "generate.plausibility": 4,
     "generate.max_new_tokens": 49,
     "generate.redraws": 4,
-    "generate.batch_size": 81,
+    "generate.batch_size": 161,
     "generate.shard_size": 9,
     "consolidate.collapse_repeats": 4,
     "consolidate.min_words": 1,
