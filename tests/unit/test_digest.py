@@ -99,7 +99,9 @@ def test_stages_do_not_depend_on_each_other_or_on_the_command_line() -> None:
     for stage in STAGES:
         found = digest.closure(stage)
         assert found, stage
-        assert not found & {"rankrefine.cli", "rankrefine.reference", "rankrefine.digest"}, stage
+        assert not found & {f"rankrefine.{name}" for name in ("cli", "config", "reference", "digest", "sources")}, (
+            stage
+        )
     assert "rankrefine.refine.losses" not in digest.closure("rankrefine.refine.teacher")
     assert "rankrefine.generate.guidance" not in digest.closure("rankrefine.consolidate")
     assert not any("engines." in name and "base" not in name for name in digest.closure("rankrefine.generate.shard"))

@@ -14,6 +14,8 @@ rule asset:
     wildcard_constraints:
         slug="(?!local-).+",
     priority: 100
+    conda:
+        "../../envs/rankrefine.yaml"
     params:
         source=lambda wc: ASSETS[wc.slug].text,
         kind=lambda wc: ASSETS[wc.slug].kind,
@@ -34,6 +36,8 @@ rule local_asset:
     wildcard_constraints:
         slug="local-.+",
     priority: 100
+    conda:
+        "../../envs/rankrefine.yaml"
     params:
         source=lambda wc: ASSETS[wc.slug].text,
         kind=lambda wc: ASSETS[wc.slug].kind,

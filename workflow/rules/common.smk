@@ -1,5 +1,5 @@
-# The only rule file with functions. Validates the config, and names what the rules depend on:
-# the config keys a stage reads, its code, and the manifests of its assets.
+# The functions of all rule files. Validates the config, and names what jobs depend on: the config keys that a stage
+# reads, its code, and the manifests of its assets.
 import hashlib
 import json
 import shlex
@@ -66,7 +66,7 @@ PROMPT = or_stop(prompts.digest, config["generate"]["prompt"])
 
 
 def stage(*keys, without=()):
-    """Canonical JSON of the config keys that a rule reads, for its params: nothing else makes it run again.
+    """Canonical JSON of the config keys that a job reads, for its params: nothing else makes it run again.
 
     As a function, because Snakemake would take the braces of a plain string for wildcards.
     """

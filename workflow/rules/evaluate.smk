@@ -8,6 +8,8 @@ rule task:
         "results/logs/task/{task}.log",
     priority: 50
     localrule: True
+    conda:
+        "../../envs/rankrefine.yaml"
     params:
         code=digest.code("rankrefine.evaluate.task"),
     message:
@@ -50,6 +52,8 @@ rule scores:
     log:
         "results/logs/scores.log",
     localrule: True
+    conda:
+        "../../envs/rankrefine.yaml"
     params:
         config=stage("seed", "evaluate.resamples", "evaluate.confidence"),
         code=digest.code("rankrefine.evaluate.scores"),

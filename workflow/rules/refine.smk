@@ -70,6 +70,8 @@ rule export:
     log:
         "results/logs/export.log",
     localrule: True
+    conda:
+        "../../envs/rankrefine.yaml"
     params:
         code=digest.code("rankrefine.refine.export"),
     message:

@@ -59,6 +59,8 @@ rule report:
     log:
         "results/logs/report.log",
     localrule: True
+    conda:
+        "../../envs/rankrefine.yaml"
     params:
         config=stage("seed", "seeds.count", "generate.shard_size", "refine.name", "report"),
         code=digest.code("rankrefine.report"),
@@ -76,6 +78,8 @@ rule page:
     log:
         "results/logs/page.log",
     localrule: True
+    conda:
+        "../../envs/rankrefine.yaml"
     params:
         # the run's config and place as they are; functions of `input`, so that they are not compared with the last run
         config=lambda wc, input: json.dumps(config),

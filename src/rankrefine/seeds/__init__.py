@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rankrefine import config as configuration
 from rankrefine import io
 from rankrefine.assets.manifest import Manifest, load_manifest
 from rankrefine.errors import UserError
@@ -43,7 +42,8 @@ def run(config: dict[str, Any], assets: list[Path], output: Path, stats: Path) -
     Raises:
         UserError: a source that is empty, can not be read or lacks its column or split; nothing left to keep.
     """
-    config = configuration.without({"seed": config["seed"], "seeds": config["seeds"]}, "seeds", "count")
+    section = {key: value for key, value in config["seeds"].items() if key != "count"}
+    config = {"seed": config["seed"], "seeds": section}
     record = Record("seeds", config, "datasketch", "numpy", "pyarrow")
     manifests = {found.source: found for found in map(load_manifest, assets)}
     filters = clean.filters(config["seeds"])
