@@ -1,5 +1,4 @@
-# The functions of all rule files. Validates the config, and names what jobs depend on: the config keys that a stage
-# reads, its code, and the manifests of its assets.
+# The workflow's functions: they validate the config, and name what jobs depend on (config keys, code, manifests).
 import hashlib
 import json
 import shlex
