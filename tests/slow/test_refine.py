@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from rankrefine import config, io
-from rankrefine.assets import fetch
+from rankrefine.assets.manifest import load_manifest
 from rankrefine.encoder import open_encoder
 from rankrefine.refine import teacher, train
 
 
 @pytest.mark.slow
-def test_real_encoder_is_trained_saved_and_opened_again(tmp_path: Path) -> None:
-    model, data = tmp_path / "minilm.json", tmp_path / "stsb.json"
-    fetch.run("embedded:all-minilm-l6-v2", "model", tmp_path / "minilm", model)
-    fetch.run("embedded:stsb", "dataset", tmp_path / "stsb", data)
+def test_real_encoder_is_trained_saved_and_opened_again(asset: Callable[[str], Path], tmp_path: Path) -> None:
+    model, data = asset("all-minilm-l6-v2"), asset("stsb")
     lists, embeddings = tmp_path / "lists.parquet", tmp_path / "teacher.safetensors"
-    pairs = io.read_table(tmp_path / "stsb" / "validation.parquet").slice(0, 12)["sentence1"].to_pylist()
+    pairs = io.read_table(load_manifest(data).path / "validation.parquet").slice(0, 12)["sentence1"].to_pylist()
     io.write_table(lists, pa.table({"seed_id": ["a", "b", "c"], "sentences": [pairs[:3], pairs[3:7], pairs[7:]]}))
     whole = config.complete({"refine": {"learning_rate": 1e-6}})
     teacher.run(whole, lists, model, None, embeddings, tmp_path / "similarity.json")
@@ -29,4 +28,4 @@ def test_real_encoder_is_trained_saved_and_opened_again(tmp_path: Path) -> None:
     assert [each["step"] for each in scores] == [0, 3]
     assert scores[0]["score"] == pytest.approx(86.72, abs=0.02)
     assert scores[1]["score"] == pytest.approx(86.72, abs=0.1)
-    assert open_encoder(output).max_seq_length == open_encoder(tmp_path / "minilm").max_seq_length == 256
+    assert open_encoder(output).max_seq_length == open_encoder(load_manifest(model).path).max_seq_length == 256

@@ -1,0 +1,132 @@
+"""Generation with the real language model: equal to the library's guided decoding, and the same bytes every time."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from rankrefine import io
+from rankrefine.assets.manifest import load_manifest
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
+SEEDS = (
+    "The committee will publish its report before the end of the year.",
+    "My phone stopped working two days after I bought it.",
+    "Rain is expected in the north of the country tomorrow.",
+    "Nobody in the room understood what the speaker meant.",
+    "They opened a small bakery near the railway station.",
+    "Taxes on fuel have risen for the third time this year.",
+)
+
+
+@pytest.fixture(scope="module")
+def shard(asset: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.Popen]:
+    """Starts the verb `generate` on the seeds above; give it a name and config keys."""
+    folder = tmp_path_factory.mktemp("generate")
+    ids = [f"{i:016x}" for i in range(len(SEEDS))]
+    io.write_table(folder / "pool.parquet", pa.table({"seed_id": ids, "text": SEEDS, "source": ["x"] * len(SEEDS)}))
+    io.write_json(folder / "pool.json", {"dropped": {}})
+
+    def start(name: str, rows: int = len(SEEDS), **keys: object) -> subprocess.Popen:
+        config = {"seed": 1, "generate": {"rounds": 3, **keys}}
+        command = [
+            *(sys.executable, "-m", "rankrefine", "generate", "--config", json.dumps(config)),
+            *("--pool", folder / "pool.parquet", "--pool-stats", folder / "pool.json"),
+            *("--first", "0", "--rows", str(rows), "--budget", str(rows), "--threads", "2"),
+            *("--llm", asset("smollm2-135m-instruct")),
+            *("--output", folder / f"{name}.parquet", "--stats", folder / f"{name}.json"),
+        ]
+        return subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(ROOT / "src")})
+
+    start.folder = folder
+    return start
+
+
+def test_a_killed_shard_gives_the_same_bytes_when_it_is_made_again(shard) -> None:
+    """bfloat16 where the processor has it: the default, in which results depend on the batch but not on the run."""
+    assert shard("whole").wait() == 0
+    killed = shard("killed")
+    time.sleep(12)
+    if killed.poll() is None:  # in the middle of its chains on any machine slower than that
+        killed.send_signal(signal.SIGKILL)
+        killed.wait()
+        assert not (shard.folder / "killed.parquet").exists()
+    assert shard("killed").wait() == 0
+    assert (shard.folder / "killed.parquet").read_bytes() == (shard.folder / "whole.parquet").read_bytes()
+    lists = io.read_table(shard.folder / "whole.parquet").to_pylist()
+    complete = [row for row in lists if row["status"] == "complete"]
+    assert complete and all(len(row["sentences"]) == 4 for row in complete)
+
+
+def test_in_float32_a_chain_does_not_depend_on_its_batch(shard) -> None:
+    assert shard("together", dtype="float32").wait() == 0
+    assert shard("two-seats", dtype="float32", batch_size=2).wait() == 0
+    assert shard("fewer", rows=3, dtype="float32").wait() == 0
+    together, two, fewer = (
+        io.read_table(shard.folder / f"{name}.parquet")["sentences"].to_pylist()
+        for name in ("together", "two-seats", "fewer")
+    )
+    assert together == two
+    assert together[:3] == fewer
+
+
+def test_greedy_float32_equals_the_librarys_guided_generate(shard, asset) -> None:
+    """On prompts of a sampled chain, so that positive and negative differ; equal but for near-ties of the logits."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from rankrefine.generate import prompts
+    from rankrefine.generate.engines import transformers as engines
+    from rankrefine.generate.engines.base import Request, Sampling
+
+    assert shard("chains").wait() == 0
+    lists = [s for s in io.read_table(shard.folder / "chains.parquet")["sentences"].to_pylist() if len(s) > 2]
+    pairs = [(s[place], s[place - 1]) for s in lists for place in range(1, len(s) - 1)][:8]
+    assert len(pairs) == 8
+    folder, prompt = load_manifest(asset("smollm2-135m-instruct")).path, prompts.load("few_shot")
+    probes = [prompt.fill(text) for text in ("A", "The", "My")]
+    engine = engines.load(folder, Sampling(1.5, 0, 1e9, 24), len(pairs), "float32", 2, probes)
+    for i, (positive, negative) in enumerate(pairs):
+        engine.add(Request(i, prompt.fill(positive), prompt.fill(negative), (i,)))
+    ours = {}
+    while len(ours) < len(pairs):
+        ours |= {completion.id: completion.tokens for completion in engine.step()}
+
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    changed_by_guidance = 0
+    for i, messages in enumerate([prompt.fill(text) for text in pair] for pair in pairs):
+        positive, negative = (
+            tokenizer.apply_chat_template(list(m), add_generation_prompt=True, return_tensors="pt", return_dict=False)
+            for m in messages
+        )
+        options = {
+            "attention_mask": torch.ones_like(positive),
+            "do_sample": False,
+            "max_new_tokens": 24,
+            "output_logits": True,
+            "output_scores": True,
+            "return_dict_in_generate": True,
+        }
+        found = model.generate(positive, guidance_scale=1.5, negative_prompt_ids=negative, **options)
+        theirs = found.sequences[0, positive.shape[1] :].tolist()
+        for place, token in enumerate(ours[i]):
+            if token != theirs[place]:
+                best = found.scores[place][0].topk(2).values
+                assert best[0] - best[1] < 1e-4, f"pair {i}, token {place}"
+                break
+        else:
+            assert len(ours[i]) == 24 or theirs[len(ours[i])] in engine._stops | engine._newlines
+        plain = torch.stack([logits[0].argmax() for logits in found.logits]).tolist()
+        changed_by_guidance += plain != theirs[: len(plain)]
+    assert changed_by_guidance, "guidance changed nothing, so this test says nothing"
