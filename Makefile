@@ -36,8 +36,8 @@ setup: $(READY)
 
 # config.yaml and the table of docs/configuration.md are written from the schema
 reference: $(READY)
-	PYTHONPATH=src $(BIN)/python -m rankrefine config > config.yaml
-	{ sed '/^| key/,$$d' docs/configuration.md; PYTHONPATH=src $(BIN)/python -m rankrefine config --markdown; } > docs/.part
+	$(BIN)/python -m rankrefine config > config.yaml
+	{ sed '/^| key/,$$d' docs/configuration.md; $(BIN)/python -m rankrefine config --markdown; } > docs/.part
 	mv docs/.part docs/configuration.md
 
 # torch is named first: in one command with a range for it, pip could take a newer and much larger build
@@ -45,6 +45,7 @@ $(READY): requirements.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "rankrefine needs Python 3.11 or newer; set PYTHON=...")'
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
 clean-venv:

@@ -115,9 +115,10 @@ def test_the_fake_engine_and_the_snakefile_load_no_torch() -> None:
         "print('torch' in sys.modules); "
     )
     light = (
-        "import sys; import rankrefine.config, rankrefine.digest, rankrefine.sources, rankrefine.generate.prompts; "
+        "import sys; import rankrefine.config, rankrefine.digest, rankrefine.sources, rankrefine.generate.prompts;"
+        "import rankrefine.assets.embedded; rankrefine.config.schema();"
+        "print({'torch', 'pandas', 'pyarrow', 'numpy'} & set(sys.modules))"
     )
-    light += "rankrefine.config.schema(); print({'torch', 'pandas', 'pyarrow', 'numpy'} & set(sys.modules))"
     for code, expected in ((program, "False"), (light, "set()")):
         done = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT / "src"

@@ -51,7 +51,11 @@ def test_a_pool_smaller_than_the_count_gives_both_numbers_and_the_drops(fresh) -
     fresh.configure("seeds.count", 1000)
     stops(fresh, "seeds.count asks for 1000 seed sentences but the pool holds ", "consolidate")
     log = b"".join(fresh.read("results/logs/generate/*.log").values()).decode()
-    assert "(dropped: " in log and "overlaps an evaluation set 17" in log and "lower seeds.count, add sources or loosen the filters" in log
+    assert (
+        "(dropped: " in log
+        and "overlaps an evaluation set 17" in log
+        and "lower seeds.count, add sources or loosen the filters" in log
+    )
     assert fresh.read("results/generate/*") == {}
 
 

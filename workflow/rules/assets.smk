@@ -1,5 +1,5 @@
-# Models and data sets. Remote ones are pinned by hash or revision, so their jobs depend on nothing but the source; they
-# run where Snakemake runs, because compute nodes often have no network.
+# Models and data sets. Remote ones are pinned by hash or revision, so their jobs depend on nothing but the source and its
+# pin; they run where Snakemake runs, because compute nodes often have no network.
 localrules:
     asset,
     local_asset,
@@ -19,6 +19,7 @@ rule asset:
     params:
         source=lambda wc: ASSETS[wc.slug].text,
         kind=lambda wc: ASSETS[wc.slug].kind,
+        pin=lambda wc: pin(ASSETS[wc.slug]),
     message:
         "Fetching {params.source}"
     shell:

@@ -12,6 +12,7 @@ sys.path.insert(0, str(SRC))
 
 from rankrefine import config as configuration
 from rankrefine import digest, sources
+from rankrefine.assets.embedded import CATALOGUE
 from rankrefine.errors import UserError
 from rankrefine.generate import prompts
 from rankrefine.shards import shards
@@ -44,6 +45,11 @@ def manifest(text, kind, key):
     source = or_stop(sources.parse, text, kind, key)
     ASSETS[source.slug] = source
     return f"results/assets/{source.slug}.json"
+
+
+def pin(source):
+    """What fixes the content of a remote source: the archive's hash, or the revision in the source string itself."""
+    return CATALOGUE[source.name].sha256 if source.form == "embedded" else source.text
 
 
 SEED_SOURCES = [manifest(s["source"], "dataset", f"seeds.sources ({s['name']})") for s in config["seeds"]["sources"]]
