@@ -6,9 +6,11 @@ Every output of the project goes through `atomic`, so that a name that exists al
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,14 +27,17 @@ if TYPE_CHECKING:
 def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a path beside `path` to write a file or folder to; rename it into place when the block succeeds.
 
-    On any failure what was written is removed and `path` is left as it was.
+    On any failure what was written is removed and `path` is left as it was; what a killed job left is removed first.
 
     Raises:
         UserError: the disk is full.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        _remove(left)
+    # a random name: an orphan of a killed run, perhaps on another node, must not write into the same file
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         yield aside
         _open_up(aside)
@@ -44,10 +49,14 @@ def atomic(path: str | Path) -> Iterator[Path]:
             raise UserError(f"The disk is full: could not write {path}; free some space and run again.") from error
         raise
     finally:
-        if aside.is_dir():
-            shutil.rmtree(aside, ignore_errors=True)
-        else:
-            aside.unlink(missing_ok=True)
+        _remove(aside)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _open_up(path: Path) -> None:

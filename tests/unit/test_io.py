@@ -24,6 +24,14 @@ def test_a_failure_leaves_what_was_there_and_nothing_else(tmp_path: Path) -> Non
     assert [p.name for p in file.parent.iterdir()] == ["a.txt"]
 
 
+def test_what_a_killed_job_left_is_removed(tmp_path: Path) -> None:
+    (tmp_path / ".a.txt.0123.part").write_text("half")
+    (tmp_path / ".a.txt.4567.part").mkdir()
+    (tmp_path / ".b.txt.0123.part").write_text("another file's")
+    io.write_text(tmp_path / "a.txt", "whole")
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".b.txt.0123.part", "a.txt"]
+
+
 def test_folders_are_replaced_whole(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     for content in ("one", "two"):
