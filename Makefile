@@ -40,10 +40,11 @@ reference: $(READY)
 	{ sed '/^| key/,$$d' docs/configuration.md; $(BIN)/python -m rankrefine config --markdown; } > docs/.part
 	mv docs/.part docs/configuration.md
 
-# torch is named first: in one command with a range for it, pip could take a newer and much larger build
+# Debian's python3 comes without ensurepip unless python3-venv is installed; its pip can fill the environment too.
 $(READY): requirements.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "rankrefine needs Python 3.11 or newer; set PYTHON=...")'
-	$(PYTHON) -m venv --clear $(VENV)
+	$(PYTHON) -m venv --clear $(VENV) >/dev/null 2>&1 || { \
+		$(PYTHON) -m venv --clear --without-pip $(VENV) && $(PYTHON) -m pip --python $(BIN)/python install --quiet pip; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@

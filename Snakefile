@@ -1,7 +1,7 @@
 # rankrefine: plain sentences -> ranking lists from a language model -> a better sentence encoder.
 #
 #   snakemake --cores all                 the whole job with config.yaml
-#   snakemake --cores all consolidate     up to a stage: seeds, consolidate, teacher, scores, report
+#   snakemake --cores all consolidate     up to a stage: seeds, consolidate, teacher, scores, page
 #   snakemake -n                          what would run, and why
 from snakemake.utils import min_version
 
@@ -27,6 +27,7 @@ include: "workflow/rules/report.smk"
 rule all:
     default_target: True
     input:
+        "results/check.json",
         "results/encoder",
         "results/selection.json",
         "results/scores.csv",
@@ -36,3 +37,7 @@ rule all:
 
 onsuccess:
     show_scores()
+
+
+onerror:
+    show_errors()

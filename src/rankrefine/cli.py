@@ -83,6 +83,12 @@ def _asset(**options: object) -> None:
     fetch.run(**options)
 
 
+def _check(**options: object) -> None:
+    from rankrefine import check
+
+    check.run(**options)
+
+
 def _seeds(**options: object) -> None:
     from rankrefine import seeds
 
@@ -165,6 +171,7 @@ FLAGS: dict[str, dict] = {
     "threads": {"type": int, "default": None, "help": "Processor threads to use (default: all)."},
     "shards": {"type": Path, "required": True, "help": "Folder that holds the shards from `generate`."},
     "lists": {"type": Path, "required": True, "help": "Ranking lists (parquet) from `consolidate`."},
+    "teacher": {"type": Path, "required": True, "help": "Manifest (JSON) of the teacher."},
     "teacher_embeddings": {"type": Path, "required": True, "help": "Teacher embeddings from `teacher`."},
     "development": {"type": Path, "required": True, "help": "Manifest (JSON) of the development data."},
     "manifest": {"type": Path, "required": True, "help": "Manifest (JSON) to write."},
@@ -193,6 +200,11 @@ FLAGS: dict[str, dict] = {
 VERBS: dict[str, tuple[Callable[..., None], str, tuple[str, ...]]] = {
     "config": (_config, "Print the reference configuration.", ("markdown",)),
     "asset": (_asset, "Fetch a model or data set and write its manifest.", ("source", "kind", "folder", "manifest")),
+    "check": (
+        _check,
+        "Check models and development data before anything long runs.",
+        ("model", "teacher", "development", "llm", "output"),
+    ),
     "seeds": (_seeds, "Stage 1: extract seed sentences.", ("config", "assets", "output", "stats")),
     "generate": (
         _generate,

@@ -7,6 +7,8 @@ it in every cluster job.
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import cache
@@ -55,6 +57,8 @@ def complete(config: Any, origin: str = "config") -> dict[str, Any]:
     from jsonschema import Draft202012Validator, FormatChecker
 
     config = _fill(config, schema())
+    if unbounded := next(_not_finite(config), None):
+        raise UserError(f"{origin}: {unbounded} is not a finite number.")
     errors = Draft202012Validator(schema(), format_checker=FormatChecker(["regex"])).iter_errors(config)
     first = min(errors, key=lambda error: (len(error.absolute_path), str(error.absolute_path)), default=None)
     if first is not None:
@@ -107,6 +111,15 @@ def _fill(value: Any, node: dict[str, Any]) -> Any:
     return value
 
 
+def _not_finite(value: Any, path: str = "") -> Iterator[str]:
+    """Keys whose value is NaN or infinite: comparisons with NaN are false, so no range refuses it."""
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, child in children:
+        yield from _not_finite(child, f"{path}.{key}" if path else str(key))
+    if isinstance(value, float) and not math.isfinite(value):
+        yield path
+
+
 def _check_together(config: dict[str, Any], origin: str) -> None:
     """What a JSON schema cannot say: conditions between keys."""
     names = [source["name"] for source in config["seeds"]["sources"]]
@@ -137,7 +150,11 @@ def _sentence(error: Any) -> str:
         case "enum":
             return f"{path} is {error.instance!r} but must be one of {', '.join(map(str, node['enum']))}."
         case "type":
-            return f"{path or 'the file'} is {_short(error.instance)} but must be of type {node['type']}."
+            wanted = {"object": "a mapping", "array": "a list", "string": "text"}.get(
+                node["type"], f"of type {node['type']}"
+            )
+            hint = " Write 2.0e-5: YAML takes 2e-5 for text." if _is_number(error.instance) else ""
+            return f"{path or 'the file'} is {_short(error.instance)} but must be {wanted}.{hint}"
         case "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum":
             word = {
                 "minimum": "at least",
@@ -148,6 +165,8 @@ def _sentence(error: Any) -> str:
             return f"{path} is {error.instance} but must be {word} {error.validator_value}."
         case "format":
             return f"{path} is {_short(error.instance)}, which is not a regular expression."
+        case "not":
+            return f"{path}: '{error.instance}' is taken; choose another name."
         case "minItems" | "minProperties" | "minLength":
             return f"{path} must not be empty."
         case "pattern":
@@ -155,6 +174,10 @@ def _sentence(error: Any) -> str:
             return f"{where}: '{error.instance}' may hold only letters, digits, '_', '.' and '-'."
         case _:
             return f"{path}: {error.message}."
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d+)?[eE][-+]?\d+", value) is not None
 
 
 def _short(value: Any) -> str:

@@ -60,7 +60,8 @@ def parse(text: str, kind: Kind, key: str) -> Source:
     """Parse the source string found under config key `key`.
 
     Raises:
-        UserError: unknown embedded name, hub id without revision, or no such local file or folder.
+        UserError: unknown embedded name, hub id without a fixed revision, no such local file or folder, or one with
+            braces in its name.
     """
     if text.startswith("embedded:"):
         name = text.removeprefix("embedded:")
@@ -73,13 +74,18 @@ def parse(text: str, kind: Kind, key: str) -> Source:
     if text.startswith("hub:"):
         if not HUB.fullmatch(text):
             raise UserError(f"{key}: '{text}' must read hub:ORG/NAME@REVISION, with the revision (commit) to pin.")
+        if HUB.fullmatch(text)["revision"] in ("main", "master"):
+            raise UserError(f"{key}: '{text}' names a branch, which moves; write the commit or a tag instead.")
         return Source(text, kind, "hub", _slug("hub", text, kind))
     if not Path(text).exists():
         raise UserError(
             f"{key}: there is no file or folder '{text}'; write an existing path, embedded:NAME or "
             "hub:ORG/NAME@REVISION."
         )
-    return Source(text, kind, "local", _slug("local", text, kind))
+    found = Source(text, kind, "local", _slug("local", text, kind))
+    if braces := next((file for file in found.files if {"{", "}"} & set(file)), None):
+        raise UserError(f"{key}: Snakemake takes the braces in '{braces}' for wildcards; rename the file.")
+    return found
 
 
 def _slug(form: str, text: str, kind: str) -> str:

@@ -70,7 +70,7 @@ def test_completing_changes_nothing_that_is_given_and_not_the_input() -> None:
         ({"generate": {"rounds": "many"}}, r"generate.rounds is 'many' but must be of type integer"),
         ({"generate": {"rounds": 8.5}}, r"generate.rounds is 8.5 but must be of type integer"),
         ({"generate": {"engine": "magic"}}, r"generate.engine is 'magic' but must be one of transformers, fake"),
-        ({"seeds": None}, r"seeds is None but must be of type object"),
+        ({"seeds": None}, r"seeds is None but must be a mapping"),
         ({"seeds": {"sources": []}}, r"seeds.sources must not be empty"),
         ({"seeds": {"sources": [{"source": "x"}]}}, r"seeds.sources.0: the key 'name' is missing"),
         (
@@ -83,11 +83,15 @@ def test_completing_changes_nothing_that_is_given_and_not_the_input() -> None:
         ),
         ({"seeds": {"min_words": 9, "max_words": 8}}, r"seeds.min_words \(9\) is above seeds.max_words \(8\)"),
         ({"seeds": {"require_pattern": "("}}, r"seeds.require_pattern is '\(', which is not a regular expression"),
-        ({"refine": {"name": "base"}}, r"refine.name"),
+        ({"refine": {"name": "base"}}, r"refine.name: 'base' is taken; choose another name"),
+        ({"refine": {"omega": float("nan")}}, r"refine.omega is not a finite number"),
+        ({"seeds": {"near_duplicate_threshold": float("inf")}}, r"near_duplicate_threshold is not a finite number"),
+        ({"refine": {"learning_rate": "2e-5"}}, r"refine.learning_rate is '2e-5' but must be .* Write 2.0e-5"),
+        ({"evaluate": {"tasks": ["a"]}}, r"evaluate.tasks is \['a'\] but must be a mapping"),
         ({"refine": {"name": "../x"}}, r"refine.name: '../x' may hold only letters"),
         ({"evaluate": {"tasks": {"a/b": "stsb"}}}, r"evaluate.tasks: 'a/b' may hold only letters"),
         ({"evaluate": {"tasks": {}}}, r"evaluate.tasks must not be empty"),
-        ([1], r"the file is \[1\] but must be of type object"),
+        ([1], r"the file is \[1\] but must be a mapping"),
     ],
 )
 def test_refusals_are_one_sentence_that_names_the_key(changes, message: str) -> None:

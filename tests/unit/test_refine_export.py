@@ -47,7 +47,7 @@ def test_the_best_development_score_wins(tmp_path: Path):
     assert (tmp_path / "encoder" / "1_Pooling" / "config.json").is_file()
     assert selection["chosen"] == "refined/2"
     assert selection["why"] == (
-        "refined/2 is the best of 3 candidates on development data: 87.15, against 86.72 of its base."
+        "refined/2: development score 87.15, against 86.72 of its base; best of 3 candidates."
     )
     assert [each["development"] for each in selection["candidates"]] == [86.9, 87.15, 87.0]
     assert "embedded:minilm" in card
@@ -72,8 +72,8 @@ def test_of_equal_scores_the_first_wins(tmp_path: Path):
 def test_no_improvement_is_said_aloud(tmp_path: Path):
     card, selection = exported(tmp_path, 86.72)
     assert selection["why"] == (
-        "refined/1 is the only candidate on development data, but no training step beat its base (86.72), so it holds "
-        "the base's own weights."
+        "refined/1: no training step beat the base's development score of 86.72, so it holds the base's own weights; "
+        "the only candidate."
     )
     assert "these are the base's own weights" in card
 

@@ -127,7 +127,7 @@ def test_all_files_are_written_and_stand_alone(written: Path) -> None:
             if not re.match(r"https?://(www\.w3\.org|purl\.org|creativecommons|matplotlib)", link)
         }
         assert names == set(), path  # nothing is loaded; SVG names its XML vocabularies
-        assert path.stat().st_size < 60_000
+        assert path.stat().st_size < 70_000
 
 
 def test_same_input_same_bytes(written: Path, results: Path, tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_training_that_did_not_help(tmp_path: Path) -> None:
 
 def test_a_long_training_makes_a_small_figure(tmp_path: Path) -> None:
     report.run(setting(), fabricate(tmp_path / "results", steps=20_000), tmp_path / "report")
-    assert (tmp_path / "report" / "training.svg").stat().st_size < 60_000
+    assert (tmp_path / "report" / "training.svg").stat().st_size < 70_000
 
 
 def test_thin_keeps_the_mean() -> None:
@@ -218,6 +218,12 @@ def test_thin_keeps_the_mean() -> None:
     assert figures.thin(values, 10).tolist() == [49.5 + 100 * i for i in range(10)]
     assert figures.thin(values[:3], 10).tolist() == [0, 1, 2]
     assert figures.thin(values[:0], 10).size == 0
+
+
+def test_rolling_means_have_constant_width() -> None:
+    assert figures.rolling(np.array([1.0, 2.0, 6.0, 0.0]), 2).tolist() == [1.5, 4.0, 3.0]
+    assert figures.rolling(np.array([1.0, 2.0]), 1).tolist() == [1, 2]
+    assert figures.rolling(np.array([]), 1).size == 0
 
 
 def test_shards_are_summed_and_differences_show() -> None:

@@ -78,3 +78,10 @@ def test_slugs_are_file_names_and_differ() -> None:
 def test_refusals(text: str, kind: sources.Kind, message: str) -> None:
     with pytest.raises(UserError, match=message):
         sources.parse(text, kind, "key")
+
+
+def test_a_branch_is_no_revision() -> None:
+    with pytest.raises(
+        UserError, match=r"refine.model: 'hub:org/name@main' names a branch, which moves; write the commit"
+    ):
+        sources.parse("hub:org/name@main", "model", "refine.model")

@@ -31,14 +31,15 @@ class Folder:
         return done
 
     def planned(self, *arguments: str) -> dict[str, int]:
-        """Jobs that a dry run plans, by rule, without `all` and the jobs that look at local files."""
+        """Jobs that a dry run plans, by rule, without `all` and the jobs that fetch or check inputs."""
         out = self.snakemake("--dry-run", *arguments).stdout
         if "Nothing to be done" in out:
             return {}
         table = re.search(r"^job +count\n-+ +-+\n((?:\w+ +\d+\n)+)", out, re.MULTILINE)
         assert table, out
         counts = {rule: int(count) for rule, count in (line.split() for line in table[1].splitlines())}
-        return {rule: n for rule, n in counts.items() if rule not in ("total", "all", "local_asset", "asset")}
+        aside = ("total", "all", "asset", "local_asset", "check")
+        return {rule: n for rule, n in counts.items() if rule not in aside}
 
     def configure(self, key: str, value: object) -> None:
         """Set one dotted key of config.yaml."""

@@ -22,12 +22,14 @@ PLANNING = [
     ("refine.model", "models/none", "refine.model: there is no file or folder 'models/none'"),
     ("refine.model", "embedded:all-minilm", "refine.model: there is no embedded model 'all-minilm'; did you mean"),
     ("refine.teacher", "hub:org/name", "refine.teacher: 'hub:org/name' must read hub:ORG/NAME@REVISION"),
+    ("seeds.sources", [{"name": "x", "source": "a {b}.txt"}], "Snakemake takes the braces in 'a {b}.txt' for wildcards"),
     ("generate.prompt", "nine_shot", "generate.prompt: there is no template 'nine_shot'; there are: few_shot"),
 ]
 
 
 @pytest.mark.parametrize(("key", "value", "sentence"), PLANNING, ids=[f"{key}={value}" for key, value, _ in PLANNING])
 def test_a_wrong_config_stops_before_any_job(fresh, key: str, value: object, sentence: str) -> None:
+    (fresh.path / "a {b}.txt").touch()
     fresh.configure(key, value)
     done = fresh.snakemake("--cores", "2", check=False)
     told = done.stdout + done.stderr
@@ -41,7 +43,8 @@ def stops(folder, sentence: str, *targets: str) -> None:
     """The run fails, says the sentence on the terminal and in a log, and leaves no part file."""
     done = folder.snakemake("--cores", "2", *targets, check=False)
     assert done.returncode != 0
-    assert "rankrefine: error: " in done.stderr and sentence in done.stderr, done.stderr
+    last = done.stderr[done.stderr.rindex("rankrefine: error: ") :]  # below all that Snakemake says about the job
+    assert sentence in last, done.stderr
     assert "Traceback" not in done.stderr
     assert any(sentence in text.decode() for text in folder.read("results/logs/**/*.log").values())
     assert not list(folder.path.rglob("*.part"))
@@ -104,3 +107,19 @@ def test_task_data_without_a_column(fresh) -> None:
     file = fresh.path / "sts" / "test.parquet"
     pq.write_table(pq.read_table(file).drop_columns("score"), file)
     stops(fresh, "score", "scores")
+
+
+def test_models_and_development_data_are_checked_before_generation(fresh) -> None:
+    (fresh.path / "sts" / "validation.parquet").unlink()
+    stops(fresh, "has no validation split (validation.parquet); splits: test")
+    assert not (fresh.path / "results" / "consolidate").exists()
+
+
+def test_odd_file_names_are_only_names(fresh) -> None:
+    """Shell characters, spaces, quotes and letters of any script in a source's path."""
+    name = 'it\'s a $(touch hacked) "é" ; *.txt'
+    (fresh.path / "sentences.txt").rename(fresh.path / name)
+    fresh.configure("seeds.sources", [{"name": "odd", "source": name}])
+    fresh.snakemake("--cores", "2", "seeds")
+    assert fresh.read("results/seeds/pool.parquet")
+    assert not (fresh.path / "hacked").exists()

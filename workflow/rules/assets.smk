@@ -3,6 +3,7 @@
 localrules:
     asset,
     local_asset,
+    check,
 
 
 rule asset:
@@ -48,3 +49,27 @@ rule local_asset:
     shell:
         "python -m rankrefine asset --source {params.source:q} --kind {params.kind}"
         " --manifest {output.manifest:q} --log {log:q}"
+
+
+rule check:
+    input:
+        model=ENCODER,
+        teacher=TEACHER,
+        development=DEVELOPMENT,
+        llm=LLM,
+    output:
+        "results/check.json",
+    log:
+        "results/logs/check.log",
+    # a wrong model stops the run here and not after hours of generation; nothing depends on the result
+    priority: 60
+    conda:
+        "../../envs/rankrefine.yaml"
+    params:
+        code=digest.code("rankrefine.check"),
+        llm=LLM_FLAG,
+    message:
+        "Checking the models and the development data"
+    shell:
+        "python -m rankrefine check --model {input.model:q} --teacher {input.teacher:q}"
+        " --development {input.development:q} {params.llm} --output {output:q} --log {log:q}"

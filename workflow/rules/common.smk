@@ -3,10 +3,12 @@ import hashlib
 import json
 import shlex
 import sys
+import time
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
+STARTED = time.time()
 SRC = Path(workflow.basedir) / "src"
 sys.path.insert(0, str(SRC))
 
@@ -57,6 +59,7 @@ DECONTAMINATION = [manifest(s, "dataset", "seeds.decontaminate") for s in config
 LLM = (
     [] if config["generate"]["engine"] == "fake" else manifest(config["generate"]["model"], "model", "generate.model")
 )
+LLM_FLAG = f"--llm {shlex.quote(LLM)}" if LLM else ""
 ENCODER = manifest(config["refine"]["model"], "model", "refine.model")
 TEACHER = manifest(config["refine"]["teacher"], "model", "refine.teacher")
 DEVELOPMENT = manifest(config["refine"]["development"], "dataset", "refine.development")
@@ -109,10 +112,20 @@ def captions():
 
 
 def show_scores():
-    """Print the score table and where the results lie, when a run has made them."""
-    if Path("results/scores.md").exists() and Path("results/encoder").exists():
-        print("", Path("results/scores.md").read_text(encoding="utf-8"), sep="\n", file=sys.stderr)
+    """Print the score table and where the results lie, if this run has made them."""
+    table, page = Path("results/scores.md"), Path("results/report.html")
+    if table.exists() and table.stat().st_mtime >= STARTED:
+        print("", table.read_text(encoding="utf-8"), sep="\n", file=sys.stderr)
+    if page.exists() and page.stat().st_mtime >= STARTED:
         print("Report: results/report.html   Encoder: results/encoder\n", file=sys.stderr)
+
+
+def show_errors():
+    """Repeat the sentences of the jobs that failed, below all that Snakemake prints about them."""
+    logs = [file for file in Path("results/logs").rglob("*.log") if file.stat().st_mtime >= STARTED]
+    lines = [line for file in logs for line in file.read_text(encoding="utf-8", errors="replace").splitlines()]
+    for sentence in dict.fromkeys(line.partition("error: ")[2] for line in lines if "rankrefine: error: " in line):
+        print(f"\nrankrefine: error: {sentence}", file=sys.stderr)
 
 
 wildcard_constraints:

@@ -25,7 +25,7 @@ rule generate:
         ],
         prompt=PROMPT,
         rows=lambda wc: rows(wc.shard),
-        llm=f"--llm {shlex.quote(LLM)}" if LLM else "",
+        llm=LLM_FLAG,
         # the whole budget, to refuse a pool that is too small at the first shard; as a function of `input` it is not
         # compared with the last run, or a new budget would generate every shard again
         budget=lambda wc, input: config["seeds"]["count"],

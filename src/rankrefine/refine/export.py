@@ -50,13 +50,13 @@ def run(manifests: list[Path], histories: list[Path], scores: Path, output: Path
 
 def reason(chosen: dict[str, Any], candidates: int) -> str:
     """Why this candidate, in one sentence."""
-    among = f"the best of {candidates} candidates" if candidates > 1 else "the only candidate"
+    among = f"best of {candidates} candidates" if candidates > 1 else "the only candidate"
     score, base = chosen["development"], chosen["base_development"]
     if chosen["improved"]:
-        return f"{_label(chosen)} is {among} on development data: {score:.2f}, against {base:.2f} of its base."
+        return f"{_label(chosen)}: development score {score:.2f}, against {base:.2f} of its base; {among}."
     return (
-        f"{_label(chosen)} is {among} on development data, but no training step beat its base ({base:.2f}), so it "
-        "holds the base's own weights."
+        f"{_label(chosen)}: no training step beat the base's development score of {base:.2f}, so it holds the base's "
+        f"own weights; {among}."
     )
 
 

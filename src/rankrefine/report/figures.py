@@ -140,10 +140,12 @@ def training(found: Found) -> Figure:
         figure = Figure(figsize=(7.5, 5.6))
         top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
         _development(top, history)
-        steps = np.array([entry["step"] for entry in history["steps"]], dtype=float)
-        losses = np.array([entry["loss"] for entry in history["steps"]], dtype=float)
-        bottom.plot(thin(steps, POINTS), thin(losses, POINTS), color=GREY, linewidth=0.8, alpha=0.5)
-        bottom.plot(thin(steps, 30), thin(losses, 30), color=BLUE, linewidth=2)
+        steps, losses = (
+            thin(np.array([entry[key] for entry in history["steps"]], dtype=float), POINTS) for key in ("step", "loss")
+        )
+        bottom.plot(steps, losses, color=GREY, linewidth=0.8, alpha=0.5)
+        width = max(1, len(losses) // 10)
+        bottom.plot(rolling(steps, width), rolling(losses, width), color=BLUE, linewidth=2)
         bottom.set_ylabel("training loss")
         bottom.set_xlabel("step")
         figure.align_ylabels()
@@ -165,3 +167,8 @@ def thin(values: np.ndarray, points: int) -> np.ndarray:
     """Means of at most `points` stretches of equal length of `values` `[n]`."""
     stretches = np.array_split(values, min(points, len(values))) if len(values) else []
     return np.array([stretch.mean() for stretch in stretches])
+
+
+def rolling(values: np.ndarray, width: int) -> np.ndarray:
+    """Means over every stretch of `width` neighbours of `values` `[n]`: `[n - width + 1]`, none for n = 0."""
+    return np.convolve(values, np.full(width, 1 / width), mode="valid") if len(values) else values

@@ -106,7 +106,7 @@ def _stages(found: Found) -> list[tuple[str, Record, str]]:
         ("generate", made, generated),
         ("consolidate", found.consolidate, ""),
         ("teacher", found.similarity, ""),
-        ("refine", found.history, f"{len(found.history['steps'])} steps"),
+        ("refine", found.history, f"{max((entry['step'] for entry in found.history['steps']), default=0)} steps"),
     ]
 
 
@@ -123,9 +123,11 @@ def _parameters(found: Found, stages: list[tuple[str, Record, str]]) -> dict[str
 
 
 def _sources(seeds: Record) -> list[tuple[str, str, str]]:
-    """The seed sources of the configuration that the pool was made with."""
-    sources = seeds.get("config", {}).get("seeds", {}).get("sources", [])
-    return [(f"seeds: {source['name']}", source["source"], "") for source in sources]
+    """The seed sources and the sets kept apart from them, as the pool was made with them."""
+    section, revisions = seeds.get("config", {}).get("seeds", {}), seeds.get("assets", {})
+    named = [(f"seeds: {source['name']}", source["source"]) for source in section.get("sources", [])]
+    named += [("decontaminated from", source) for source in section.get("decontaminate", [])]
+    return [(what, source, revisions.get(source, "")) for what, source in named]
 
 
 def _named(made_of: Record | None) -> tuple[str, str]:

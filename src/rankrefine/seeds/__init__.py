@@ -53,7 +53,8 @@ def run(config: dict[str, Any], assets: list[Path], output: Path, stats: Path) -
     if not pool:
         raise UserError(f"No seed sentence is left; loosen the filters under seeds ({tally.sentence()}).")
     _write(output, pool)
-    io.write_json(stats, record.finish(**tally.summary()))
+    revisions = {source: found.revision for source, found in sorted(manifests.items())}
+    io.write_json(stats, record.finish(**tally.summary(), assets=revisions))
     log.info("seeds: %s", tally.sentence())
 
 

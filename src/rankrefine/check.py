@@ -1,0 +1,56 @@
+"""`python -m rankrefine check`: models and development data, looked at before hours of generation; loads none of them.
+
+A run starts with it; each stage still checks what it opens.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+from rankrefine import io
+from rankrefine.assets.manifest import load_manifest
+from rankrefine.encoder import check_encoder
+from rankrefine.errors import UserError
+from rankrefine.refine.development import read as read_development
+
+log = logging.getLogger(__name__)
+
+
+def run(model: Path, teacher: Path, development: Path, llm: Path | None, output: Path) -> None:
+    """Check the manifests' folders and write a record of what was checked.
+
+    Args:
+        model: Manifest of the base encoder.
+        teacher: Manifest of the teacher.
+        development: Manifest of the development data.
+        llm: Manifest of the language model; None with the fake engine.
+
+    Raises:
+        UserError: one of them cannot do its part.
+    """
+    for manifest in (model, teacher):
+        check_encoder(load_manifest(manifest).path)
+    pairs = len(read_development(load_manifest(development).path)[0])
+    if llm is not None:
+        check_language_model(load_manifest(llm).path)
+    checked = {"model": model, "teacher": teacher, "development": development, "llm": llm}
+    io.write_json(output, {"checked": {role: str(path) for role, path in checked.items() if path}, "pairs": pairs})
+    log.info("check: models are usable; %d development pairs.", pairs)
+
+
+def check_language_model(folder: Path) -> None:
+    """Refuse a folder that the transformers engine could not use, from its files' names and JSON alone.
+
+    Raises:
+        UserError: no safetensors weights, no tokenizer, or no chat template.
+    """
+    if not any(folder.glob("*.safetensors")):
+        raise UserError(f"generate.model: {folder} holds no .safetensors weights; convert the model first.")
+    settings = folder / "tokenizer_config.json"
+    if not settings.is_file():
+        raise UserError(f"generate.model: {folder} has no tokenizer (tokenizer_config.json).")
+    templates = [*folder.glob("chat_template.*"), *folder.glob("additional_chat_templates/*")]
+    if not templates and "chat_template" not in json.loads(settings.read_text(encoding="utf-8")):
+        raise UserError(f"generate.model: {folder} has no chat template; take an instruction-tuned model.")
