@@ -46,9 +46,7 @@ def test_the_best_development_score_wins(tmp_path: Path):
     assert (tmp_path / "encoder" / "weights").read_text() == "weights 2"
     assert (tmp_path / "encoder" / "1_Pooling" / "config.json").is_file()
     assert selection["chosen"] == "refined/2"
-    assert selection["why"] == (
-        "refined/2: development score 87.15, against 86.72 of its base; best of 3 candidates."
-    )
+    assert selection["why"] == ("refined/2: development score 87.15, against 86.72 of its base; best of 3 candidates.")
     assert [each["development"] for each in selection["candidates"]] == [86.9, 87.15, 87.0]
     assert "embedded:minilm" in card
     assert "87.15" in card

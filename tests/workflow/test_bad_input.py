@@ -22,7 +22,11 @@ PLANNING = [
     ("refine.model", "models/none", "refine.model: there is no file or folder 'models/none'"),
     ("refine.model", "embedded:all-minilm", "refine.model: there is no embedded model 'all-minilm'; did you mean"),
     ("refine.teacher", "hub:org/name", "refine.teacher: 'hub:org/name' must read hub:ORG/NAME@REVISION"),
-    ("seeds.sources", [{"name": "x", "source": "a {b}.txt"}], "Snakemake takes the braces in 'a {b}.txt' for wildcards"),
+    (
+        "seeds.sources",
+        [{"name": "x", "source": "a {b}.txt"}],
+        "Snakemake takes the braces in 'a {b}.txt' for wildcards",
+    ),
     ("generate.prompt", "nine_shot", "generate.prompt: there is no template 'nine_shot'; there are: few_shot"),
 ]
 
