@@ -12,13 +12,8 @@ READY := $(VENV)/ready
 
 .PHONY: run test test-slow lint setup reference clean-venv
 
-# One run at a time holds results/.lock. Only then is a Snakemake lock stale, left behind by a killed run.
 run: $(READY)
-	@mkdir -p results
-	@flock --nonblock --conflict-exit-code 75 results/.lock sh -c '\
-		$(BIN)/snakemake --unlock --quiet all >/dev/null 2>&1; \
-		exec $(BIN)/snakemake --cores $(CORES) --rerun-incomplete $(ARGS)' \
-		|| { code=$$?; [ $$code -ne 75 ] || echo "Another run is under way in this folder; wait for it or stop it." >&2; exit $$code; }
+	@$(BIN)/python workflow/run.py --cores $(CORES) $(ARGS)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup

@@ -5,7 +5,6 @@ A run starts with it; each stage still checks what it opens.
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 
@@ -52,5 +51,5 @@ def check_language_model(folder: Path) -> None:
     if not settings.is_file():
         raise UserError(f"generate.model: {folder} has no tokenizer (tokenizer_config.json).")
     templates = [*folder.glob("chat_template.*"), *folder.glob("additional_chat_templates/*")]
-    if not templates and "chat_template" not in json.loads(settings.read_text(encoding="utf-8")):
+    if not templates and "chat_template" not in io.read_json(settings):
         raise UserError(f"generate.model: {folder} has no chat template; take an instruction-tuned model.")

@@ -108,6 +108,11 @@ def _fill(value: Any, node: dict[str, Any]) -> Any:
         return filled
     if isinstance(value, list) and "items" in node:
         return [_fill(item, node["items"]) for item in value]
+    # 2 and 2.0 are one value: written differently, they must not plan anything
+    if node.get("type") == "number" and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if node.get("type") == "integer" and isinstance(value, float) and value.is_integer():
+        return int(value)
     return value
 
 
@@ -162,7 +167,9 @@ def _sentence(error: Any) -> str:
                 "exclusiveMinimum": "more than",
                 "exclusiveMaximum": "less than",
             }[error.validator]
-            return f"{path} is {error.instance} but must be {word} {error.validator_value}."
+            value = error.instance
+            shown = int(value) if isinstance(value, float) and value.is_integer() else value
+            return f"{path} is {shown} but must be {word} {error.validator_value}."
         case "format":
             return f"{path} is {_short(error.instance)}, which is not a regular expression."
         case "not":

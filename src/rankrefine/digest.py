@@ -68,7 +68,21 @@ def _normalised(path: Path) -> str:
             is_docstring = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
             if is_docstring and isinstance(first.value.value, str):
                 node.body = node.body[1:]
-    return ast.dump(tree)
+    return _dump(tree)
+
+
+def _dump(node: object) -> str:
+    """A syntax tree as text that is the same under every Python version: `ast.dump` shows fields that come and go.
+
+    Fields that are None or empty are left out, which is what a new field of a later version is in older code.
+    """
+    if isinstance(node, ast.AST):
+        fields = ((name, getattr(node, name, None)) for name in node._fields)
+        inner = ",".join(f"{name}={_dump(value)}" for name, value in fields if value is not None and value != [])
+        return f"{type(node).__name__}({inner})"
+    if isinstance(node, list):
+        return "[" + ",".join(map(_dump, node)) + "]"
+    return repr(node)
 
 
 def _tree(path: Path) -> ast.Module:

@@ -41,15 +41,28 @@ def atomic(path: str | Path) -> Iterator[Path]:
     try:
         yield aside
         _open_up(aside)
-        if path.is_dir():
-            shutil.rmtree(path)  # rename cannot replace a folder that has content
-        os.replace(aside, path)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
+        _replace(aside, path)
+    except Exception as error:  # safetensors and pyarrow have errors of their own
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
             raise UserError(f"The disk is full: could not write {path}; free some space and run again.") from error
         raise
     finally:
         _remove(aside)
+
+
+def _replace(aside: Path, path: Path) -> None:
+    """Rename `aside` to `path`; a folder there, which rename cannot replace, moves out of the way first."""
+    if not path.is_dir():
+        os.replace(aside, path)
+        return
+    old = aside.with_suffix(".old.part")
+    os.replace(path, old)
+    try:
+        os.replace(aside, path)
+    except BaseException:
+        os.replace(old, path)
+        raise
+    _remove(old)
 
 
 def _remove(path: Path) -> None:

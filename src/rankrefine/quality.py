@@ -1,10 +1,12 @@
-"""What makes a rewrite or a ranking list unusable. Shared by generation (draw again) and consolidation (drop)."""
+"""What makes a rewrite unusable: generation draws it again, consolidation drops its list."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from collections.abc import Sequence
+
+from rankrefine.text import words
 
 # `Sure, here is a rewritten version: …`, chat markers, code fences, roles: text of the prompt or about the task
 MARKERS = re.compile(
@@ -19,7 +21,6 @@ REFUSALS = re.compile(
     re.IGNORECASE,
 )
 _OUTSIDE = " \t`\"'“”‘’"
-_WORD = re.compile(r"\w+")
 
 
 def clean(text: str) -> str:
@@ -32,7 +33,7 @@ def clean(text: str) -> str:
 
 def same(text: str) -> str:
     """A key that is equal for sentences that differ in case, punctuation and spacing alone."""
-    return " ".join(_WORD.findall(text.casefold()))
+    return " ".join(words(text))
 
 
 def problem(rewrite: str, chain: Sequence[str]) -> str | None:
@@ -47,29 +48,4 @@ def problem(rewrite: str, chain: Sequence[str]) -> str | None:
         return "refusal"
     if same(rewrite) in {same(sentence) for sentence in chain}:
         return "repeat"
-    return None
-
-
-def list_problem(sentences: Sequence[str], collapse_repeats: int, min_words: int, max_words: int) -> str | None:
-    """Why a ranking list must be dropped, or None.
-
-    The paper's rules come first: a newline in any rewrite; a last or last but one sentence that occurs
-    `collapse_repeats` times or more (collapse). Then each rewrite is held against what precedes it (`problem`) and
-    against the word limits.
-    """
-    rewrites = sentences[1:]
-    if not rewrites:
-        return "no rewrite"
-    if any("\n" in rewrite for rewrite in rewrites):
-        return "newline"
-    if any(sentences.count(sentence) >= collapse_repeats for sentence in sentences[-2:]):
-        return "collapse"
-    for place, rewrite in enumerate(rewrites, start=1):
-        if found := problem(rewrite, sentences[:place]):
-            return found
-        words = len(rewrite.split())
-        if words < min_words:
-            return "too short"
-        if words > max_words:
-            return "too long"
     return None

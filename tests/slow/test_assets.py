@@ -13,7 +13,8 @@ import pytest
 from rankrefine import config, seeds
 from rankrefine.assets import convert, embedded, local
 from rankrefine.assets.manifest import load_manifest
-from rankrefine.seeds import clean, read
+from rankrefine.seeds import read
+from rankrefine.text import words
 
 pytestmark = pytest.mark.slow
 
@@ -75,5 +76,5 @@ def test_default_pool(asset: Callable[[str], Path], tmp_path: Path) -> None:
     assert record["kept"] == len(pool) > 3000
     assert record["read"] == 5190 + 4200
     assert {row["source"] for row in pool} == {"nyt", "tweets"}
-    known = {" ".join(clean.words(text)) for text in read.everything(load_manifest(manifests[1]).path)}
-    assert not known & {" ".join(clean.words(row["text"])) for row in pool}
+    known = {" ".join(words(text)) for text in read.everything(load_manifest(manifests[1]).path)}
+    assert not known & {" ".join(words(row["text"])) for row in pool}

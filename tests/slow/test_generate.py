@@ -54,10 +54,11 @@ def shard(asset: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
 
 def test_a_killed_shard_gives_the_same_bytes_when_it_is_made_again(shard) -> None:
     """bfloat16 where the processor has it: the default, in which results depend on the batch but not on the run."""
+    began = time.monotonic()
     assert shard("whole", rounds=5).wait() == 0
     killed = shard("killed", rounds=5)
-    time.sleep(8)
-    assert killed.poll() is None, "the shard was finished before it could be killed; give it more rounds"
+    time.sleep(0.6 * (time.monotonic() - began))
+    assert killed.poll() is None, "the shard was finished before it could be killed"
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     assert not (shard.folder / "killed.parquet").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from rankrefine.errors import UserError
 from rankrefine.generate import prompts
 from rankrefine.generate.chains import Chain, Plan, run
 from rankrefine.generate.engines.base import Completion, Request
@@ -112,3 +113,24 @@ def test_a_free_seat_is_taken_at_once() -> None:
 
     list(run(chains(6), Watching(numbered, seats=3), plan(rounds=2), greedy=False))
     assert waiting_at_once[:-3] == [3] * (len(waiting_at_once) - 3)
+
+
+def test_a_rewrite_that_the_model_cannot_be_asked_about_ends_its_chain_alone() -> None:
+    class Short(Scripted):
+        def add(self, request: Request) -> None:
+            if "rewrite 2 of id1" in request.positive[-1]["content"]:
+                raise UserError("too long")
+            super().add(request)
+
+    done = {chain.row: chain for chain in run(chains(4), Short(numbered), plan(), greedy=False)}
+    assert [done[row].status for row in range(4)] == ["complete", "prompt", "complete", "complete"]
+    assert done[1].sentences[-1] == "rewrite 2 of id1"
+
+
+def test_a_seed_that_the_model_cannot_be_asked_about_is_told() -> None:
+    class Refusing(Scripted):
+        def add(self, request: Request) -> None:
+            raise UserError("too long")
+
+    with pytest.raises(UserError, match="too long"):
+        list(run(chains(2), Refusing(numbered), plan(), greedy=False))

@@ -47,6 +47,15 @@ def test_no_unknown_keys_at_any_level() -> None:
     assert all(node["additionalProperties"] is False for node in found)
 
 
+def test_numbers_have_one_form() -> None:
+    one = config.complete({"refine": {"omega": 2}, "seeds": {"count": 20.0}})
+    other = config.complete({"refine": {"omega": 2.0}, "seeds": {"count": 20}})
+    assert config.section(one, "refine", "seeds") == config.section(other, "refine", "seeds")
+    assert isinstance(one["seeds"]["count"], int)
+    with pytest.raises(UserError, match=r"refine.omega is True but must be"):
+        config.complete({"refine": {"omega": True}})
+
+
 def test_completing_changes_nothing_that_is_given_and_not_the_input() -> None:
     given = {"seeds": {"count": 7}, "generate": {"temperature": 0}}
     copy = json.loads(json.dumps(given))

@@ -86,7 +86,7 @@ def test_nothing_tries_the_network(tmp_path: Path, prepared: Path, monkeypatch: 
 def test_nan_embeddings(tmp_path: Path, prepared: Path) -> None:
     with pytest.raises(UserError, match="embeddings that hold NaN or infinity on STSBenchmark"):
         run.run(prepared, _model(tmp_path, np.full((len(WORDS), 4), np.nan)), "base", 1, tmp_path / "out" / "x.json")
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.filterwarnings("ignore:An input array is constant")

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from rankrefine import config
 from rankrefine.errors import UserError
 from rankrefine.evaluate import scores
-from rankrefine.evaluate.statistics import spearman
 
 SETTING = config.complete({"evaluate": {"resamples": 500}})
 
@@ -22,7 +22,7 @@ def _result(folder: Path, model: str, task: str = "STSBenchmark", noise: float =
     gold = np.round(rng.uniform(0, 5, n), 1)
     predicted = gold + noise * rng.normal(size=n)
     path = folder / f"{model.replace('/', '-')}-{task}.json"
-    fields = {"task": task, "model": model, "metric": "spearman", "value": 100 * spearman(gold, predicted)}
+    fields = {"task": task, "model": model, "metric": "spearman", "value": 100 * spearmanr(gold, predicted).statistic}
     path.write_text(json.dumps(fields | {"gold": gold.tolist(), "predicted": predicted.tolist()}))
     return path
 

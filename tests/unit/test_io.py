@@ -41,6 +41,15 @@ def test_folders_are_replaced_whole(tmp_path: Path) -> None:
     assert [p.name for p in folder.iterdir()] == ["two"]
 
 
+def test_a_folder_that_cannot_be_replaced_stays(tmp_path: Path, monkeypatch) -> None:
+    with io.atomic(tmp_path / "model") as aside:
+        aside.mkdir()
+        (aside / "old").touch()
+    with pytest.raises(FileNotFoundError), io.atomic(tmp_path / "model"):
+        pass  # nothing was written to rename
+    assert [p.name for p in (tmp_path / "model").iterdir()] == ["old"]
+
+
 def test_private_files_get_the_users_usual_permissions(tmp_path: Path) -> None:
     with io.atomic(tmp_path / "model") as aside:
         aside.mkdir(mode=0o700)
@@ -51,7 +60,18 @@ def test_private_files_get_the_users_usual_permissions(tmp_path: Path) -> None:
     assert usual & 0o400
 
 
-@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), OSError("... No space left ...")])
+class LibraryError(Exception):
+    """safetensors, for one, does not raise OSError."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError("... No space left ..."),
+        LibraryError("Error while serializing: I/O error: No space left on device (os error 28)"),
+    ],
+)
 def test_a_full_disk_is_one_sentence(tmp_path: Path, error: OSError) -> None:
     full = pytest.raises(UserError, match=r"The disk is full: could not write .*a.parquet; free some space")
     with full, io.atomic(tmp_path / "a.parquet") as aside:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from rankrefine.quality import clean, list_problem, problem
+from rankrefine.consolidate.rules import list_problem
+from rankrefine.quality import clean, problem, same
 
 RULES = {"collapse_repeats": 3, "min_words": 2, "max_words": 12}
 GOOD = ["The cat sat on the mat.", "On the mat, there was a cat.", "A pet rested on a rug.", "Some animal lay down."]
@@ -67,3 +68,9 @@ def test_ordinary_sentences_are_no_markers(sentence: str) -> None:
 )
 def test_clean(raw: str, text: str) -> None:
     assert clean(raw) == text
+
+
+def test_same_sees_through_case_and_punctuation_but_not_through_vowel_signs() -> None:
+    assert same("The CAT, sat!") == same("the cat sat")
+    assert same("दिन में") != same("दान में")
+    assert same("Straße") == same("STRASSE")

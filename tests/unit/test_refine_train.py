@@ -237,12 +237,12 @@ def test_a_loss_that_is_no_number_stops_with_step_and_lists(inputs: Path, tmp_pa
 
 
 def test_a_killed_run_leaves_nothing_in_the_way(inputs: Path, tmp_path: Path):
-    stale = tmp_path / ".work" / "best"
+    stale = tmp_path / ".work.0123" / "best"
     stale.mkdir(parents=True)
     (stale / "half").write_text("written")
     refine(inputs, tmp_path)
     assert not (tmp_path / "model" / "half").exists()
-    assert not (tmp_path / ".work").exists()
+    assert not list(tmp_path.glob(".work*"))
 
 
 def test_unusable_models_are_refused(inputs: Path, tmp_path: Path):

@@ -20,6 +20,7 @@ from rankrefine.errors import UserError
 from rankrefine.seeds import clean, read
 from rankrefine.seeds.compare import Comparison, Contamination, NearDuplicates, jaccard, shingles
 from rankrefine.seeds.tally import EXAMPLES, Tally
+from rankrefine.text import words
 
 ANIMALS = ["A red fox jumps over the wall.", "Two grey geese swim on our pond.", "The last bear sleeps until spring."]
 
@@ -230,11 +231,7 @@ def test_empty_patterns_allow_all() -> None:
 
 
 def test_words_ignore_case_punctuation_and_kind_of_apostrophe() -> None:
-    assert (
-        clean.words("“Don’t STOP,” (she) said!")
-        == clean.words("don't stop she said")
-        == ["don't", "stop", "she", "said"]
-    )
+    assert words("“Don’t STOP,” (she) said!") == words("don't stop she said") == ["don't", "stop", "she", "said"]
 
 
 def test_ngrams() -> None:
@@ -335,7 +332,7 @@ def _by_hash(texts: list[str]) -> list[str]:
 _EXPECTED = [
     text
     for i, text in enumerate(_by_hash([*ANIMALS, "A red fox jumps over the wall!"]))
-    if clean.words(text) not in map(clean.words, _by_hash([*ANIMALS, "A red fox jumps over the wall!"])[:i])
+    if words(text) not in map(words, _by_hash([*ANIMALS, "A red fox jumps over the wall!"])[:i])
 ]
 
 

@@ -94,9 +94,12 @@ def rows(shard):
     first, needed = SHARDS[shard]
     made = Path(f"results/generate/{shard}.json")
     if needed < config["generate"]["shard_size"] and made.exists():
-        held = json.loads(made.read_text(encoding="utf-8"))
-        if held["first"] == first and held["read"] <= config["generate"]["shard_size"]:
-            needed = max(needed, held["read"])
+        try:
+            held = json.loads(made.read_text(encoding="utf-8"))
+            if held["first"] == first and held["rows"] <= config["generate"]["shard_size"]:
+                needed = max(needed, held["rows"])
+        except (ValueError, KeyError, TypeError):
+            pass  # a damaged record says nothing; the job that reads it will name it
     return f"--first {first} --rows {needed}"
 
 

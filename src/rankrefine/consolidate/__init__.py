@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from rankrefine import io
+from rankrefine.consolidate.rules import list_problem
 from rankrefine.errors import UserError
 from rankrefine.generate.schema import SHARD
 from rankrefine.provenance import Record
-from rankrefine.quality import list_problem
 from rankrefine.shards import shards as shard_names
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ def run(config: dict[str, Any], shards: Path, output: Path, stats: Path) -> None
     """Join the shards that the configuration declares, without the lists that break a quality rule.
 
     Args:
-        shards: folder with NAME.parquet and NAME.json for every shard of `config.shards`.
+        shards: folder with NAME.parquet and NAME.json for every shard of `rankrefine.shards.shards`.
 
     Raises:
         UserError: a shard is missing or corrupt, or no list is left.
@@ -50,7 +50,7 @@ def run(config: dict[str, Any], shards: Path, output: Path, stats: Path) -> None
                 made_by = _made_by(io.read_json(shards / f"{name}.json"), name)
                 writer.write_table(_keep(table, made_by, rules, tally))
         if not tally.kept:
-            raise UserError(f"No ranking list of {tally.read} is left (dropped: {dict(tally.dropped)}); see {stats}.")
+            raise UserError(f"No ranking list of {tally.read} is left (dropped: {dict(tally.dropped)}).")
     io.write_json(stats, record.finish(**tally.report(), shards=len(names)))
     log.info("consolidate: %d of %d lists kept", tally.kept, tally.read)
 

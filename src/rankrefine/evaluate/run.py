@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.stats import spearmanr
 
 from rankrefine import io
 from rankrefine.assets.manifest import Manifest, load_manifest
 from rankrefine.encoder import open_encoder
 from rankrefine.errors import UserError
 from rankrefine.evaluate.offline import load_mteb
-from rankrefine.evaluate.statistics import spearman
 from rankrefine.provenance import Record
 
 if TYPE_CHECKING:
@@ -52,10 +52,10 @@ def run(prepared: Path, model: Path, name: str, threads: int | None, output: Pat
     manifest = load_manifest(model)
     task = offline_task(setting)
     encoder = open_encoder(manifest.path, threads)
-    result, predicted = score(task, _named(encoder, manifest, name), manifest.path, output.parent)
+    result, predicted = score(task, _named(encoder, manifest, name), manifest.path)
     gold = task.dataset[setting["split"]]["score"][:]
     value = result.get_score()
-    ours = spearman(gold, predicted)
+    ours = float(spearmanr(gold, predicted).statistic)
     if not math.isclose(ours, value, abs_tol=1e-9):
         raise RuntimeError(f"MTEB's score {value} is not the Spearman correlation of its own predictions, {ours}")
     fields = {"task": setting["task"], "model": name, "metric": "spearman", "value": 100 * value}
@@ -94,24 +94,20 @@ def offline_task(setting: dict[str, Any]) -> AbsTask:
     return task
 
 
-def score(
-    task: AbsTask, model: SentenceTransformerEncoderWrapper, path: Path, scratch: Path
-) -> tuple[TaskResult, list[float]]:
+def score(task: AbsTask, model: SentenceTransformerEncoderWrapper, path: Path) -> tuple[TaskResult, list[float]]:
     """MTEB's result, and the cosine it predicted for each pair in the order of the data.
 
     Args:
         task: A task with its data loaded.
         model: The encoder as MTEB wraps it.
         path: Its folder, for messages.
-        scratch: Folder for MTEB's own files, which are removed again. Its default is shared by all runs of a user.
 
     Raises:
         UserError: the embeddings hold NaN or infinity, or all pairs are equally similar.
     """
     mteb = load_mteb()
     name = task.metadata.name
-    scratch.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=scratch, prefix=f".{name}.") as folder:
+    with tempfile.TemporaryDirectory(prefix="rankrefine-mteb-") as folder:
         try:
             found = mteb.evaluate(
                 model,

@@ -1,17 +1,10 @@
-"""Spearman correlation and its paired bootstrap, in numpy."""
+"""The paired bootstrap of Spearman correlations, in numpy."""
 
 from __future__ import annotations
 
 import numpy as np
 
 BLOCK = 200_000  # counts held at once: some 10 MB with the intermediates, and fastest where they fit the cache
-
-
-def spearman(x: np.ndarray, y: np.ndarray) -> float:
-    """Spearman's rank correlation of two vectors `[n]`, ties sharing their mean rank; NaN if one is constant."""
-    ranks = [_MidRanks(np.asarray(values, dtype=float)) for values in (x, y)]
-    once = np.ones((1, len(ranks[0])), dtype=np.int64)
-    return float(_correlate(once, *(rank(once) for rank in ranks))[0])
 
 
 def bootstrap(gold: np.ndarray, predictions: np.ndarray, resamples: int, seed: int) -> np.ndarray:

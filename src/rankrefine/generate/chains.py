@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
+from rankrefine.errors import UserError
 from rankrefine.generate.engines.base import Completion, Engine, Request
 from rankrefine.generate.prompts import Prompt
 from rankrefine.quality import clean, problem
@@ -83,10 +84,23 @@ def run(chains: Iterable[Chain], engine: Engine, plan: Plan, greedy: bool) -> It
         for completion in engine.step():
             chain = running[completion.id]
             chain.take(completion, plan, greedy)
+            if chain.status == "running":
+                _ask_on(chain, engine, plan)
             if chain.status != "running":
                 yield running.pop(chain.row)
-                chain = next(waiting, None)
-                if chain is None:
-                    continue
-                running[chain.row] = chain
-            engine.add(chain.request(plan))
+                if (chain := next(waiting, None)) is not None:
+                    running[chain.row] = chain
+                    engine.add(chain.request(plan))
+
+
+def _ask_on(chain: Chain, engine: Engine, plan: Plan) -> None:
+    """Ask for the chain's next rewrite. A rewrite that the model cannot be asked about ends its chain, not the shard;
+    a seed sentence like that is the user's to take out, so there the engine's error stands.
+    """
+    try:
+        engine.add(chain.request(plan))
+    except UserError:
+        if len(chain.sentences) == 1:
+            raise
+        chain.status = "prompt"
+        chain.refused["prompt"] = chain.refused.get("prompt", 0) + 1

@@ -54,15 +54,15 @@ def run(
     settings = config["generate"]
     record = Record("generate", {key: config[key] for key in ("seed", "generate")}, "torch", "transformers", "pyarrow")
     seeds = io.read_table(pool)
-    _check_budget(seeds.num_rows, max(budget, first + rows), pool_stats)
-    seeds = seeds.slice(first, rows)
+    _check_budget(seeds.num_rows, budget, pool_stats)
+    seeds = seeds.slice(first, rows)  # a shard that was larger once asks for as many again, if the pool still has them
     prompt = prompts.load(settings["prompt"])
     sampling = Sampling(**{key: settings[key] for key in Sampling.__dataclass_fields__})
     model = load_manifest(llm) if llm is not None else None
     engine = import_module(f"rankrefine.generate.engines.{settings['engine']}").load(
         folder=model.path if model else None,
         sampling=sampling,
-        seats=min(settings["batch_size"], rows),
+        seats=min(settings["batch_size"], seeds.num_rows),
         dtype=settings["dtype"],
         threads=threads,
         probes=[prompt.fill(text) for text in ("A", "The dog", "7", '"No', "'Tis", "(see", "élan")],
@@ -86,6 +86,7 @@ def run(
         stats,
         record.finish(
             first=first,
+            rows=rows,
             read=len(chains),
             kept=len(chains) - dropped.total(),
             dropped=dict(sorted(dropped.items())),

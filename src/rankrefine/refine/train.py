@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def run(
         model: Manifest of the base encoder.
         development: Manifest of the development data.
         threads: Processor threads (default: torch's own choice).
-        output: Model folder to write. A folder `.work` beside it exists while training runs.
+        output: Model folder to write. A folder `.work.…` beside it exists while training runs.
         manifest: Manifest of `output` to write.
         history: JSON to write: losses, development scores, and which step was kept.
 
@@ -59,14 +60,14 @@ def run(
     record = Record("refine", {"seed": config["seed"], "refine": settings}, *LIBRARIES)
     found, base, data = read_lists(lists), load_manifest(model), load_manifest(development)
     settings = settings | {"seed": config["seed"]}
-    work = output.parent / ".work"
-    shutil.rmtree(work, ignore_errors=True)  # of a run that was killed
-    try:
+    for left in output.parent.glob(".work.*"):  # of a run that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=".work.") as scratch:
+        work = Path(scratch)
         fields = _train(settings, found, teacher_embeddings, base, data, threads, work)
         with io.atomic(output) as aside:
             (work / "best").replace(aside)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     name = f"refined:{settings['name']}/{settings['seed']}"
     write_manifest(manifest, source=name, kind="model", path=output)
     io.write_json(history, record.finish(**fields))

@@ -6,7 +6,6 @@ Import this only after `rankrefine.encoder.go_offline`.
 from __future__ import annotations
 
 import logging
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from sentence_transformers import SentenceTransformer, SentenceTransformerTraine
 from tqdm import tqdm
 from transformers import PrinterCallback, TrainerCallback
 
+from rankrefine import io
 from rankrefine.errors import UserError
 from rankrefine.refine.data import COLUMN, ListCollator
 from rankrefine.refine.development import METRIC
@@ -68,8 +68,8 @@ class BestStep(TrainerCallback):
         log.info("refine: step %d, development score %.2f", state.global_step, score)
         self.bar.set_postfix_str(f"development {score:.2f}")
         if self.best["step"] == state.global_step:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            self.model.save_pretrained(str(self.folder), create_model_card=False)
+            with io.atomic(self.folder) as aside:
+                self.model.save_pretrained(str(aside), create_model_card=False)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Close the progress bar."""

@@ -1,4 +1,4 @@
-"""Pure functions of a sentence: its normal form, the words that comparisons see, and the filters."""
+"""Pure functions of a sentence: its normal form, n-grams, hash, and the filters."""
 
 from __future__ import annotations
 
@@ -9,17 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 Filters = dict[str, Callable[[str], bool]]
-WORD = re.compile(r"\w+(?:'\w+)*")
 
 
 def normalise(text: str) -> str:
     """Unicode NFC, every run of white space one space, none at the ends."""
     return " ".join(unicodedata.normalize("NFC", text).split())
-
-
-def words(text: str) -> list[str]:
-    """The words that comparisons see: case folded, without punctuation, any apostrophe straight."""
-    return WORD.findall(text.replace("’", "'").casefold())
 
 
 def ngrams(tokens: list[str], n: int) -> set[str]:

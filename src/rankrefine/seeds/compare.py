@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rankrefine.seeds.clean import digest, ngrams, words
+from rankrefine.seeds.clean import digest, ngrams
+from rankrefine.text import words
 
 PERMUTATIONS = 128  # of a MinHash signature
 PAIR = 2  # words in a shingle
@@ -70,8 +71,8 @@ class NearDuplicates:
         from datasketch import MinHash, MinHashLSH
 
         self._threshold = threshold
-        # as candidates are checked, a missed pair costs more than a false one; above 0.95 the index has too few bands
-        self._index = MinHashLSH(threshold=min(threshold, 0.95), num_perm=PERMUTATIONS, weights=(0.1, 0.9))
+        # candidates are checked, so a lower threshold in the index only makes it find what lies at the real one
+        self._index = MinHashLSH(threshold=0.8 * threshold, num_perm=PERMUTATIONS, weights=(0.1, 0.9))
         self._blank = MinHash(num_perm=PERMUTATIONS)  # its seed is fixed: likeness does not depend on the run
         self._kept: list[str] = []
 

@@ -103,6 +103,8 @@ def install(model: PreTrainedModel) -> None:
     config = model.config.get_text_config()
     if not getattr(model, "_supports_attention_backend", False):
         raise UserError(f"The language model's architecture ({config.model_type}) has no replaceable attention.")
+    if not hasattr(config, "num_key_value_heads"):
+        raise UserError(f"The language model's architecture ({config.model_type}) is not supported.")
     other = set(getattr(config, "layer_types", None) or []) - {"full_attention", "sliding_attention"}
     if other:
         raise UserError(f"The language model ({config.model_type}) has layers of kind {min(other)}; not supported.")
@@ -121,6 +123,7 @@ def attend(
     scaling: float | None = None,
     softcap: float | None = None,
     sliding_window: int | None = None,
+    s_aux: torch.Tensor | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
     """Causal attention of packed tokens over the prefix and each one's own sequence.
@@ -132,8 +135,9 @@ def attend(
     Returns:
         (1, T, H*G, D), and None for the weights.
     """
-    if softcap is not None:
-        raise UserError("The language model caps its attention scores (softcap), which is not supported.")
+    if softcap is not None or s_aux is not None:
+        what = "caps its attention scores" if softcap is not None else "has attention sinks"
+        raise UserError(f"The language model {what}, which is not supported.")
     cache, n = packed.cache, packed.decoding
     if sliding_window is not None and cache.prefix_length + cache.capacity > sliding_window:
         raise UserError(f"Prompts are longer than the language model's attention window ({sliding_window} tokens).")

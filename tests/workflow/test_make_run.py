@@ -1,0 +1,71 @@
+"""`make run`: goes on after a kill by itself, and two runs never meet in one folder."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+RUN = [sys.executable, str(ROOT / "workflow" / "run.py"), "--snakefile", str(ROOT / "Snakefile"), "--cores", "1"]
+
+
+@pytest.fixture
+def slow(fresh):
+    """A folder whose only shard takes some seconds."""
+    fresh.configure("generate.rounds", 300)
+    fresh.configure("generate.shard_size", 20)
+    return fresh
+
+
+def start(folder, command: list[str]) -> subprocess.Popen:
+    """Start a run and wait until its shard is under way."""
+    running = subprocess.Popen(
+        [*command, "consolidate"],
+        cwd=folder.path,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 60
+    while not (folder.path / "results" / "seeds" / "pool.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(1)
+    assert running.poll() is None
+    return running
+
+
+def again(folder) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*RUN, "consolidate"], cwd=folder.path, capture_output=True, text=True)
+
+
+def test_a_second_run_is_refused_and_a_killed_one_goes_on(slow) -> None:
+    first = start(slow, RUN)
+    refused = again(slow)
+    assert refused.returncode == 75
+    assert "Another run is under way in this folder" in refused.stderr
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    done = again(slow)
+    assert done.returncode == 0, done.stderr
+    assert slow.read("results/consolidate/lists.parquet")
+
+
+def test_a_plain_snakemake_and_orphaned_jobs_are_not_run_over(slow) -> None:
+    plain = start(slow, [sys.executable, "-m", "snakemake", *RUN[2:]])
+    refused = again(slow)
+    assert refused.returncode == 75
+    assert "is still at work in this folder" in refused.stderr and str(plain.pid) in refused.stderr
+    os.kill(plain.pid, signal.SIGKILL)  # Snakemake alone: its job lives on
+    plain.wait()
+    refused = again(slow)
+    assert refused.returncode == 75
+    assert "a job of a killed run is still at work" in refused.stderr
+    os.killpg(plain.pid, signal.SIGKILL)
+    time.sleep(0.5)
+    assert again(slow).returncode == 0

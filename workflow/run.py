@@ -1,0 +1,68 @@
+"""What `make run` runs: one Snakemake at a time in a folder, and on from where a killed one stopped.
+
+    python workflow/run.py --cores all [anything else for snakemake]
+
+Snakemake leaves its own lock behind when it is killed, and then refuses to go on; that lock cannot say whether its run
+is still alive. So this holds an flock on results/.lock, looks for other runs and for jobs that a killed run left, and
+only then removes Snakemake's lock and starts with --rerun-incomplete.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import subprocess
+import sys
+from pathlib import Path
+
+
+def main(arguments: list[str]) -> int:
+    """Run Snakemake with the arguments and return its exit code; 75 when another run is under way."""
+    Path("results").mkdir(exist_ok=True)
+    with Path("results/.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return refuse("Another run is under way in this folder; wait for it or stop it.")
+        if at_work := others():
+            pids = ", ".join(map(str, at_work))
+            return refuse(
+                f"Snakemake or a job of a killed run is still at work in this folder (process {pids}); "
+                "wait for it or stop it."
+            )
+        snakemake = [sys.executable, "-m", "snakemake"]
+        subprocess.run(
+            [*snakemake, "--unlock", "--quiet", "all"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        return subprocess.run([*snakemake, "--rerun-incomplete", *arguments]).returncode
+
+
+def refuse(sentence: str) -> int:
+    """Say why not."""
+    print(sentence, file=sys.stderr)
+    return 75
+
+
+def others() -> list[int]:
+    """Processes that run Snakemake or a job of the workflow in this folder (Linux; elsewhere none are seen)."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "cwd").resolve() == Path.cwd() and is_run((process / "cmdline").read_bytes()):
+                found.append(int(process.name))
+        except OSError:  # it has ended, or belongs to somebody else
+            continue
+    return sorted(found)
+
+
+def is_run(command: bytes) -> bool:
+    """Whether a command line (arguments that end with NUL) is Snakemake's or a rankrefine job's."""
+    words = command.decode(errors="replace").split("\0")[:4]
+    module = words[words.index("-m") + 1] if "-m" in words[:-1] else ""
+    return module in ("snakemake", "rankrefine") or any(Path(word).name == "snakemake" for word in words[:2])
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)
