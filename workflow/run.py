@@ -30,9 +30,8 @@ def main(arguments: list[str]) -> int:
                 "wait for it or stop it."
             )
         snakemake = [sys.executable, "-m", "snakemake"]
-        subprocess.run(
-            [*snakemake, "--unlock", "--quiet", "all"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        # with the same arguments, which may name another Snakefile or folder; what is wrong with them the run will say
+        subprocess.run([*snakemake, *arguments, "--unlock"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         return subprocess.run([*snakemake, "--rerun-incomplete", *arguments]).returncode
 
 

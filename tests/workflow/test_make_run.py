@@ -18,7 +18,7 @@ RUN = [sys.executable, str(ROOT / "workflow" / "run.py"), "--snakefile", str(ROO
 @pytest.fixture
 def slow(fresh):
     """A folder whose only shard takes some seconds."""
-    fresh.configure("generate.rounds", 300)
+    fresh.configure("generate.rounds", 200)
     fresh.configure("generate.shard_size", 20)
     return fresh
 
