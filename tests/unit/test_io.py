@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -42,12 +43,22 @@ def test_folders_are_replaced_whole(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_replaced_stays(tmp_path: Path, monkeypatch) -> None:
-    with io.atomic(tmp_path / "model") as aside:
+    model, replace = tmp_path / "model", os.replace
+    with io.atomic(model) as aside:
         aside.mkdir()
         (aside / "old").touch()
-    with pytest.raises(FileNotFoundError), io.atomic(tmp_path / "model"):
-        pass  # nothing was written to rename
-    assert [p.name for p in (tmp_path / "model").iterdir()] == ["old"]
+
+    def fails_on_the_new_folder(source: Path, target: Path) -> None:
+        if (source / "new").exists():
+            raise PermissionError
+        replace(source, target)
+
+    monkeypatch.setattr(io.os, "replace", fails_on_the_new_folder)
+    with pytest.raises(PermissionError), io.atomic(model) as aside:
+        aside.mkdir()
+        (aside / "new").touch()
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
+    assert [p.name for p in model.iterdir()] == ["old"]
 
 
 def test_private_files_get_the_users_usual_permissions(tmp_path: Path) -> None:

