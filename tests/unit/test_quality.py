@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from rankrefine.consolidate.rules import list_problem
-from rankrefine.quality import clean, problem, same
+from rankrefine.quality import Limits, clean, problem, same
 
-RULES = {"collapse_repeats": 3, "min_words": 2, "max_words": 12}
+RULES = {"collapse_repeats": 3, "limits": Limits(min_words=2, max_words=12)}
 GOOD = ["The cat sat on the mat.", "On the mat, there was a cat.", "A pet rested on a rug.", "Some animal lay down."]
 
 
@@ -45,6 +45,27 @@ def test_collapse_counts_the_last_two_sentences_only() -> None:
 
 
 @pytest.mark.parametrize(
+    ("rewrite", "limits", "reason"),
+    [
+        ("A cat sat on that mat.", Limits(max_overlap=0.57), "too similar"),  # 4 of 7 words
+        ("A cat sat on that mat.", Limits(max_overlap=0.58), None),
+        ("Mat the on sat cat.", Limits(), None),  # all words shared, but another sentence
+        ("Mat the on sat cat.", Limits(max_overlap=0.99), "too similar"),
+        ("A pet.", Limits(min_words=3), "too short"),
+        ("A pet.", Limits(max_words=1), "too long"),
+        ("user: a pet", Limits(forbid=["refusal"]), None),
+        ("user: a pet", Limits(forbid=["marker"]), "marker"),
+        ("I cannot swim.", Limits(forbid=["marker"]), None),
+        ("I cannot swim.", Limits(forbid=["refusal"]), "refusal"),
+        ("the cat sat on the mat", Limits(max_overlap=0.5, min_words=20, forbid=()), "repeat"),
+        ("!", Limits(min_words=3, forbid=()), "empty"),
+    ],
+)
+def test_limits_decide_what_is_stuck(rewrite: str, limits: Limits, reason: str | None) -> None:
+    assert problem(rewrite, ["A dog ran.", "The cat sat on the mat.", "Something lay down."], limits) == reason
+
+
+@pytest.mark.parametrize(
     "sentence", ["I cannot swim.", "Sorry is a hard word.", "He rewrote the law.", "Of course it rains."]
 )
 def test_ordinary_sentences_are_no_markers(sentence: str) -> None:
@@ -61,6 +82,14 @@ def test_ordinary_sentences_are_no_markers(sentence: str) -> None:
         ("```A cat   sat.```", "A cat sat."),
         ("“A cat sat.”", "A cat sat."),
         ('He said "no".', 'He said "no".'),
+        ('"No," she said, "never."', '"No," she said, "never."'),
+        ("“No,” she said, “never.”", "“No,” she said, “never.”"),
+        ("'It's a dog's life.'", "It's a dog's life."),
+        ("'Tis late,' he said, 'and dark.'", "'Tis late,' he said, 'and dark.'"),
+        ("'\"Never\", he said.'", '"Never", he said.'),
+        ('"A cat sat.', '"A cat sat.'),
+        ("\"A cat sat.'", "\"A cat sat.'"),
+        ('"', '"'),
         ("A cat\nsat.", "A cat\nsat."),
         ("Cafe\u0301", "Café"),
         ("", ""),

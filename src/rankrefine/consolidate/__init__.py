@@ -20,6 +20,7 @@ from rankrefine.consolidate.rules import list_problem
 from rankrefine.errors import UserError
 from rankrefine.generate.schema import SHARD
 from rankrefine.provenance import Record
+from rankrefine.quality import Limits
 from rankrefine.shards import shards as shard_names
 
 log = logging.getLogger(__name__)
@@ -105,12 +106,15 @@ def _made_by(record: dict[str, Any], shard: str) -> dict[str, str | None]:
 
 def _keep(table: pa.Table, made_by: dict[str, str | None], rules: dict[str, Any], tally: _Tally) -> pa.Table:
     """The rows of a shard that pass every rule, with provenance."""
-    limits = {key: rules[key] for key in ("collapse_repeats", "min_words", "max_words")}
+    limits = Limits(min_words=rules["min_words"], max_words=rules["max_words"])
     kept = []
     for row in table.select(["seed_id", "source", "sentences", "status"]).to_pylist():
         tally.read += 1
         status = row.pop("status")
-        reason = list_problem(row["sentences"], **limits) if status == "complete" else f"given up: {status}"
+        if status == "complete":
+            reason = list_problem(row["sentences"], rules["collapse_repeats"], limits)
+        else:
+            reason = f"given up: {status}"
         if reason is None:
             tally.keep(row["sentences"])
             kept.append(row | made_by)
