@@ -1,8 +1,9 @@
-"""Where a model or a data set comes from: one string in the config, three forms.
+"""Where a model or a data set comes from: one string in the config, four forms.
 
     embedded:NAME                       a pinned package of the Python package index (see rankrefine/assets)
     hub:ORG/NAME@REVISION[#SUBSET]      the Hugging Face hub, revision required; a subset only for data sets
-    some/path                           a local file or folder
+    some/model.gguf                     a local language model, which is converted once
+    some/path                           a local file or folder, used where it is
 
 Standard library only: the Snakefile imports this in every cluster job.
 """
@@ -31,7 +32,7 @@ class Source:
 
     text: str
     kind: Kind
-    form: Literal["embedded", "hub", "local"]
+    form: Literal["embedded", "hub", "gguf", "local"]
     slug: str
 
     @property
@@ -48,7 +49,7 @@ class Source:
 
     @property
     def files(self) -> list[str]:
-        """The files of a local source, sorted. Hidden files do not count."""
+        """The files of a local or GGUF source, sorted. Hidden files do not count."""
         path = Path(self.text)
         if path.is_file():
             return [self.text]
@@ -82,10 +83,16 @@ def parse(text: str, kind: Kind, key: str) -> Source:
             f"{key}: there is no file or folder '{text}'; write an existing path, embedded:NAME or "
             "hub:ORG/NAME@REVISION."
         )
-    found = Source(text, kind, "local", _slug("local", text, kind))
+    form = "gguf" if kind == "model" and is_gguf(text) else "local"
+    found = Source(text, kind, form, _slug(form, text, kind))
     if braces := next((file for file in found.files if {"{", "}"} & set(file)), None):
         raise UserError(f"{key}: Snakemake takes the braces in '{braces}' for wildcards; rename the file.")
     return found
+
+
+def is_gguf(text: str) -> bool:
+    """Whether a source string names a GGUF file."""
+    return text.lower().endswith(".gguf") and not text.startswith(("embedded:", "hub:")) and not Path(text).is_dir()
 
 
 def _slug(form: str, text: str, kind: str) -> str:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -153,6 +154,140 @@ def test_other_bad_local_sources(tmp_path: Path) -> None:
     ]:
         with pytest.raises(UserError, match=message):
             fetch.run(str(tmp_path / name), kind, None, tmp_path / "m.json")
+
+
+# --- GGUF files
+
+
+def _gguf(file: Path, architecture: str = "llama", without: str = "nothing") -> Any:
+    """Write a tiny language model with random weights as GGUF; returns it as the transformers model that it is."""
+    import gguf
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+    tokens = [*bytes_to_unicode().values(), "Ġa", "<|end|>"]
+    end = len(tokens) - 1
+    config = AutoConfig.for_model(
+        architecture if architecture in ("llama", "qwen2") else "llama",
+        vocab_size=len(tokens),
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=64,
+        rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
+        tie_word_embeddings=True,
+        bos_token_id=end,
+        eos_token_id=end,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = AutoModelForCausalLM.from_config(config)
+    writer = gguf.GGUFWriter(file, architecture)
+    writer.add_block_count(2)
+    writer.add_context_length(64)
+    writer.add_embedding_length(32)
+    writer.add_feed_forward_length(48)
+    writer.add_head_count(4)
+    writer.add_head_count_kv(2)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("default")
+    writer.add_token_list(tokens)
+    writer.add_token_types([1] * end + [3])
+    writer.add_token_merges(["Ġ a"])
+    writer.add_bos_token_id(end)
+    writer.add_eos_token_id(end)
+    writer.add_chat_template("{% for m in messages %}{{ m['content'] }}{% endfor %}")
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, 2)
+    for name, tensor in model.state_dict().items():
+        if name != "lm_head.weight" and without not in name:
+            stem, _, kind = name.rpartition(".")
+            values = _interleaved(name, tensor.numpy()) if architecture == "llama" else tensor.numpy()
+            writer.add_tensor(f"{names.get_name(stem)}.{kind}", np.ascontiguousarray(values))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return model
+
+
+def _interleaved(name: str, weights: np.ndarray) -> np.ndarray:
+    """llama.cpp stores the two halves of a Llama head's queries and keys interleaved."""
+    heads = 4 if "q_proj" in name else 2 if "k_proj" in name else 0
+    return weights.reshape(heads, 2, -1, 32).swapaxes(1, 2).reshape(weights.shape) if heads else weights
+
+
+@pytest.mark.parametrize("architecture", ["llama", "qwen2"])
+def test_a_gguf_file_becomes_a_plain_folder(tmp_path: Path, architecture: str) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    original = _gguf(tmp_path / "small.gguf", architecture)
+    (tmp_path / "tokenizer_config.json").write_text('{"eos_token": "wrong"}')  # of another model
+    fetch.run(str(tmp_path / "small.gguf"), "model", tmp_path / "out", tmp_path / "m.json")
+    found = load_manifest(tmp_path / "m.json")
+    assert (found.path, found.revision) == (tmp_path / "out", io.sha256(tmp_path / "small.gguf"))
+    assert {"config.json", "model.safetensors", "tokenizer.json", "generation_config.json"} <= set(found.files)
+
+    model = AutoModelForCausalLM.from_pretrained(found.path)
+    tokenizer = AutoTokenizer.from_pretrained(found.path)
+    assert type(model) is type(original)
+    assert not hasattr(model.config, "quantization_config")
+    ids = tokenizer("a cat\u00e9 a", return_tensors="pt")["input_ids"]
+    expected, given = original.bfloat16().state_dict(), model.state_dict()
+    assert set(given) == set(expected)
+    assert all(torch.equal(given[name], expected[name]) for name in given)
+    with torch.no_grad():
+        assert torch.allclose(model.float()(ids).logits, original.float()(ids).logits, atol=1e-5)
+    assert tokenizer.decode(ids[0]) == "a cat\u00e9 a"
+    assert tokenizer.eos_token == "<|end|>" and tokenizer.eos_token_id == model.generation_config.eos_token_id
+    assert tokenizer.apply_chat_template([{"role": "user", "content": "Hm"}], tokenize=False) == "Hm"
+
+
+def _cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def _cut_header(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:1000])
+
+
+def _no_gguf(file: Path) -> None:
+    file.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+
+
+def _other_architecture(file: Path) -> None:
+    _gguf(file, "wavtokenizer-dec")
+
+
+def _one_part(file: Path) -> None:
+    _gguf(file, without="layers.1.")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (_cut, r"small.gguf is damaged, or is no language model that .* \(.*\); fetch it again, or name a folder"),
+        (_cut_header, r"small.gguf is damaged"),
+        (_no_gguf, r"small.gguf is damaged.*not a GGUF file"),
+        (
+            _other_architecture,
+            r"architecture wavtokenizer-dec is not supported yet\); fetch it again, or name a folder",
+        ),
+        (_one_part, r"small.gguf lacks weights \(model.layers.1.*\); if it is one part of several, merge them first."),
+    ],
+)
+def test_bad_gguf_files_are_refused(tmp_path: Path, spoil, message: str) -> None:
+    _gguf(tmp_path / "small.gguf")
+    spoil(tmp_path / "small.gguf")
+    with pytest.raises(UserError, match=message) as error:
+        fetch.run(str(tmp_path / "small.gguf"), "model", tmp_path / "out", tmp_path / "m.json")
+    assert "\n" not in str(error.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["small.gguf"]
 
 
 # --- embedded sources: pip is replaced

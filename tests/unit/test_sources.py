@@ -55,6 +55,21 @@ def test_local(tmp_path: Path) -> None:
     assert sources.parse(str(tmp_path / "b.parquet"), "dataset", "key").files == [str(tmp_path / "b.parquet")]
 
 
+def test_gguf_files_are_models_to_convert_and_nothing_else_is(tmp_path: Path) -> None:
+    for name in ("a.gguf", "B.GGUF"):
+        (tmp_path / name).touch()
+        source = sources.parse(str(tmp_path / name), "model", "key")
+        assert source.form == "gguf"
+        assert source.slug.startswith("gguf-")  # what the workflow's rules tell the forms by
+        assert source.files == [str(tmp_path / name)]
+    (tmp_path / "folder.gguf").mkdir()
+    assert sources.parse(str(tmp_path / "folder.gguf"), "model", "key").form == "local"
+    assert sources.parse(str(tmp_path / "a.gguf"), "dataset", "key").form == "local"
+    assert sources.parse("hub:org/name@v1.gguf", "model", "key").form == "hub"
+    with pytest.raises(UserError, match=r"key: there is no file or folder 'none.gguf'"):
+        sources.parse("none.gguf", "model", "key")
+
+
 def test_slugs_are_file_names_and_differ() -> None:
     texts = ["hub:a/b@1", "hub:a/b@2", "hub:a-b@1", "hub:a/b@1#c"]
     slugs = [sources.parse(text, kind, "key").slug for text in texts for kind in ("model", "dataset")]

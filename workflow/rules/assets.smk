@@ -1,5 +1,6 @@
 # Models and data sets. Remote ones are pinned by hash or revision, so their jobs depend on nothing but the source and its
-# pin; they run where Snakemake runs, because compute nodes often have no network.
+# pin; they run where Snakemake runs, because compute nodes often have no network. Local ones are looked at again, and a
+# GGUF file is converted again, when their files change.
 localrules:
     asset,
     local_asset,
@@ -13,7 +14,7 @@ rule asset:
     log:
         "results/logs/asset/{slug}.log",
     wildcard_constraints:
-        slug="(?!local-).+",
+        slug="(?!local-|gguf-).+",
     priority: 100
     conda:
         "../../envs/rankrefine.yaml"
@@ -49,6 +50,33 @@ rule local_asset:
     shell:
         "python -m rankrefine asset --source {params.source:q} --kind {params.kind}"
         " --manifest {output.manifest:q} --log {log:q}"
+
+
+rule gguf_asset:
+    input:
+        lambda wc: ASSETS[wc.slug].files,
+    output:
+        folder=directory("results/assets/{slug}"),
+        manifest="results/assets/{slug}.json",
+    log:
+        "results/logs/asset/{slug}.log",
+    wildcard_constraints:
+        slug="gguf-.+",
+    priority: 100
+    conda:
+        "../../envs/rankrefine.yaml"
+    resources:
+        # four bits a weight become sixteen, twice
+        mem_mb=lambda wc, input: 3000 + 8 * int(input.size_mb),
+        runtime=60,
+    params:
+        source=lambda wc: ASSETS[wc.slug].text,
+        code=digest.code("rankrefine.assets.convert"),
+    message:
+        "Converting {params.source}"
+    shell:
+        "python -m rankrefine asset --source {params.source:q} --kind model"
+        " --folder {output.folder:q} --manifest {output.manifest:q} --log {log:q}"
 
 
 rule check:

