@@ -12,12 +12,13 @@ from rankrefine import io
 from rankrefine.assets.manifest import load_manifest
 from rankrefine.encoder import check_encoder
 from rankrefine.errors import UserError
+from rankrefine.generate import prompts
 from rankrefine.refine.development import read as read_development
 
 log = logging.getLogger(__name__)
 
 
-def run(model: Path, teacher: Path, development: Path, llm: Path | None, output: Path) -> None:
+def run(model: Path, teacher: Path, development: Path, llm: Path | None, prompt: str, output: Path) -> None:
     """Check the manifests' folders and write a record of what was checked.
 
     Args:
@@ -25,6 +26,7 @@ def run(model: Path, teacher: Path, development: Path, llm: Path | None, output:
         teacher: Manifest of the teacher.
         development: Manifest of the development data.
         llm: Manifest of the language model; None with the fake engine.
+        prompt: Name or path of the prompt template.
 
     Raises:
         UserError: one of them cannot do its part.
@@ -32,24 +34,30 @@ def run(model: Path, teacher: Path, development: Path, llm: Path | None, output:
     for manifest in (model, teacher):
         check_encoder(load_manifest(manifest).path)
     pairs = len(read_development(load_manifest(development).path)[0])
+    template = prompts.load(prompt)
     if llm is not None:
-        check_language_model(load_manifest(llm).path)
+        check_language_model(load_manifest(llm).path, template)
     checked = {"model": model, "teacher": teacher, "development": development, "llm": llm}
     io.write_json(output, {"checked": {role: str(path) for role, path in checked.items() if path}, "pairs": pairs})
     log.info("check: models are usable; %d development pairs.", pairs)
 
 
-def check_language_model(folder: Path) -> None:
-    """Refuse a folder that the transformers engine could not use, from its files' names and JSON alone.
+def check_language_model(folder: Path, prompt: prompts.Prompt) -> None:
+    """Refuse a folder that no engine could use with this prompt, from its files' names and JSON alone.
 
     Raises:
-        UserError: no safetensors weights, no tokenizer, or no chat template.
+        UserError: no safetensors weights, no tokenizer, or a chat for a model without a chat template.
     """
     if not any(folder.glob("*.safetensors")):
-        raise UserError(f"generate.model: {folder} holds no .safetensors weights; convert the model first.")
+        held = next(folder.glob("*.gguf"), None)
+        hint = f"name the file {held} itself" if held else "convert the model first"
+        raise UserError(f"generate.model: {folder} holds no .safetensors weights; {hint}.")
     settings = folder / "tokenizer_config.json"
     if not settings.is_file():
         raise UserError(f"generate.model: {folder} has no tokenizer (tokenizer_config.json).")
     templates = [*folder.glob("chat_template.*"), *folder.glob("additional_chat_templates/*")]
-    if not templates and "chat_template" not in io.read_json(settings):
-        raise UserError(f"generate.model: {folder} has no chat template; take an instruction-tuned model.")
+    if prompt.chat and not templates and "chat_template" not in io.read_json(settings):
+        raise UserError(
+            f"generate.model: {folder} has no chat template, which generate.prompt ({prompt.name}) needs; take an "
+            "instruction-tuned model, or a plain prompt such as plain_few_shot."
+        )

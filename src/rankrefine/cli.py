@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from rankrefine import __version__
 from rankrefine import config as configuration
@@ -22,7 +23,7 @@ log = logging.getLogger("rankrefine")
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb and return the exit code: 0, 1 after a `UserError`, 143 after SIGTERM."""
-    options = vars(_parser().parse_args(arguments))
+    options = _options(arguments)
     _set_up_logging(options.pop("log"))
     call: Callable[..., None] = options.pop("call")
     options.pop("verb")
@@ -42,6 +43,27 @@ def main(arguments: list[str] | None = None) -> int:
         log.exception("rankrefine: this is a defect, please report it with this trace:")
         return 2
     return 0
+
+
+def _options(arguments: list[str] | None) -> dict[str, Any]:
+    """The parsed arguments. A preview finds by itself what a verb must otherwise be told."""
+    parser = _parser()
+    options = vars(parser.parse_args(arguments))
+    needed = [flag for flag in VERBS[options["verb"]][2] if FLAGS[flag].get("required")]
+    missing = ", ".join(_spelled(flag) for flag in needed if options[flag] is None)
+    if missing and options.get("preview") is None:
+        parser.error(f"the following arguments are required: {missing}")
+    return options
+
+
+def _spelled(flag: str) -> str:
+    return f"--{flag.replace('_', '-')}"
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
+    return int(text)
 
 
 def _set_up_logging(file: Path | None) -> None:
@@ -72,7 +94,8 @@ def _parser() -> argparse.ArgumentParser:
         verb = verbs.add_parser(name, help=summary, description=summary)
         verb.set_defaults(call=call)
         for flag in flags:
-            verb.add_argument(f"--{flag.replace('_', '-')}", **FLAGS[flag])
+            optional = {"required": False} if "preview" in flags else {}
+            verb.add_argument(_spelled(flag), **FLAGS[flag] | optional)
         verb.add_argument("--log", type=Path, help="Also write messages to this file.")
     return parser
 
@@ -95,10 +118,15 @@ def _seeds(**options: object) -> None:
     seeds.run(**options)
 
 
-def _generate(**options: object) -> None:
-    from rankrefine.generate import shard
+def _generate(preview: int | None, **options: object) -> None:
+    if preview is None:
+        from rankrefine.generate import shard
 
-    shard.run(**options)
+        shard.run(**options)
+    else:
+        from rankrefine.generate import preview as screen
+
+        screen.run(options["config"], preview, options["threads"])
 
 
 def _consolidate(**options: object) -> None:
@@ -169,6 +197,12 @@ FLAGS: dict[str, dict] = {
     "model": {"type": Path, "required": True, "help": "Manifest (JSON) of the model."},
     "llm": {"type": Path, "help": "Manifest (JSON) of the language model; not for the fake engine."},
     "threads": {"type": int, "default": None, "help": "Processor threads to use (default: all)."},
+    "prompt": {"required": True, "help": "Prompt template, by name or as a path to a YAML file."},
+    "preview": {
+        "type": _positive,
+        "metavar": "N",
+        "help": "Show N lists, the speed and the hours that all would take, and write none; needs --config alone.",
+    },
     "shards": {"type": Path, "required": True, "help": "Folder that holds the shards from `generate`."},
     "lists": {"type": Path, "required": True, "help": "Ranking lists (parquet) from `consolidate`."},
     "teacher": {"type": Path, "required": True, "help": "Manifest (JSON) of the teacher."},
@@ -203,13 +237,13 @@ VERBS: dict[str, tuple[Callable[..., None], str, tuple[str, ...]]] = {
     "check": (
         _check,
         "Check models and development data before anything long runs.",
-        ("model", "teacher", "development", "llm", "output"),
+        ("model", "teacher", "development", "llm", "prompt", "output"),
     ),
     "seeds": (_seeds, "Stage 1: extract seed sentences.", ("config", "assets", "output", "stats")),
     "generate": (
         _generate,
-        "Stage 2: generate the ranking lists of one shard.",
-        ("config", "pool", "pool_stats", "first", "rows", "budget", "llm", "threads", "output", "stats"),
+        "Stage 2: generate the ranking lists of one shard, or show a few.",
+        ("preview", "config", "pool", "pool_stats", "first", "rows", "budget", "llm", "threads", "output", "stats"),
     ),
     "consolidate": (
         _consolidate,

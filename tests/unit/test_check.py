@@ -9,6 +9,9 @@ import pytest
 
 from rankrefine.check import check_language_model
 from rankrefine.errors import UserError
+from rankrefine.generate import prompts
+
+CHAT, PLAIN = prompts.load("few_shot"), prompts.load("plain_few_shot")
 
 
 def model(folder: Path, *, weights: bool = True, tokenizer: bool = True, template: str = "file") -> Path:
@@ -24,7 +27,14 @@ def model(folder: Path, *, weights: bool = True, tokenizer: bool = True, templat
 
 @pytest.mark.parametrize("template", ["file", "key"])
 def test_a_complete_model_passes(tmp_path: Path, template: str) -> None:
-    check_language_model(model(tmp_path, template=template))
+    check_language_model(model(tmp_path, template=template), CHAT)
+
+
+def test_a_plain_prompt_needs_no_chat_template(tmp_path: Path) -> None:
+    check_language_model(model(tmp_path, template="none"), PLAIN)
+    with pytest.raises(UserError, match="has no tokenizer"):
+        (tmp_path / "tokenizer_config.json").unlink()
+        check_language_model(tmp_path, PLAIN)
 
 
 @pytest.mark.parametrize(
@@ -32,9 +42,15 @@ def test_a_complete_model_passes(tmp_path: Path, template: str) -> None:
     [
         ({"weights": False}, "holds no .safetensors weights; convert the model first"),
         ({"tokenizer": False}, "has no tokenizer"),
-        ({"template": "none"}, "has no chat template; take an instruction-tuned model"),
+        ({"template": "none"}, r"has no chat template, which generate.prompt \(few_shot\) needs; take an instr"),
     ],
 )
 def test_what_is_missing_is_named(tmp_path: Path, lacks: dict, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
-        check_language_model(model(tmp_path, **lacks))
+        check_language_model(model(tmp_path, **lacks), CHAT)
+
+
+def test_a_gguf_file_in_a_folder_is_pointed_at(tmp_path: Path) -> None:
+    (tmp_path / "small.gguf").touch()
+    with pytest.raises(UserError, match=r"holds no .safetensors weights; name the file .*small.gguf itself\."):
+        check_language_model(model(tmp_path, weights=False), CHAT)

@@ -96,8 +96,11 @@ rule check:
     params:
         code=digest.code("rankrefine.check"),
         llm=LLM_FLAG,
+        prompt=lambda wc: config["generate"]["prompt"],
+        prompt_content=PROMPT,
     message:
-        "Checking the models and the development data"
+        "Checking the models, the prompt and the development data"
     shell:
         "python -m rankrefine check --model {input.model:q} --teacher {input.teacher:q}"
-        " --development {input.development:q} {params.llm} --output {output:q} --log {log:q}"
+        " --development {input.development:q} {params.llm} --prompt {params.prompt:q}"
+        " --output {output:q} --log {log:q}"
