@@ -1,0 +1,185 @@
+"""The preview: what it shows, what it estimates, when it stops, and what it asks the workflow for."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from miniature.encoder import build as build_encoder
+
+from rankrefine import cli, config, sources
+from rankrefine.assets.manifest import write_manifest
+from rankrefine.errors import UserError
+from rankrefine.generate import preview, shard
+from rankrefine.generate.chains import Chain
+from rankrefine.generate.engines.base import Completion, OutOfMemory, Request
+
+TEXTS = [f"The {adjective} boat left the harbour." for adjective in ("old", "red", "slow", "small", "last", "blue")]
+
+
+def ended(sentences: list[str], status: str, tokens: int = 0) -> Chain:
+    return Chain(0, "id", sentences, status=status, tokens=tokens)
+
+
+def test_chains_are_shown_with_similarities_and_why_they_ended() -> None:
+    chains = [
+        ended(["Seed one.", "First.", "Second."], "complete"),
+        ended(["Seed two.", "Third."], "repeat"),
+        ended(["Seed three."], "running"),
+    ]
+    shown = preview.as_text(chains, [[1, 0.914, 0.5], [1, -0.2, float("nan")], [1, float("nan"), float("nan")]])
+    assert shown.splitlines() == [
+        "",
+        "      Seed one.",
+        " 0.91 First.",
+        " 0.50 Second.",
+        "",
+        "      Seed two.",
+        "-0.20 Third.",
+        "      (given up: repeat)",
+        "",
+        "      Seed three.",
+        "      (stopped here)",
+    ]
+
+
+def test_the_hours_follow_from_the_work_that_is_done() -> None:
+    done = [ended(["s", "a", "b", "c", "d"], "complete", 30), ended(["s", "a"], "repeat", 10)]
+    half = [ended(["s", "a", "b"], "running", 15), ended(["s", "a", "b"], "running", 15)]
+    whole = preview.Pace.of(done, rounds=4, seconds=36)
+    assert whole.share == 1  # a chain that was given up takes no more time
+    assert whole.hours(2000) == pytest.approx(10)
+    assert preview.Pace.of(half, rounds=4, seconds=18).hours(2000) == pytest.approx(10)
+    assert preview.Pace.of(half, rounds=4, seconds=36).hours(2000) == pytest.approx(20)
+    nothing = preview.Pace.of([ended(["s"], "running")], rounds=4, seconds=9)
+    assert nothing.hours(5) == float("inf")
+    assert "would take longer than can be told from no rewrite on this machine" in nothing.sentence(5)
+    sentence = whole.sentence(2000)
+    assert "100% of their rewrites in 36 s, 1 tokens/s, 1 given up" in sentence
+    assert "All 2000 lists (seeds.count) would take about 10.0 hours on this machine" in sentence
+    assert "about 3 min on" in whole.sentence(10)
+
+
+class Slow:
+    """An engine that answers one request a step; a step takes one second of `clock`."""
+
+    def __init__(self, clock: SimpleNamespace, seats: int, most: int = 99) -> None:
+        self.clock, self.seats, self.most = clock, seats, most
+        self.waiting: list[Request] = []
+
+    def reset(self, seats: int | None = None) -> None:
+        self.waiting, self.seats = [], seats or self.seats
+
+    def add(self, request: Request) -> None:
+        self.waiting.append(request)
+
+    def step(self) -> list[Completion]:
+        self.clock.now += 1
+        if len(self.waiting) > self.most:
+            raise OutOfMemory("full")
+        request = self.waiting.pop(0)
+        return [Completion(request.id, f"Rewrite {self.clock.now} of it.", (1, 2), "end")]
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    time = SimpleNamespace(now=0)
+    monkeypatch.setattr(preview.time, "monotonic", lambda: time.now)
+    return time
+
+
+@pytest.fixture
+def seeds() -> pa.Table:
+    return pa.table({"seed_id": list("abcdef"), "text": TEXTS, "source": ["x"] * len(TEXTS)})
+
+
+def plan(rounds: int) -> shard.Plan:
+    return shard.plan_of(config.complete({"generate": {"rounds": rounds}}))
+
+
+def test_a_block_that_ends_in_time_is_whole(clock: SimpleNamespace, seeds: pa.Table) -> None:
+    chains, seconds = preview._timed(seeds, Slow(clock, seats=4), plan(rounds=2), limit=100)
+    assert [chain.status for chain in chains] == ["complete"] * 6
+    assert seconds == 12
+
+
+def test_it_stops_when_the_time_is_up_and_keeps_what_there_is(clock: SimpleNamespace, seeds: pa.Table) -> None:
+    chains, seconds = preview._timed(seeds, Slow(clock, seats=4), plan(rounds=2), limit=7)
+    assert 7 <= seconds <= 8
+    assert sum(len(chain.sentences) - 1 for chain in chains) == seconds
+    assert {chain.status for chain in chains} == {"complete", "running"}
+
+
+def test_however_slow_something_is_shown(clock: SimpleNamespace, seeds: pa.Table) -> None:
+    chains, _ = preview._timed(seeds, Slow(clock, seats=4), plan(rounds=2), limit=0)
+    assert sum(len(chain.sentences) - 1 for chain in chains) == 1
+
+
+def test_it_goes_on_with_fewer_chains_when_memory_runs_out(clock: SimpleNamespace, seeds: pa.Table) -> None:
+    engine = Slow(clock, seats=6, most=2)
+    chains, seconds = preview._timed(seeds, engine, plan(rounds=2), limit=100)
+    assert engine.seats == 1 and [chain.status for chain in chains] == ["complete"] * 6
+    assert seconds == 12  # not those that were lost
+    with pytest.raises(UserError, match="There is not enough memory for one pair of prompts"):
+        preview._timed(seeds, Slow(clock, seats=2, most=0), plan(rounds=2))
+
+
+def test_what_is_missing_is_made_by_the_workflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    there, gone = Path("there.json"), Path("results/assets/gone.json")
+    there.touch()
+    with pytest.raises(UserError, match=r"results/assets/gone.json is missing; run this where the Snakefile lies"):
+        preview._provide({}, [there, gone])
+    Path("Snakefile").touch()
+    calls = []
+
+    def run(command: list[str], **_: object) -> SimpleNamespace:
+        given = Path(command[command.index("--configfile") + 1])
+        calls.append((command, json.loads(given.read_text(encoding="utf-8"))))
+        return SimpleNamespace(returncode=len(calls) - 1)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    preview._provide({"seed": 3}, [there])
+    assert calls == []
+    preview._provide({"seed": 3}, [there, gone])
+    ((command, given),) = calls
+    assert "results/assets/gone.json" in command and "there.json" not in command
+    assert given == {"seed": 3}
+    with pytest.raises(UserError, match=r"Snakemake could not make results/assets/gone.json; see what it says above"):
+        preview._provide({}, [gone])
+
+
+def test_the_verb_shows_chains_and_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, seeds: pa.Table
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    build_encoder(Path("encoder"))
+    Path("results/seeds").mkdir(parents=True)
+    pq.write_table(seeds, preview.POOL)
+    slug = sources.parse("encoder", "model", "key").slug
+    write_manifest(f"results/assets/{slug}.json", source="encoder", kind="model", path="encoder")
+    before = sorted(tmp_path.rglob("*"))
+    settings = {"generate": {"engine": "fake", "rounds": 2}, "refine": {"teacher": "encoder"}, "seeds": {"count": 50}}
+    assert cli.main(["generate", "--config", json.dumps(settings), "--preview", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    shown = [line.strip() for line in lines if line.startswith(" ")]
+    assert shown[0] == TEXTS[0] and shown[3] == TEXTS[1] and len(shown) == 6
+    assert all(-1 <= float(shown[i].split()[0]) <= 1 for i in (1, 2, 4, 5))
+    assert lines[-2].startswith("6 chains together: 100% of their rewrites")
+    assert lines[-1].startswith("All 50 lists (seeds.count) would take about 1 min on")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_shard_flags_are_needed_without_a_preview(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["generate", "--first", "0", "--rows", "3"])
+    assert stop.value.code == 2
+    assert "required: --pool, --pool-stats, --budget, --output, --stats" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        cli.main(["generate", "--preview", "none"])
+    assert "'none' is no whole number of at least 1" in capsys.readouterr().err
