@@ -146,7 +146,7 @@ def _provide(config: dict[str, Any], files: list[Path]) -> None:
         file = Path(scratch) / "config.json"
         io.write_json(file, config)
         command = [sys.executable, "-m", "snakemake", *missing, "--cores", "all", "--configfile", str(file)]
-        if subprocess.run([*command, "--quiet", "all"]).returncode:
+        if subprocess.run([*command, "--quiet", "host", "progress", "reason", "rules"]).returncode:
             raise UserError(f"Snakemake could not make {', '.join(missing)}; see what it says above.")
 
 
