@@ -201,6 +201,7 @@ class GuidedLLM:
 
     def _start(self, pair: _Pair) -> None:
         from vllm import SamplingParams
+        from vllm.inputs import tokens_input
         from vllm.sampling_params import RequestOutputKind
 
         self._requests += 1
@@ -217,7 +218,7 @@ class GuidedLLM:
                 output_kind=RequestOutputKind.FINAL_ONLY,
                 extra_args=describe(name, role, pair.scale, pair.sampling, mark, pair.key),
             )
-            self._engine.add_request(f"{name} {role}", {"prompt_token_ids": list(prompt)}, params)
+            self._engine.add_request(f"{name} {role}", tokens_input(list(prompt)), params)
         pair.requests = tuple(f"{name} {role}" for role in roles)
         self._running.append(pair)
 

@@ -1,0 +1,109 @@
+"""What the tests of the vLLM engine run in vLLM's own environment: python vllm_process.py JOB RESULT (JSON files).
+
+JOB: folder (of the model), seeds (sentences), seats, rounds, pairs, dtype. One engine start serves all checks. RESULT
+holds what was generated and what vLLM itself gave back for each row; the tests judge it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from rankrefine.generate import chains, prompts
+from rankrefine.generate.engines import vllm as engines
+from rankrefine.generate.engines.base import Completion, Request
+from rankrefine.generate.guidance import Sampling
+from rankrefine.quality import Limits
+
+SAMPLED = Sampling(temperature=0.8, plausibility=3.0, max_new_tokens=48)
+GREEDY = Sampling(max_new_tokens=24)
+SCALE = 1.5
+PROMPT = "few_shot"
+
+
+def run(job: dict[str, Any]) -> dict[str, Any]:
+    """All checks, one after another, on one engine."""
+    settings = {"dtype": job["dtype"], "device": "auto", "tensor_parallel": 1, "token_budget": 65536}
+    prompt = prompts.load(PROMPT)
+    engine = engines.load(Path(job["folder"]), prompt, SAMPLED, job["seats"], settings, None)
+    rows = _recorded(engine)
+    lists, statistics = _chains(engine, prompt, job)
+    pairs = [(s[i], s[i - 1]) for i in range(1, job["rounds"] + 1) for s in lists if len(s) > i]
+    requests = [
+        Request(i, prompt.fill(positive), prompt.fill(negative), SCALE, (i,))
+        for i, (positive, negative) in enumerate(pairs[: job["pairs"]])
+    ]
+    few = requests[:6]
+    result = {"engine": engine.describe(), "lists": lists, "chains": statistics, "pairs": pairs[: job["pairs"]]}
+    result["undisturbed"] = _tokens(_complete(engine, few))
+    disturbed = _disturbed(engine, few)
+    result["disturbed"], result["redone"] = _tokens(disturbed), {c.id: c.redone for c in disturbed if c.redone}
+    engine.sampling = GREEDY
+    result["greedy"] = _tokens(_complete(engine, requests))
+    return result | {"rows": rows}
+
+
+def _recorded(engine: engines.VLLMEngine) -> dict[str, dict[str, Any]]:
+    """Follow what vLLM gives back, below everything that the engine makes of it: tokens and cached tokens by row."""
+    rows: dict[str, dict[str, Any]] = {}
+    inner = engine.guided.llm.llm_engine
+    step = inner.step
+
+    def recording() -> list[Any]:
+        outputs = step()
+        for output in outputs:
+            tokens = list(output.outputs[0].token_ids)
+            rows[output.request_id] = {"tokens": tokens, "cached": output.num_cached_tokens}
+        return outputs
+
+    inner.step = recording
+    return rows
+
+
+def _chains(engine: engines.VLLMEngine, prompt: prompts.Prompt, job: dict[str, Any]) -> tuple[list, dict[str, Any]]:
+    plan = chains.Plan(prompt, job["rounds"], (SCALE,), 3, Limits(), 2024)
+    waiting = [chains.Chain(row, f"seed {row}", [text]) for row, text in enumerate(job["seeds"])]
+    ended = list(chains.run(waiting, engine, plan))
+    statistics = {
+        "ended": len(ended),
+        "complete": sum(chain.status == "complete" for chain in ended),
+        "redone": sum(chain.redone for chain in ended),
+        "tokens": sum(chain.tokens for chain in ended),
+    }
+    return [chain.sentences for chain in waiting], statistics
+
+
+def _complete(engine: engines.VLLMEngine, requests: list[Request]) -> list[Completion]:
+    waiting, ended, running = list(requests), [], 0
+    while waiting or running:
+        while waiting and running < engine.seats:
+            engine.add(waiting.pop(0))
+            running += 1
+        found = engine.step()
+        running -= len(found)
+        ended += found
+    return ended
+
+
+def _disturbed(engine: engines.VLLMEngine, requests: list[Request]) -> list[Completion]:
+    """Abort a negative row, a positive row, and both rows of a pair, behind the engine's back, after three steps."""
+    for request in requests:
+        engine.add(request)
+    ended = [completion for _ in range(3) for completion in engine.step()]
+    running = engine.guided._running
+    victims = [running[0].requests[1], running[1].requests[0], *running[2].requests]
+    engine.guided.llm.llm_engine.abort_request(victims)
+    while engine.guided._running or engine.guided._waiting:
+        ended += engine.step()
+    return ended
+
+
+def _tokens(completions: list[Completion]) -> dict[int, list[int]]:
+    return {completion.id: [*completion.tokens, completion.stop] for completion in completions}
+
+
+if __name__ == "__main__":
+    result = run(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
+    Path(sys.argv[2]).write_text(json.dumps(result), encoding="utf-8")
