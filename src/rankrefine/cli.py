@@ -196,6 +196,11 @@ FLAGS: dict[str, dict] = {
     "budget": {"type": int, "required": True, "help": "Seed sentences the whole run needs; checked against the pool."},
     "model": {"type": Path, "required": True, "help": "Manifest (JSON) of the model."},
     "llm": {"type": Path, "help": "Manifest (JSON) of the language model; not for the fake engine."},
+    "code": {
+        "nargs": "*",
+        "default": [],
+        "help": "Digests of the code: blocks that other code finished are made again.",
+    },
     "threads": {"type": int, "default": None, "help": "Processor threads to use (default: all)."},
     "prompt": {"required": True, "help": "Prompt template, by name or as a path to a YAML file."},
     "preview": {
@@ -243,7 +248,20 @@ VERBS: dict[str, tuple[Callable[..., None], str, tuple[str, ...]]] = {
     "generate": (
         _generate,
         "Stage 2: generate the ranking lists of one shard, or show a few.",
-        ("preview", "config", "pool", "pool_stats", "first", "rows", "budget", "llm", "threads", "output", "stats"),
+        (
+            "preview",
+            "config",
+            "pool",
+            "pool_stats",
+            "first",
+            "rows",
+            "budget",
+            "llm",
+            "threads",
+            "code",
+            "output",
+            "stats",
+        ),
     ),
     "consolidate": (
         _consolidate,

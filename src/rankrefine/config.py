@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from rankrefine.errors import UserError
+from rankrefine.sources import is_gguf
 
 SCHEMA_FILE = Path(__file__).with_name("config.schema.yaml")
 SECTIONS = ("seeds", "generate", "consolidate", "refine", "evaluate", "report")
@@ -108,6 +109,8 @@ def _fill(value: Any, node: dict[str, Any]) -> Any:
         return filled
     if isinstance(value, list) and "items" in node:
         return [_fill(item, node["items"]) for item in value]
+    for alternative in node.get("anyOf", ()):
+        value = _fill(value, alternative)
     # 2 and 2.0 are one value: written differently, they must not plan anything
     if node.get("type") == "number" and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
@@ -130,16 +133,30 @@ def _check_together(config: dict[str, Any], origin: str) -> None:
     names = [source["name"] for source in config["seeds"]["sources"]]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(f"{origin}: seeds.sources: two sources have the name '{twice[0]}'; give each its own.")
-    for part in ("seeds", "consolidate"):
+    for part in ("seeds", "generate", "consolidate"):
         if config[part]["min_words"] > config[part]["max_words"]:
             raise UserError(
                 f"{origin}: {part}.min_words ({config[part]['min_words']}) is above {part}.max_words "
                 f"({config[part]['max_words']}), which leaves nothing."
             )
+    scales, rounds = config["generate"]["guidance_scale"], config["generate"]["rounds"]
+    if isinstance(scales, list) and len(scales) > rounds:
+        raise UserError(
+            f"{origin}: generate.guidance_scale holds {len(scales)} numbers but there are {rounds} rounds "
+            "(generate.rounds); leave out what is too many."
+        )
+    for role in ("model", "teacher"):
+        if is_gguf(config["refine"][role]):
+            raise UserError(
+                f"{origin}: refine.{role} is '{config['refine'][role]}', a GGUF file, which holds a language model; "
+                "name the folder of an encoder."
+            )
 
 
 def _sentence(error: Any) -> str:
     """One sentence for a jsonschema error: the key, what is wrong, what is allowed."""
+    if error.validator == "anyOf" and (meant := _meant(error)):
+        return _sentence(meant)
     path = ".".join(str(part) for part in error.absolute_path)
     node = error.schema
     match error.validator:
@@ -154,12 +171,9 @@ def _sentence(error: Any) -> str:
             return f"{path}: the key '{missing}' is missing."
         case "enum":
             return f"{path} is {error.instance!r} but must be one of {', '.join(map(str, node['enum']))}."
-        case "type":
-            wanted = {"object": "a mapping", "array": "a list", "string": "text"}.get(
-                node["type"], f"of type {node['type']}"
-            )
+        case "type" | "anyOf":
             hint = " Write 2.0e-5: YAML takes 2e-5 for text." if _is_number(error.instance) else ""
-            return f"{path or 'the file'} is {_short(error.instance)} but must be {wanted}.{hint}"
+            return f"{path or 'the file'} is {_short(error.instance)} but must be {_type(node)}.{hint}"
         case "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum":
             word = {
                 "minimum": "at least",
@@ -181,6 +195,19 @@ def _sentence(error: Any) -> str:
             return f"{where}: '{error.instance}' may hold only letters, digits, '_', '.' and '-'."
         case _:
             return f"{path}: {error.message}."
+
+
+def _meant(error: Any) -> Any | None:
+    """The error about that alternative of an `anyOf` whose type the value has, or None."""
+    other = {inner.schema_path[0] for inner in error.context if inner.validator == "type" and not inner.path}
+    return next((inner for inner in error.context if inner.schema_path[0] not in other), None)
+
+
+def _type(node: dict[str, Any]) -> str:
+    """The type that a schema asks for, in words."""
+    if "anyOf" in node:
+        return " or ".join(map(_type, node["anyOf"]))
+    return {"object": "a mapping", "array": "a list", "string": "text"}.get(node["type"], f"of type {node['type']}")
 
 
 def _is_number(value: Any) -> bool:

@@ -31,12 +31,15 @@ class Record:
         self._stage, self._config, self._packages = stage, config, packages
         self._started = time.monotonic()
 
+    def made_by(self) -> dict[str, Any]:
+        """The settings and versions, for those who must know whether something was made alike."""
+        return {"config": self._config, "versions": versions(*self._packages)}
+
     def finish(self, **fields: Any) -> dict[str, Any]:
         """The stage's record: `fields` between its name and what made it."""
         return {
             "stage": self._stage,
             **fields,
-            "config": self._config,
-            "versions": versions(*self._packages),
+            **self.made_by(),
             "seconds": round(time.monotonic() - self._started, 2),
         }

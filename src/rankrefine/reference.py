@@ -68,8 +68,12 @@ def _entry(key: str, default: Any, indent: str) -> str:
 
 
 def _allowed(node: dict[str, Any]) -> str:
-    """The range or choice of a leaf in words."""
+    """The range or choice of a leaf in words; of a number or a list of such, that of the number."""
+    if "anyOf" in node:
+        return _allowed(node["anyOf"][0])
     if "enum" in node:
         return ", ".join(node["enum"])
+    if "items" in node and "enum" in node["items"]:
+        return f"any of {_allowed(node['items'])}"
     words = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
     return ", ".join(f"{word} {node[key]}" for key, word in words.items() if key in node)

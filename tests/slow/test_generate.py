@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -52,17 +53,28 @@ def shard(asset: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
     return start
 
 
-def test_a_killed_shard_gives_the_same_bytes_when_it_is_made_again(shard) -> None:
+def test_a_killed_shard_keeps_its_blocks_and_gives_the_same_bytes(shard) -> None:
     """bfloat16 where the processor has it: the default, in which results depend on the batch but not on the run."""
+    keys = {"rounds": 5, "block_size": 3}
     began = time.monotonic()
-    assert shard("whole", rounds=5).wait() == 0
-    killed = shard("killed", rounds=5)
-    time.sleep(0.6 * (time.monotonic() - began))
+    assert shard("whole", **keys).wait() == 0
+    killed, first_block = shard("killed", **keys), shard.folder / "killed.blocks" / "00000.parquet"
+    while not first_block.exists() and time.monotonic() < began + 120:
+        time.sleep(0.05)
+    time.sleep(0.5)
     assert killed.poll() is None, "the shard was finished before it could be killed"
     killed.send_signal(signal.SIGKILL)
     killed.wait()
-    assert not (shard.folder / "killed.parquet").exists()
-    assert shard("killed", rounds=5).wait() == 0
+    assert first_block.exists() and not (shard.folder / "killed.parquet").exists()
+    made = first_block.stat().st_mtime_ns
+    again = shard("killed", **keys)
+    seen = set()
+    while again.poll() is None:
+        with suppress(FileNotFoundError):  # the journal goes when the shard is there
+            seen.add(first_block.stat().st_mtime_ns)
+        time.sleep(0.1)
+    assert again.wait() == 0
+    assert seen == {made}, "the finished block was made again"
     assert (shard.folder / "killed.parquet").read_bytes() == (shard.folder / "whole.parquet").read_bytes()
     lists = io.read_table(shard.folder / "whole.parquet").to_pylist()
     complete = [row for row in lists if row["status"] == "complete"]
@@ -72,7 +84,7 @@ def test_a_killed_shard_gives_the_same_bytes_when_it_is_made_again(shard) -> Non
 def test_in_float32_a_chain_does_not_depend_on_its_batch(shard) -> None:
     exact = {"dtype": "float32", "rounds": 2, "max_new_tokens": 32}
     assert shard("together", **exact).wait() == 0
-    assert shard("two-seats", **exact, batch_size=2).wait() == 0
+    assert shard("two-seats", **exact, block_size=2).wait() == 0
     assert shard("fewer", **exact, rows=3).wait() == 0
     together, two, fewer = (
         io.read_table(shard.folder / f"{name}.parquet")["sentences"].to_pylist()
@@ -96,10 +108,10 @@ def test_greedy_float32_equals_the_librarys_guided_generate(shard, asset) -> Non
     pairs = [(s[place], s[place - 1]) for s in lists for place in range(1, len(s) - 1)][:8]
     assert len(pairs) == 8
     folder, prompt = load_manifest(asset("smollm2-135m-instruct")).path, prompts.load("few_shot")
-    probes = [prompt.fill(text) for text in ("A", "The", "My")]
-    engine = engines.load(folder, Sampling(1.5, 0, 1e9, 24), len(pairs), "float32", 2, probes)
+    settings = {"dtype": "float32", "device": "cpu", "token_budget": 65536}
+    engine = engines.load(folder, prompt, Sampling(max_new_tokens=24), len(pairs), settings, 2)
     for i, (positive, negative) in enumerate(pairs):
-        engine.add(Request(i, prompt.fill(positive), prompt.fill(negative), (i,)))
+        engine.add(Request(i, prompt.fill(positive), prompt.fill(negative), 1.5, (i,)))
     ours = {}
     while len(ours) < len(pairs):
         ours |= {completion.id: completion.tokens for completion in engine.step()}

@@ -52,6 +52,9 @@ def test_numbers_have_one_form() -> None:
     other = config.complete({"refine": {"omega": 2.0}, "seeds": {"count": 20}})
     assert config.section(one, "refine", "seeds") == config.section(other, "refine", "seeds")
     assert isinstance(one["seeds"]["count"], int)
+    scales = [config.complete({"generate": {"guidance_scale": scale}}) for scale in (2, 2.0, [1, 2], [1.0, 2.0])]
+    texts = [config.section(each, "generate") for each in scales]
+    assert texts[0] == texts[1] != texts[2] == texts[3]
     with pytest.raises(UserError, match=r"refine.omega is True but must be"):
         config.complete({"refine": {"omega": True}})
 
@@ -74,11 +77,26 @@ def test_completing_changes_nothing_that_is_given_and_not_the_input() -> None:
         ({"generate": {"rounds": 0}}, r"generate.rounds is 0 but must be at least 1"),
         ({"refine": {"omega": -0.5}}, r"refine.omega is -0.5 but must be at least 0"),
         ({"generate": {"guidance_scale": -1}}, r"generate.guidance_scale is -1 but must be at least 0"),
+        ({"generate": {"guidance_scale": [1.5, 101]}}, r"generate.guidance_scale.1 is 101 but must be at most 100"),
+        ({"generate": {"guidance_scale": []}}, r"generate.guidance_scale must not be empty"),
+        ({"generate": {"guidance_scale": "much"}}, r"_scale is 'much' but must be of type number or a list\."),
+        ({"generate": {"guidance_scale": [1, "a"]}}, r"guidance_scale.1 is 'a' but must be of type number\."),
+        ({"generate": {"guidance_scale": [1, 2, 3], "rounds": 2}}, r"holds 3 numbers but there are 2 rounds"),
+        (
+            {"generate": {"min_words": 9, "max_words": 8}},
+            r"generate.min_words \(9\) is above generate.max_words \(8\)",
+        ),
+        (
+            {"generate": {"forbid": ["swearing"]}},
+            r"generate.forbid.0 is 'swearing' but must be one of marker, refusal",
+        ),
+        ({"refine": {"model": "x/y.gguf"}}, r"refine.model is 'x/y.gguf', a GGUF file, .*; name the folder of an enc"),
+        ({"refine": {"teacher": "y.GGUF"}}, r"refine.teacher is 'y.GGUF', a GGUF file"),
         ({"refine": {"tau": 0}}, r"refine.tau is 0 but must be more than 0"),
         ({"evaluate": {"confidence": 1}}, r"evaluate.confidence is 1 but must be less than 1"),
         ({"generate": {"rounds": "many"}}, r"generate.rounds is 'many' but must be of type integer"),
         ({"generate": {"rounds": 8.5}}, r"generate.rounds is 8.5 but must be of type integer"),
-        ({"generate": {"engine": "magic"}}, r"generate.engine is 'magic' but must be one of transformers, fake"),
+        ({"generate": {"engine": "magic"}}, r"generate.engine is 'magic' but must be one of transformers, vllm, fake"),
         ({"seeds": None}, r"seeds is None but must be a mapping"),
         ({"seeds": {"sources": []}}, r"seeds.sources must not be empty"),
         ({"seeds": {"sources": [{"source": "x"}]}}, r"seeds.sources.0: the key 'name' is missing"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,18 @@ from miniature.llm import build as build_llm
 
 from rankrefine.errors import UserError
 from rankrefine.generate.engines import transformers as engine_module
-from rankrefine.generate.engines.base import Request, Sampling
+from rankrefine.generate.engines.base import OutOfMemory, Request
+from rankrefine.generate.engines.tokens import encode
+from rankrefine.generate.guidance import Sampling
+from rankrefine.generate.prompts import Prompt
 
-GREEDY = Sampling(guidance_scale=1.5, temperature=0, plausibility=1e9, max_new_tokens=12)
-SAMPLED = Sampling(guidance_scale=1.5, temperature=0.9, plausibility=4.0, max_new_tokens=12)
+GREEDY = Sampling(temperature=0, max_new_tokens=12)
+SAMPLED = Sampling(temperature=0.9, plausibility=4.0, max_new_tokens=12)
+PROMPT = Prompt(
+    "test", "0" * 64, ({"role": "system", "content": "rewrite the one"}, {"role": "user", "content": "{sentence}"})
+)
+SETTINGS = {"dtype": "float32", "device": "cpu", "token_budget": 65536}
+prompt = PROMPT.fill
 
 
 @pytest.fixture(scope="module")
@@ -23,16 +32,8 @@ def folder(tmp_path_factory) -> Path:
     return build_llm(tmp_path_factory.mktemp("llm"))
 
 
-def prompt(sentence: str) -> tuple[dict[str, str], ...]:
-    return (
-        {"role": "system", "content": "rewrite the one"},
-        {"role": "user", "content": sentence},
-    )
-
-
-def load(folder: Path, sampling: Sampling, seats: int = 8, **kwargs) -> engine_module.TransformersEngine:
-    options = {"dtype": "float32", "threads": 1, "probes": [prompt("cat"), prompt("dog sees")]} | kwargs
-    return engine_module.load(folder, sampling, seats, **options)
+def load(folder: Path, sampling: Sampling, seats: int = 8, prompt: Prompt = PROMPT, **settings):
+    return engine_module.load(folder, prompt, sampling, seats, SETTINGS | settings, 1)
 
 
 def sentences(count: int) -> list[str]:
@@ -40,9 +41,9 @@ def sentences(count: int) -> list[str]:
     return [" ".join(chooser.choices(WORDS, k=chooser.randint(1, 9))) for _ in range(count)]
 
 
-def requests(count: int) -> list[Request]:
-    texts = sentences(2 * count)
-    return [Request(i, prompt(texts[2 * i]), prompt(texts[2 * i + 1]), (1, f"s{i}", 1, 0)) for i in range(count)]
+def requests(count: int, scale: float = 1.5) -> list[Request]:
+    pairs = zip(sentences(2 * count)[::2], sentences(2 * count)[1::2], strict=True)
+    return [Request(i, prompt(a), prompt(b), scale, (1, f"s{i}", 1, 0)) for i, (a, b) in enumerate(pairs)]
 
 
 def complete(engine, waiting: list[Request]) -> dict[int, tuple[tuple[int, ...], str]]:
@@ -80,25 +81,28 @@ def reference(folder: Path, request: Request, scale: float, count: int) -> tuple
 
 @pytest.mark.parametrize("scale", [1.0, 1.5, 3.0])
 def test_greedy_equals_the_librarys_generate(folder: Path, scale: float) -> None:
-    sampling = Sampling(scale, 0, 1e9, 12)
-    some = requests(10)
-    found = complete(load(folder, sampling), some)
+    some = requests(10, scale)
+    found = complete(load(folder, GREEDY), some)
     expected = {request.id: reference(folder, request, scale, 12) for request in some}
     assert {key: tokens for key, (tokens, _) in found.items()} == expected
     assert any(expected.values())
 
 
 def test_guidance_changes_what_is_chosen(folder: Path) -> None:
-    some = requests(10)
-    plain = complete(load(folder, Sampling(1.0, 0, 1e9, 12)), some)
-    assert plain != complete(load(folder, GREEDY), some)
+    assert complete(load(folder, GREEDY), requests(10, 1.0)) != complete(load(folder, GREEDY), requests(10))
+
+
+def test_each_request_has_its_own_scale(folder: Path) -> None:
+    mixed = [requests(12, scale)[i] for i, scale in enumerate([1.0, 1.5, 3.0] * 4)]
+    alike = {scale: complete(load(folder, SAMPLED), requests(12, scale)) for scale in (1.0, 1.5, 3.0)}
+    assert complete(load(folder, SAMPLED), mixed) == {r.id: alike[r.guidance_scale][r.id] for r in mixed}
 
 
 def test_without_a_negative_prompt_it_is_plain_decoding(folder: Path) -> None:
     some = requests(6)
-    alone = [Request(r.id, r.positive, None, r.key) for r in some]
-    same = [Request(r.id, r.positive, r.positive, r.key) for r in some]
-    plain = complete(load(folder, Sampling(1.0, 0, 1e9, 12)), some)
+    alone = [replace(r, negative=None) for r in some]
+    same = [replace(r, negative=r.positive) for r in some]
+    plain = complete(load(folder, GREEDY), requests(6, 1.0))
     assert plain == complete(load(folder, GREEDY), alone) == complete(load(folder, GREEDY), same)
 
 
@@ -110,12 +114,13 @@ def test_a_request_is_completed_alike_alone_in_any_batch_and_in_any_order(folder
     assert alone == complete(load(folder, sampling, seats=13), some[::-1])
 
 
-def test_the_shared_prefix_changes_nothing(folder: Path) -> None:
+def test_the_shared_prefix_changes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     some = requests(8)
     engine = load(folder, SAMPLED)
     assert engine._cache.prefix_length > 5
-    without = load(folder, SAMPLED, probes=[prompt("cat"), ({"role": "user", "content": "dog"},)])
-    assert without._cache.prefix_length < engine._cache.prefix_length
+    monkeypatch.setattr(engine_module, "_common_prefix", lambda prompts: [])
+    without = load(folder, SAMPLED)
+    assert without._cache.prefix_length == 0
     assert complete(engine, some) == complete(without, some)
 
 
@@ -125,13 +130,13 @@ def test_kept_prompts_change_nothing(folder: Path) -> None:
     engine = load(folder, SAMPLED, seats=4)
     for i in range(0, 16):
         for attempt in (0, 1):
-            request = Request(i, prompt(texts[i + 1]), prompt(texts[i]), (1, i, 2, attempt))
+            request = Request(i, prompt(texts[i + 1]), prompt(texts[i]), 1.5, (1, i, 2, attempt))
             assert complete(engine, [request]) == complete(load(folder, SAMPLED, seats=1), [request])
 
 
 def test_long_prompts_make_room_without_losing_what_is_stored(folder: Path) -> None:
     some = requests(4)
-    long = Request(99, prompt(" ".join(WORDS * 2)), prompt("cat sees a dog"), (1, "long", 1, 0))
+    long = Request(99, prompt(" ".join(WORDS * 2)), prompt("cat sees a dog"), 1.5, (1, "long", 1, 0))
     engine = load(folder, SAMPLED, seats=5)
     for request in some:
         engine.add(request)
@@ -144,16 +149,54 @@ def test_long_prompts_make_room_without_losing_what_is_stored(folder: Path) -> N
 
 def test_control_tokens_in_a_sentence_are_text(folder: Path) -> None:
     engine = load(folder, SAMPLED)
-    plain, injected = (engine._encode(prompt(text)) for text in ("cat", "cat </s> dog"))
+    plain, injected = (encode(engine.tokenizer, prompt(text)) for text in ("cat", "cat </s> dog"))
     assert injected.count(engine.tokenizer.eos_token_id) == plain.count(engine.tokenizer.eos_token_id)
 
 
 def test_a_prompt_beyond_the_context_is_refused(folder: Path) -> None:
     engine = load(folder, SAMPLED)
     with pytest.raises(
-        UserError, match=r"prompt of \d+ tokens and generate.max_new_tokens \(12\) exceed .* 256 tokens"
+        UserError, match=r"has \d+ tokens; with generate.max_new_tokens \(12\) it exceeds .* context of 256 tokens"
     ):
-        engine.add(Request(0, prompt(" ".join(WORDS * 8)), None, (1,)))
+        engine.add(Request(0, prompt(" ".join(WORDS * 8)), None, 1.5, (1,)))
+
+
+def test_a_token_budget_limits_the_chains_and_refuses_what_can_never_fit(folder: Path) -> None:
+    assert load(folder, SAMPLED, seats=8, token_budget=500).seats == 4  # of 2 * (2 * 12 + 32) tokens
+    engine = load(folder, SAMPLED, seats=2, token_budget=180)
+    with pytest.raises(UserError, match=r"needs \d+ tokens of keys .* but generate.token_budget is 180; raise it"):
+        engine.add(Request(0, prompt(" ".join(WORDS * 3)), None, 1.5, (1,)))
+    engine = load(folder, SAMPLED, seats=2, token_budget=240)
+    with pytest.raises(OutOfMemory, match=r"token_budget \(240\) does not do for 2 chains"):
+        engine.add(Request(0, prompt(" ".join(WORDS * 2)), None, 1.5, (1,)))
+    engine.reset(1)
+    engine.add(Request(0, prompt(" ".join(WORDS * 2)), None, 1.5, (1,)))
+
+
+def test_a_reset_forgets_everything(folder: Path) -> None:
+    some = requests(9)
+    engine = load(folder, SAMPLED, seats=3)
+    first = complete(engine, some)
+    engine.add(some[0])
+    engine.step()
+    engine.reset()
+    assert complete(engine, some) == first
+    assert engine.seats == 3
+
+
+def test_full_memory_is_told_before_it_kills(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = load(folder, SAMPLED)
+    engine.add(requests(1)[0])
+    monkeypatch.setattr("rankrefine.generate.engines.memory.available", lambda: 10_000)
+    with pytest.raises(OutOfMemory, match=r"do not fit the 0\.0 GB that are left"):
+        engine.step()
+
+
+def test_a_gpu_that_is_not_there_is_told(folder: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(UserError, match=r"generate\.device is cuda but torch finds no CUDA GPU here"):
+        load(folder, SAMPLED, device="cuda")
 
 
 def test_folders_that_hold_no_chat_model_are_refused(folder: Path, tmp_path: Path) -> None:
@@ -166,5 +209,7 @@ def test_folders_that_hold_no_chat_model_are_refused(folder: Path, tmp_path: Pat
     tokenizer = AutoTokenizer.from_pretrained(folder)
     tokenizer.chat_template = None
     tokenizer.save_pretrained(bare)
-    with pytest.raises(UserError, match="has no chat template; take an instruction-tuned model"):
+    with pytest.raises(
+        UserError, match=r"has no chat template but generate\.prompt is a chat; take an instruction-tuned"
+    ):
         load(bare, SAMPLED)

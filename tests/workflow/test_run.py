@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -76,35 +78,56 @@ def test_the_same_seed_gives_the_same_bytes_and_shards_do_not_depend_on_each_oth
     assert fresh.read(*DATA) == finished.read(*DATA)
 
 
-@pytest.mark.parametrize("kill", [signal.SIGTERM, signal.SIGKILL])
-def test_a_killed_shard_leaves_nothing_and_gives_the_same_bytes_again(finished, kill: signal.Signals) -> None:
-    """The command that a cluster would kill, in the middle of a shard that takes long."""
-    config = {"seed": 7, "generate": {"engine": "fake", "rounds": 300}}
+@pytest.fixture
+def shard(finished) -> Callable[..., subprocess.Popen]:
+    """Starts the command that a cluster runs, and may kill: a shard of five blocks that takes long."""
+    config = {"seed": 7, "generate": {"engine": "fake", "rounds": 300, "block_size": 4}}
     command = [
         *(sys.executable, "-m", "rankrefine", "generate", "--config", json.dumps(config)),
         *("--pool", "results/seeds/pool.parquet", "--pool-stats", "results/seeds/pool.json"),
         *("--first", "0", "--rows", "20", "--budget", "20"),
     ]
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
 
     def start(name: str) -> subprocess.Popen:
         outputs = ["--output", f"{name}/00000.parquet", "--stats", f"{name}/00000.json"]
+        environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
         return subprocess.Popen(command + outputs, cwd=finished.path, env=environment, stderr=subprocess.DEVNULL)
 
+    return start
+
+
+def test_a_shard_that_is_killed_at_random_moments_gives_the_same_bytes_and_keeps_its_blocks(finished, shard) -> None:
     began = time.monotonic()
-    assert start("whole").wait() == 0
-    running = start("killed")
-    time.sleep(0.6 * (time.monotonic() - began))
-    assert running.poll() is None, "the shard was finished before it could be killed"
-    running.send_signal(kill)
-    assert running.wait() == (143 if kill == signal.SIGTERM else -9)
-    left = finished.read("killed/*")
-    assert not [name for name in left if not name.endswith(".part")]
-    assert start("killed").wait() == 0
-    assert (
-        finished.read("killed/*.parquet")["killed/00000.parquet"]
-        == finished.read("whole/*.parquet")["whole/00000.parquet"]
-    )
+    assert shard("whole").wait() == 0
+    whole = time.monotonic() - began
+    moments = random.Random(11)
+    blocks: dict[str, int] = {}  # finished blocks and when they were written
+    kills = 0
+    while (running := shard("killed")) and kills < 40:
+        try:
+            assert running.wait(timeout=moments.uniform(0.3, 1.1) * whole) == 0
+            break
+        except subprocess.TimeoutExpired:
+            running.send_signal(moments.choice([signal.SIGTERM, signal.SIGKILL]))
+            running.wait()
+            kills += 1
+        assert not finished.read("killed/*.parquet", "killed/*.json")
+        found = {file.name: file.stat().st_mtime_ns for file in (finished.path / "killed").glob("*.blocks/*.parquet")}
+        assert blocks.items() <= found.items(), "a finished block was lost or made again"
+        blocks = found
+    assert 1 <= kills < 40
+    assert blocks, "no kill came between two blocks"
+    made, expected = (finished.read(f"{name}/00000.parquet").popitem()[1] for name in ("killed", "whole"))
+    assert made == expected
+    assert not (finished.path / "killed" / "00000.blocks").exists()
+
+
+def test_sigterm_ends_a_shard_with_its_exit_code(finished, shard) -> None:
+    running = shard("terminated")
+    time.sleep(1)
+    running.terminate()
+    assert running.wait() == 143
+    assert not finished.read("terminated/00000.parquet", "terminated/00000.json")
 
 
 def test_a_killed_run_goes_on_with_what_is_finished_and_ends_the_same(finished, fresh) -> None:
@@ -152,7 +175,10 @@ def test_a_full_disk_is_one_sentence_and_the_job_goes_on_when_there_is_space(fin
     options = {"cwd": finished.path, "env": os.environ | {"PYTHONPATH": str(ROOT / "src")}, "capture_output": True}
     done = subprocess.run(command, text=True, **options)
     assert done.returncode == 1
-    assert "The disk is full: could not write small/00000.parquet; free some space and run again." in done.stderr
+    assert (
+        "The disk is full: could not write small/00000.blocks/00000.parquet; free some space and run again."
+        in done.stderr
+    )
     assert "Traceback" not in done.stderr
     assert [p.name for p in small_disk.iterdir()] == ["filler"]
     filler.unlink()

@@ -35,5 +35,5 @@ rule generate:
         "Stage 2: generating ranking lists, shard {wildcards.shard}"
     shell:
         "python -m rankrefine generate --config {params.config:q} --pool {input.pool:q} --pool-stats {input.stats:q}"
-        " {params.rows} --budget {params.budget} {params.llm} --threads {threads}"
+        " {params.rows} --budget {params.budget} {params.llm} --threads {threads} --code {params.code}"
         " --output {output.shard:q} --stats {output.stats:q} --log {log:q}"

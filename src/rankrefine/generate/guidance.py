@@ -1,63 +1,150 @@
-"""Guided next-token choice: the arithmetic of the controlled generation, as pure functions of logits."""
+"""Guided next-token choice: the arithmetic of the controlled generation, as pure functions of logits.
+
+Every engine chooses its tokens here.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import torch
 
+from rankrefine.generate.engines.base import Sampling
 
-def guided_logits(
-    positive: torch.Tensor, negative: torch.Tensor | None, scale: float, plausibility: float
-) -> torch.Tensor:
+NEAR = 1e-4  # two choices are a near-tie when logits, draws or cuts this close together separate them
+
+
+def guided_logits(positive: torch.Tensor, negative: torch.Tensor | None, scale: float | torch.Tensor) -> torch.Tensor:
     """Unnormalised log-probabilities under guidance with the previous prompt as the negative prompt.
 
         log p(t) = log p(t | negative) + scale * (log p(t | positive) - log p(t | negative))      (up to a constant)
 
-    It is classifier-free guidance (Sanchez et al. 2023, "Stay on topic with classifier-free guidance"), restricted to
-    the tokens that the positive prompt finds plausible (Li et al. 2023, "Contrastive decoding"): elsewhere a small
-    model's tail probabilities, divided by one another, would win. The normalisers of both softmaxes are constants of
-    the row and cancel, so logits serve as well as log-probabilities.
+    It is classifier-free guidance (Sanchez et al. 2023, "Stay on topic with classifier-free guidance"). The
+    normalisers of both softmaxes are constants of the row and cancel, so logits serve as well as log-probabilities.
 
     Args:
-        positive: logits given the current prompt, [rows, vocabulary].
+        positive: logits given the current prompt, [rows, tokens].
         negative: logits given the previous prompt, same shape; None decodes plainly.
-        scale: guidance scale g; 1 is plain decoding.
-        plausibility: nats below the best token of `positive` down to which tokens are allowed.
+        scale: guidance scale g, one number or [rows]; 1 is plain decoding.
 
     Returns:
-        float32 [rows, vocabulary], -inf for tokens that are not allowed.
+        float32 [rows, tokens].
     """
     positive = positive.float()
-    floor = positive.amax(-1, keepdim=True) - plausibility
-    guided = positive if negative is None else torch.lerp(negative.float(), positive, scale)
-    return guided.masked_fill(positive < floor, -torch.inf)
+    if negative is None:
+        return positive
+    if isinstance(scale, torch.Tensor):
+        scale = scale.to(positive.dtype)[:, None]
+    return torch.lerp(negative.float(), positive, scale)
 
 
-def choose(logits: torch.Tensor, temperature: float, uniforms: torch.Tensor) -> torch.Tensor:
-    """One token per row: the best at temperature 0, else the inverse of the cumulative distribution at `uniforms`.
+def choose(
+    positive: torch.Tensor,
+    negative: torch.Tensor | None,
+    scale: float | torch.Tensor,
+    sampling: Sampling,
+    uniforms: torch.Tensor,
+) -> torch.Tensor:
+    """The next token of each row, under guidance.
+
+    Only tokens that the positive prompt finds plausible are looked at (Li et al. 2023, "Contrastive decoding"):
+    elsewhere a small model's tail probabilities, divided by one another, would win.
 
     Args:
-        logits: [rows, vocabulary], -inf for forbidden tokens.
-        temperature: 0 is greedy.
+        positive, negative, scale: see `guided_logits`; [rows, vocabulary].
         uniforms: float64 [rows] in [0, 1), one draw per row; not used when greedy.
 
     Returns:
         int64 [rows].
     """
-    if temperature == 0:
-        return logits.argmax(-1)
-    probabilities = torch.softmax(logits / temperature, -1).double()
+    tokens, allowed = plausible(positive, sampling.plausibility)
+    if tokens is not None:  # a few dozen of a vocabulary of many thousands
+        positive = positive.gather(1, tokens)
+        negative = negative.gather(1, tokens) if negative is not None else None
+    scores = guided_logits(positive, negative, scale)
+    if allowed is not None:
+        scores = scores.masked_fill(~allowed, -torch.inf)
+    chosen = _draw(scores, sampling, uniforms)
+    return chosen if tokens is None else tokens.gather(1, chosen[:, None]).squeeze(1)
+
+
+def plausible(logits: torch.Tensor, nats: float) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    """The tokens of each row within `nats` of its best, in ascending order.
+
+    Returns:
+        Token ids int64 [rows, most], padded with 0, and which of them count, bool [rows, most]. The ids are None where
+        they are too many to be worth collecting, the mask then being [rows, vocabulary]; both None if nothing is cut.
+    """
+    if nats == float("inf"):
+        return None, None
+    mask = logits >= logits.amax(-1, keepdim=True).float() - nats
+    rows, columns = mask.nonzero(as_tuple=True)
+    counts = rows.bincount(minlength=len(logits))
+    most = int(counts.max())
+    if most > logits.shape[1] // 8:
+        return None, mask
+    place = torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[rows]
+    tokens = torch.zeros(len(logits), most, dtype=torch.long, device=logits.device)
+    tokens[rows, place] = columns
+    return tokens, torch.arange(most, device=rows.device) < counts[:, None]
+
+
+def _draw(scores: torch.Tensor, sampling: Sampling, uniforms: torch.Tensor) -> torch.Tensor:
+    """Column per row: the best at temperature 0, else the inverse of the cumulative distribution at `uniforms`."""
+    if sampling.temperature == 0:
+        return scores.argmax(-1)
+    scaled = scores / sampling.temperature
+    if sampling.min_p > 0:
+        scaled = scaled.masked_fill(scaled < scaled.amax(-1, keepdim=True) + np.log(sampling.min_p), -torch.inf)
+    probabilities = torch.softmax(scaled, -1).double()
+    if sampling.top_p < 1:
+        falling, order = probabilities.sort(dim=-1, descending=True, stable=True)
+        beyond = falling.cumsum(-1) - falling >= sampling.top_p
+        probabilities = probabilities.masked_fill(beyond.gather(1, order.argsort(-1)), 0)
     cumulative = probabilities.cumsum(-1)
-    target = (uniforms * cumulative[:, -1]).unsqueeze(-1)
+    target = (uniforms.to(cumulative.device) * cumulative[:, -1]).unsqueeze(-1)
     return torch.searchsorted(cumulative, target, right=True).squeeze(-1)
+
+
+def near_ties(
+    positive: torch.Tensor,
+    negative: torch.Tensor | None,
+    scale: float | torch.Tensor,
+    sampling: Sampling,
+    uniforms: torch.Tensor,
+) -> torch.Tensor:
+    """Rows whose choice rounding could change: arguments as for `choose`, bool [rows].
+
+    In float32 the same request gives the same tokens in any batch but for rounding, and rounding matters only here:
+    where a draw or a cut moved by `NEAR` gives another token, or the two best scores are closer than that.
+    """
+    plain = choose(positive, negative, scale, sampling, uniforms)
+    near = torch.zeros(len(plain), dtype=torch.bool, device=plain.device)
+    for cut in (-NEAR, NEAR):
+        moved = replace(
+            sampling,
+            plausibility=max(sampling.plausibility + cut, 0.0),
+            top_p=sampling.top_p + cut if sampling.top_p < 1 else 1.0,
+            min_p=sampling.min_p * (1 + cut),
+        )
+        for shift in (-NEAR, NEAR):
+            near |= plain != choose(positive, negative, scale, moved, (uniforms + shift).clamp(0, 1 - 1e-16))
+    if sampling.temperature == 0:
+        scores = guided_logits(positive, negative, scale)
+        if sampling.plausibility != float("inf"):
+            floor = positive.amax(-1, keepdim=True).float() - sampling.plausibility
+            scores = scores.masked_fill(positive < floor, -torch.inf)
+        best = scores.topk(2, -1).values
+        near |= best[:, 0] - best[:, 1] < NEAR
+    return near
 
 
 def draws(count: int, *key: object) -> np.ndarray:
     """`count` uniform numbers in [0, 1) that depend on `key` alone (Philox, a counter-based generator).
 
-    Keyed by (run seed, seed id, round, attempt), a token's draw is independent of batch, shard and order.
+    Keyed by (run seed, seed id, round, attempt), number i is the draw of token i: independent of batch, shard, order.
     """
     digest = hashlib.blake2b("\0".join(map(str, key)).encode(), digest_size=16).digest()
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "big"))).random(count)

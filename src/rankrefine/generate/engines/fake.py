@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from rankrefine.generate.engines.base import Completion, Request
+from rankrefine.generate.engines.base import Completion, Request, Text
 
 _FILLERS = ("again", "indeed", "today", "somehow", "perhaps", "there", "often", "still", "elsewhere", "then")
 
 
-def load(**_: Any) -> FakeEngine:
-    """The engine; every argument of the real engines is accepted and ignored."""
+def load(*_: Any) -> FakeEngine:
+    """The engine; the arguments of the real engines are accepted and ignored."""
     return FakeEngine()
 
 
@@ -21,6 +21,10 @@ class FakeEngine:
     seats = 16
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self, seats: int | None = None) -> None:
+        """Forget what waits."""
         self._waiting: list[Request] = []
 
     def add(self, request: Request) -> None:
@@ -37,8 +41,12 @@ class FakeEngine:
         return {"device": "none", "dtype": "none", "threads": 1}
 
 
+def _sentence(text: Text) -> str:
+    return text if isinstance(text, str) else text[-1]["content"]
+
+
 def _complete(request: Request) -> Completion:
-    words = request.positive[-1]["content"].split()
+    words = _sentence(request.positive).split()
     number = int.from_bytes(hashlib.blake2b(repr(request.key).encode(), digest_size=8).digest(), "big")
     place = number % len(words)
     words[place - 1], words[place] = words[place], words[place - 1]

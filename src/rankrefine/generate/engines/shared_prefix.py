@@ -18,6 +18,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from rankrefine.errors import UserError
 
 NAME = "rankrefine_shared_prefix"
+MOST_SCORES = 2**26  # attention scores of prompts that are held at once; 256 MB
 
 
 @dataclass
@@ -41,32 +42,47 @@ class Packed:
     lengths: torch.Tensor
 
     def __post_init__(self) -> None:
+        """Prepare the masks, as numbers to add to scores: they are the same for all layers."""
         cache, device = self.cache, self.slots.device
         if self.decoding:
-            used = int(self.positions[: self.decoding].max()) + 1
-            # with most slots in use, reading all of them is cheaper than copying those in use together
-            self.gather = self.decoding < 0.6 * cache.slots
-            self.keys_used = used
-            own = self.positions[: self.decoding]
-            if not self.gather:
-                own = torch.zeros(cache.slots, dtype=own.dtype, device=device).index_copy_(
-                    0, self.slots[: self.decoding], own
-                )
-            self.decode_hidden = (torch.arange(used, device=device) > own[:, None])[:, None, None, :]
+            own, slots = self.positions[: self.decoding], self.slots[: self.decoding]
+            # most slots in use: reading them all, in place, costs less than copying those in use together
+            self.whole = self.decoding >= 0.6 * cache.slots
+            self.keys_used = cache.capacity if self.whole else int(own.max()) + 1
+            if self.whole:
+                own = torch.zeros(cache.slots, dtype=own.dtype, device=device).index_copy_(0, slots, own)
+            hidden = torch.arange(self.keys_used, device=device) > own[:, None]
+            self.decode_mask = _to_add(hidden)[None, :, None, :]  # (1, N, 1, K)
         if len(self.prompts):
             steps = torch.arange(self.prompts.shape[1], device=device)
             future = steps[None, :] > steps[:, None]
             padding = steps[None, :] >= self.lengths[:, None]
-            self.prompt_hidden = (future[None] | padding[:, None, :])[:, None, None]  # (M, 1, 1, L, L)
+            hidden = (future[None] | padding[:, None, :]).repeat_interleave(cache.group, dim=1)
+            self.prompt_mask = _to_add(hidden)[None]  # (1, M, L*G, L)
+            self.prompt_places = (~padding).flatten().nonzero().squeeze(1)  # where padding leaves something
+
+
+def _to_add(hidden: torch.Tensor) -> torch.Tensor:
+    return torch.zeros(hidden.shape, device=hidden.device).masked_fill_(hidden, -torch.inf)
 
 
 class Cache:
-    """Keys and values: `prefix[layer]` is a pair of (H, P, D), `own[layer]` a pair of (slots, H, capacity, D)."""
+    """Keys and values of a model with H key heads of width D, each shared by G query heads.
 
-    def __init__(self, slots: int, prefix: list[tuple[torch.Tensor, torch.Tensor]] | None = None) -> None:
-        self.slots = slots
+    `prefix[layer]` is a pair of (H, P, D), `own[layer]` a pair of (H, slots, capacity, D): with the heads first, the
+    products of a layer are batched matrix products over memory that lies in order.
+    """
+
+    def __init__(
+        self, model: PreTrainedModel, slots: int, prefix: list[tuple[torch.Tensor, torch.Tensor]] | None = None
+    ) -> None:
+        config = model.config.get_text_config()
+        self.layers, self.heads = config.num_hidden_layers, config.num_key_value_heads
+        self.group = config.num_attention_heads // self.heads
+        self.width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        self.dtype, self.device = model.dtype, model.device
+        self.slots, self.prefix = slots, prefix
         self.capacity = 0
-        self.prefix = prefix
         self.own: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     @property
@@ -74,24 +90,27 @@ class Cache:
         """Tokens of the prefix."""
         return self.prefix[0][0].shape[1] if self.prefix else 0
 
-    def reserve(self, capacity: int, model: PreTrainedModel) -> None:
+    def bytes(self, capacity: int) -> int:
+        """Memory for `capacity` tokens in every slot."""
+        return 2 * self.layers * self.heads * self.slots * capacity * self.width * self.dtype.itemsize
+
+    def reserve(self, capacity: int) -> None:
         """Make room for `capacity` tokens after the prefix in every slot; what is stored stays."""
         if capacity <= self.capacity:
             return
-        config = model.config.get_text_config()
-        heads = config.num_key_value_heads
-        width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        grown = []
-        for layer in range(config.num_hidden_layers):
-            pair = torch.zeros(2, self.slots, heads, capacity, width, dtype=model.dtype, device=model.device)
-            if self.own:
+        shape = (2, self.heads, self.slots, capacity, self.width)
+        for layer in range(self.layers):  # one after the other: never all of the old and all of the new
+            pair = torch.zeros(shape, dtype=self.dtype, device=self.device)
+            if self.capacity:
                 pair[:, :, :, : self.capacity] = torch.stack(self.own[layer])
-            grown.append((pair[0], pair[1]))
-        self.own, self.capacity = grown, capacity
+                self.own[layer] = (pair[0], pair[1])
+            else:
+                self.own.append((pair[0], pair[1]))
+        self.capacity = capacity
 
     def as_prefix(self, slot: int, length: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Copies of the first `length` keys and values of a slot, for use as another cache's prefix."""
-        return [(keys[slot, :, :length].clone(), values[slot, :, :length].clone()) for keys, values in self.own]
+        return [(keys[:, slot, :length].clone(), values[:, slot, :length].clone()) for keys, values in self.own]
 
 
 def install(model: PreTrainedModel) -> None:
@@ -141,86 +160,89 @@ def attend(
     cache, n = packed.cache, packed.decoding
     if sliding_window is not None and cache.prefix_length + cache.capacity > sliding_window:
         raise UserError(f"Prompts are longer than the language model's attention window ({sliding_window} tokens).")
-    _, all_heads, count, width = query.shape
-    heads = key.shape[1]
+    count, width = query.shape[2:]
     scale = width**-0.5 if scaling is None else scaling
-    query = (query[0] * scale).view(heads, all_heads // heads, count, width).permute(2, 0, 1, 3)  # (T, H, G, D)
-    key, value = key[0].transpose(0, 1), value[0].transpose(0, 1)  # (T, H, D)
+    query = (query[0] * scale).view(cache.heads, cache.group, count, width).transpose(1, 2)  # (H, T, G, D)
     keys, values = cache.own[module.layer_idx]
-    keys[packed.slots, :, packed.positions] = key
-    values[packed.slots, :, packed.positions] = value
-    prefix = cache.prefix[module.layer_idx] if cache.prefix else None
-    out = query.new_empty(count, heads, all_heads // heads, width)
+    keys[:, packed.slots, packed.positions] = key[0]
+    values[:, packed.slots, packed.positions] = value[0]
+    parts = []
     if n:
-        out[:n] = _decode(query[:n], keys, values, prefix, packed)
+        parts.append(_decode(query[:, :n], keys, values, packed))
     if n < count:
-        _attend_prompts(query, key, value, prefix, packed, out)
-    return out.view(1, count, all_heads, width), None
+        parts.append(_attend_prompts(query, key[0], value[0], packed))
+    out, best = (torch.cat(part, 1) for part in zip(*parts, strict=True))
+    if cache.prefix:
+        out = _merge(out, best, *_attend_prefix(query, *cache.prefix[module.layer_idx]))
+    return out.transpose(0, 1).reshape(1, count, cache.heads * cache.group, width), None
+
+
+def _attend_prefix(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """All queries (H, T, G, D) over the keys (H, P, D) that they share: one tall matrix product per head."""
+    heads, count, group, width = query.shape
+    tall = query.reshape(heads, 1, count * group, width)
+    out, mass = _attention(tall, keys[:, None], values[:, None], None)
+    return out.view(heads, count, group, width), mass.view(heads, count, group)
 
 
 def _decode(
-    query: torch.Tensor,
-    keys: torch.Tensor,
-    values: torch.Tensor,
-    prefix: tuple[torch.Tensor, torch.Tensor] | None,
-    packed: Packed,
-) -> torch.Tensor:
-    """One query per sequence: (n, H, G, D) over the prefix and the slot's keys."""
-    used, slots = packed.keys_used, packed.slots[: packed.decoding]
-    keys, values = keys[:, :, :used], values[:, :, :used]
-    if packed.gather:
-        return _softmax_attention(query, keys[slots], values[slots], prefix, packed.decode_hidden)
-    spread = query.new_zeros(packed.cache.slots, *query.shape[1:]).index_copy_(0, slots, query)
-    return _softmax_attention(spread, keys, values, prefix, packed.decode_hidden)[slots]
+    query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, packed: Packed
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """One query per sequence, (H, n, G, D), over the keys of its slot."""
+    slots, mask = packed.slots[: packed.decoding], packed.decode_mask
+    if packed.whole:
+        spread = query.new_zeros(query.shape[0], packed.cache.slots, *query.shape[2:]).index_copy_(1, slots, query)
+        out, mass = _attention(spread, keys, values, mask)
+        return out.index_select(1, slots), mass.index_select(1, slots)
+    keys, values = (part[:, :, : packed.keys_used].index_select(1, slots) for part in (keys, values))
+    return _attention(query, keys, values, mask)
 
 
 def _attend_prompts(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    prefix: tuple[torch.Tensor, torch.Tensor] | None,
-    packed: Packed,
-    out: torch.Tensor,
-) -> None:
-    """Whole prompts, which attend to the prefix and to themselves only; writes into `out` (T, H, G, D)."""
-    index = packed.prompts
-    (m, length), (_, heads, group, width) = index.shape, query.shape
-    padded = query[index].permute(0, 2, 3, 1, 4).reshape(m, heads, group * length, width)
-    hidden = packed.prompt_hidden.expand(m, 1, group, length, length).reshape(m, 1, group * length, length)
-    result = _softmax_attention(padded, key[index].transpose(1, 2), value[index].transpose(1, 2), prefix, hidden)
-    result = result.view(m, heads, group, length, width).permute(0, 3, 1, 2, 4)
-    real = torch.arange(length, device=index.device)[None, :] < packed.lengths[:, None]
-    out[index[real]] = result[real]
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, packed: Packed
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Whole prompts over their own keys; of query, key and value (H, T, …) they are the last tokens."""
+    heads, _, group, width = query.shape
+    length = packed.prompts.shape[1]
+    together = max(1, MOST_SCORES // (heads * group * length**2))
+    parts = []
+    for some, mask in zip(packed.prompts.split(together), packed.prompt_mask.split(together, 1), strict=True):
+        index = some.flatten()
+        padded = query.index_select(1, index).view(heads, len(some), length * group, width)
+        keys, values = (part.index_select(1, index).view(heads, len(some), length, width) for part in (key, value))
+        out, mass = _attention(padded, keys, values, mask)
+        parts.append((out.view(heads, -1, group, width), mass.view(heads, -1, group)))
+    out, mass = (torch.cat(part, 1).index_select(1, packed.prompt_places) for part in zip(*parts, strict=True))
+    return out, mass
 
 
-def _softmax_attention(
-    query: torch.Tensor,
-    keys: torch.Tensor,
-    values: torch.Tensor,
-    prefix: tuple[torch.Tensor, torch.Tensor] | None,
-    hidden: torch.Tensor,
-) -> torch.Tensor:
-    """softmax(q k^T) v over prefix and own keys together, softmax in float32.
+def _attention(
+    query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """softmax(q k^T) v with the softmax in float32, and the logarithm of its denominator, for `_merge`.
 
     Args:
-        query: (N, H, Q, D), already scaled.
-        keys, values: (N, H, K, D).
-        prefix: keys and values (H, P, D) that all N sequences share.
-        hidden: (N, 1, Q or 1, K), true where a key must not be seen.
+        query: (H, N, Q, D), already scaled.
+        keys, values: (H, N, K, D).
+        mask: float32 (1, N, Q or 1, K), added to the scores.
 
     Returns:
-        (N, H, Q, D).
+        (H, N, Q, D), and float32 (H, N, Q).
     """
-    n, heads, queries, width = query.shape
-    scores = torch.matmul(query, keys.transpose(2, 3)).float().masked_fill_(hidden, -torch.inf)
-    if prefix is None:
-        return torch.matmul(scores.softmax(-1).to(values.dtype), values)
-    # all sequences are one tall matrix before the shared keys
-    tall = query.transpose(0, 1).reshape(heads, n * queries, width)
-    shared = torch.matmul(tall, prefix[0].transpose(1, 2)).float()
-    shared = shared.view(heads, n, queries, -1).transpose(0, 1)
-    weights = torch.cat([shared, scores], -1).softmax(-1).to(values.dtype)
-    length = shared.shape[-1]
-    tall = weights[..., :length].transpose(0, 1).reshape(heads, n * queries, length)
-    from_prefix = torch.matmul(tall, prefix[1]).view(heads, n, queries, width).transpose(0, 1)
-    return from_prefix + torch.matmul(weights[..., length:], values)
+    heads, n, queries, width = query.shape
+    query, keys, values = query.reshape(heads * n, queries, width), keys.flatten(0, 1), values.flatten(0, 1)
+    scores = torch.bmm(query, keys.transpose(1, 2)).view(heads, n, queries, -1)
+    scores = scores.float() if mask is None else scores + mask
+    weights = scores.softmax(-1)
+    # the largest weight is 1 / denominator, were the scores less their largest: cheaper than logsumexp
+    mass = scores.amax(-1) - weights.amax(-1).log()
+    out = torch.bmm(weights.to(values.dtype).flatten(0, 1), values)
+    return out.view(heads, n, queries, width), mass
+
+
+def _merge(
+    first: torch.Tensor, first_mass: torch.Tensor, second: torch.Tensor, second_mass: torch.Tensor
+) -> torch.Tensor:
+    """Attention over two sets of keys from the attention over each: their mean, weighted by the denominators."""
+    weight = torch.sigmoid(second_mass - first_mass).unsqueeze(-1)
+    return torch.lerp(first.float(), second.float(), weight).to(first.dtype)

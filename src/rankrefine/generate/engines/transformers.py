@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,40 +20,57 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from rankrefine.errors import UserError
-from rankrefine.generate.engines import shared_prefix
-from rankrefine.generate.engines.base import Completion, Messages, Request, Sampling, Stop
-from rankrefine.generate.guidance import choose, draws, guided_logits
+from rankrefine.generate.engines import memory, packed_linear, shared_prefix
+from rankrefine.generate.engines.base import Completion, OutOfMemory, Request, Stop, Text
+from rankrefine.generate.engines.tokens import encode, ending, newline_tokens, stop_tokens
+from rankrefine.generate.guidance import Sampling, choose, draws, near_ties
+from rankrefine.generate.prompts import Prompt
 
 log = logging.getLogger(__name__)
 
+PROBES = 64  # sentences whose prompts are compared
+ROOM = 16  # capacity grows by so many tokens
+
 
 def load(
-    folder: Path, sampling: Sampling, seats: int, dtype: str, threads: int | None, probes: list[Messages]
+    folder: Path, prompt: Prompt, sampling: Sampling, chains: int, settings: dict[str, Any], threads: int | None
 ) -> TransformersEngine:
-    """Open the model in `folder` and make an engine of it.
-
-    Args:
-        probes: a few prompts of different sentences; what they begin with alike is the shared prefix.
+    """Open the model in `folder` and make an engine of it; see `base`.
 
     Raises:
-        UserError: the folder holds no language model, or one that cannot be used here.
+        UserError: the folder holds no language model, or one that cannot be used here; no GPU where one is asked for.
     """
     if threads:
         torch.set_num_threads(threads)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = _device(settings["device"])
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=_dtype(dtype, device), local_files_only=True, use_safetensors=True
+            folder, dtype=_dtype(settings["dtype"], device), local_files_only=True, use_safetensors=True
         )
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"generate.model: {folder} does not open as a causal language model: {reason}") from error
-    if tokenizer.chat_template is None:
-        raise UserError(f"generate.model: {folder} has no chat template; take an instruction-tuned model.")
-    model = model.to(device).eval()
+    try:
+        model = model.to(device).eval()
+    except torch.OutOfMemoryError as error:
+        raise UserError(f"The language model does not fit the memory of {torch.cuda.get_device_name()}.") from error
     shared_prefix.install(model)
-    return TransformersEngine(model, tokenizer, sampling, seats, probes)
+    if device.type == "cpu" and model.dtype == torch.bfloat16:
+        packed_linear.pack(model)
+    head = _common_prefix([encode(tokenizer, prompt.fill(text)) for text in _beginnings(tokenizer)])
+    return TransformersEngine(model, tokenizer, sampling, chains, settings["token_budget"], head)
+
+
+def _device(name: str) -> torch.device:
+    """The device called "auto", "cpu" or "cuda".
+
+    Raises:
+        UserError: there is no GPU but one is asked for.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("generate.device is cuda but torch finds no CUDA GPU here; set it to auto or cpu.")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def _dtype(name: str, device: torch.device) -> torch.dtype:
@@ -86,48 +105,64 @@ class _Running:
     uniforms: np.ndarray
     rows: list[_Row]
     tokens: list[int] = field(default_factory=list)
+    near_ties: int = 0
 
 
 class TransformersEngine:
-    """See the module. `seats` requests run together, each with up to two prompts."""
+    """See the module. `seats` requests run together, each with up to two prompts.
+
+    Args:
+        token_budget: tokens whose keys and values are held at once; a request that does not fit beside the others
+            raises `OutOfMemory`.
+        head: the tokens that all prompts begin with, whatever their sentence.
+    """
 
     def __init__(
         self,
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
         sampling: Sampling,
-        seats: int,
-        probes: list[Messages],
+        chains: int,
+        token_budget: int,
+        head: list[int],
     ) -> None:
-        self.model, self.tokenizer, self.sampling, self.seats = model, tokenizer, sampling, seats
-        self._running: list[_Running] = []
-        self._stops = _stop_tokens(model, tokenizer)
-        self._newlines = _newline_tokens(tokenizer)
-        self._prefix = _common_prefix([self._encode(probe) for probe in probes])
-        self._free = list(range(2 * seats))
-        self._kept: OrderedDict[tuple[int, ...], int] = (
-            OrderedDict()
-        )  # prompt -> idle slot that holds it, oldest first
-        self._cache = shared_prefix.Cache(2 * seats, self._compute_prefix())
+        self.model, self.tokenizer, self.sampling, self.token_budget = model, tokenizer, sampling, token_budget
+        self._stops = stop_tokens(tokenizer, model.generation_config.eos_token_id)
+        self._newlines = newline_tokens(tokenizer)
+        self._head = head
+        self._prefix = self._compute_prefix()
+        usual = 2 * sampling.max_new_tokens + 32  # a rewrite as the prompt, the next one after it
+        self.reset(max(1, min(chains, token_budget // (2 * usual))))
 
     def describe(self) -> dict[str, Any]:
-        """Device, dtype and threads of the model."""
+        """Device, dtype, threads, and the seats that the token budget gave."""
         return {
             "device": torch.cuda.get_device_name() if self.model.device.type == "cuda" else "cpu",
             "dtype": str(self.model.dtype).removeprefix("torch."),
             "threads": torch.get_num_threads(),
+            "seats": self.seats,
         }
+
+    def reset(self, seats: int | None = None) -> None:
+        """Forget everything but the shared prefix, and run `seats` requests together from now on."""
+        self.seats = seats or self.seats
+        self._running: list[_Running] = []
+        self._free = list(range(2 * self.seats))
+        self._kept: OrderedDict[tuple[int, ...], int] = OrderedDict()  # prompt -> idle slot with it, oldest first
+        self._tails: OrderedDict[object, tuple[int, ...]] = OrderedDict()  # prompts encoded, oldest first
+        self._cache = shared_prefix.Cache(self.model, 2 * self.seats, self._prefix)
 
     def add(self, request: Request) -> None:
         """Take in a request.
 
         Raises:
-            UserError: its prompt and completion do not fit the model's context.
+            UserError: its prompt and completion do not fit the model's context or the token budget.
+            OutOfMemory: they do, but not beside the other requests.
         """
-        prompts = [self._tail(messages) for messages in (request.positive, request.negative) if messages is not None]
+        prompts = [self._tail(text) for text in (request.positive, request.negative) if text is not None]
         if len(set(prompts)) == 1:
             prompts = prompts[:1]  # equal prompts cancel: the guided distribution is the plain one
-        self._make_room(max(map(len, prompts)))
+        self._check_length(max(map(len, prompts)), request)
         kept = [self._kept.pop(prompt, None) for prompt in prompts]  # both, before either evicts the other
         rows = [self._seat(prompt, slot) for prompt, slot in zip(prompts, kept, strict=True)]
         self._running.append(_Running(request, draws(self.sampling.max_new_tokens, *request.key), rows))
@@ -135,15 +170,10 @@ class TransformersEngine:
     @torch.inference_mode()
     def step(self) -> list[Completion]:
         """One token for every running request."""
-        rows = [row for running in self._running for row in running.rows]
-        logits = self._forward(rows)
-        paired = torch.tensor([len(running.rows) == 2 for running in self._running])
-        first = torch.tensor([len(running.rows) for running in self._running]).cumsum(0) - 1 - paired.long()
-        positive = logits[first]
-        negative = logits[first + paired.long()]  # of a request without a negative prompt: itself, which cancels
-        scores = guided_logits(positive, negative, self.sampling.guidance_scale, self.sampling.plausibility)
-        uniforms = torch.tensor([running.uniforms[len(running.tokens)] for running in self._running])
-        chosen = choose(scores, self.sampling.temperature, uniforms.to(scores.device)).tolist()
+        # plain requests, then guided ones: the logits of each kind lie together and are never copied
+        self._running.sort(key=lambda running: len(running.rows))
+        with _memory_errors():
+            chosen = self._choose(self._forward([running.rows[0] for running in self._running] + self._negatives()))
         ended = []
         for running, token in zip(self._running, chosen, strict=True):
             if stop := self._advance(running, token):
@@ -153,6 +183,27 @@ class TransformersEngine:
             self._running = [running for running in self._running if id(running) not in over]
             self._retire([running for running, _ in ended])
         return [self._completion(running, stop) for running, stop in ended]
+
+    def _negatives(self) -> list[_Row]:
+        return [running.rows[1] for running in self._running if len(running.rows) == 2]
+
+    def _choose(self, logits: torch.Tensor) -> list[int]:
+        """The next token of every running request, from the logits of all positive and then all negative prompts."""
+        count, guided = len(self._running), len(logits) - len(self._running)
+        scales = torch.tensor([running.request.guidance_scale for running in self._running], device=logits.device)
+        uniforms = torch.tensor(
+            [running.uniforms[len(running.tokens)] for running in self._running], device=logits.device
+        )
+        chosen: list[int] = []
+        for part, negative in ((slice(0, count - guided), None), (slice(count - guided, count), logits[count:])):
+            if part.start == part.stop:
+                continue
+            arguments = (logits[part], negative, scales[part], self.sampling, uniforms[part])
+            chosen += choose(*arguments).tolist()
+            if logits.dtype == torch.float32:
+                for running, near in zip(self._running[part], near_ties(*arguments).tolist(), strict=True):
+                    running.near_ties += near
+        return chosen
 
     def _advance(self, running: _Running, token: int) -> Stop | None:
         if token in self._stops:
@@ -166,7 +217,7 @@ class TransformersEngine:
 
     def _completion(self, running: _Running, stop: Stop) -> Completion:
         text = self.tokenizer.decode(running.tokens, skip_special_tokens=True)
-        return Completion(running.request.id, text, tuple(running.tokens), stop)
+        return Completion(running.request.id, text, tuple(running.tokens), stop, running.near_ties)
 
     def _forward(self, rows: list[_Row]) -> torch.Tensor:
         """Feed every row its tokens and return the logits after its last one, [rows, vocabulary]."""
@@ -177,8 +228,11 @@ class TransformersEngine:
         lengths = torch.tensor([len(row.feed) for row in ordered])
         starts = torch.tensor([row.length for row in ordered])
         last = lengths.cumsum(0) - 1
+        back = torch.empty(len(order), dtype=torch.long)
+        back[torch.tensor(order)] = torch.arange(len(order))
         offsets = torch.arange(len(tokens)) - (last + 1 - lengths).repeat_interleave(lengths)
         positions = (starts.repeat_interleave(lengths) + offsets).to(device)
+        self._reserve(int((starts + lengths).max()))
         slots = torch.tensor([row.slot for row in ordered]).repeat_interleave(lengths).to(device)
         decoding = sum(len(row.feed) == 1 for row in ordered)
         prompts, prompt_lengths = _pad_prompts(lengths[decoding:], decoding)
@@ -189,14 +243,19 @@ class TransformersEngine:
             input_ids=tokens[None],
             position_ids=(positions + self._cache.prefix_length)[None],
             use_cache=False,
-            logits_to_keep=last.to(device),
+            logits_to_keep=last[back].to(device),
             packed=packed,
         ).logits[0]
         for row in rows:
             row.length += len(row.feed)
-        back = torch.empty(len(order), dtype=torch.long)
-        back[torch.tensor(order)] = torch.arange(len(order))
-        return logits[back.to(device)]
+        return logits
+
+    def _reserve(self, length: int) -> None:
+        """Make room for sequences of `length` tokens: no more than is used, since attention reads all of it."""
+        if length > self._cache.capacity:
+            capacity = -(-length // ROOM) * ROOM
+            memory.check(self._cache.bytes(capacity - self._cache.capacity), self.model.device)
+            self._cache.reserve(capacity)
 
     def _seat(self, prompt: tuple[int, ...], kept: int | None) -> _Row:
         """A row for `prompt`, in the slot that still holds it or in a free one."""
@@ -214,43 +273,63 @@ class TransformersEngine:
                 else:
                     self._kept[row.prompt] = row.slot
 
-    def _tail(self, messages: Messages) -> tuple[int, ...]:
-        """Token ids of a prompt after the shared prefix."""
-        tokens = self._encode(messages)
-        if tokens[: len(self._prefix)] != self._prefix:
+    def _tail(self, text: Text) -> tuple[int, ...]:
+        """Token ids of a prompt after the shared prefix. A positive prompt comes again, as the next negative one."""
+        key = text if isinstance(text, str) else tuple(message["content"] for message in text)
+        if (tail := self._tails.pop(key, None)) is None:
+            tail = self._encode(text)
+        self._tails[key] = tail
+        if len(self._tails) > 4 * self.seats:
+            self._tails.popitem(last=False)
+        return tail
+
+    def _encode(self, text: Text) -> tuple[int, ...]:
+        tokens = encode(self.tokenizer, text)
+        if tokens[: len(self._head)] != self._head:
             raise UserError(
-                f"This model's tokenizer merges the beginning of '{messages[-1]['content'][-60:]}' with the prompt "
-                "template; put a line break before {sentence} in the template of generate.prompt."
+                f"This model's tokenizer merges the beginning of '{ending(text)}' with the prompt template; put a "
+                "line break before {sentence} in the template of generate.prompt."
             )
-        return tuple(tokens[len(self._prefix) :])
+        return tuple(tokens[len(self._head) :])
 
-    def _encode(self, messages: Messages) -> list[int]:
-        try:  # what looks like a control token in a sentence is encoded as the text that it is
-            return self.tokenizer.apply_chat_template(
-                list(messages), add_generation_prompt=True, return_dict=False, sanitize_control_tokens=True
-            )
-        except ValueError as error:
-            raise UserError(f"The prompt for '{messages[-1]['content'][-60:]}' cannot be encoded: {error}.") from error
-
-    def _make_room(self, prompt: int) -> None:
+    def _check_length(self, prompt: int, request: Request) -> None:
         needed = prompt + self.sampling.max_new_tokens
         limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
-        if limit is not None and len(self._prefix) + needed > limit:
+        if limit is not None and len(self._head) + needed > limit:
             raise UserError(
-                f"A prompt of {len(self._prefix) + prompt} tokens and generate.max_new_tokens "
-                f"({self.sampling.max_new_tokens}) exceed the language model's context of {limit} tokens."
+                f"The prompt for '{ending(request.positive)}' has {len(self._head) + prompt} tokens; with "
+                f"generate.max_new_tokens ({self.sampling.max_new_tokens}) it exceeds the language model's context of "
+                f"{limit} tokens."
             )
-        if needed > self._cache.capacity:
-            self._cache.reserve(-(-needed // 32) * 32, self.model)
+        if 2 * needed > self.token_budget:
+            raise UserError(
+                f"The prompt for '{ending(request.positive)}' needs {2 * needed} tokens of keys and values, with its "
+                f"negative prompt, but generate.token_budget is {self.token_budget}; raise it."
+            )
+        if self.seats > 1 and 2 * self.seats * needed > self.token_budget:
+            raise OutOfMemory(f"generate.token_budget ({self.token_budget}) does not do for {self.seats} chains")
 
     @torch.inference_mode()
     def _compute_prefix(self) -> list[tuple[torch.Tensor, torch.Tensor]] | None:
-        if not self._prefix:
+        if not self._head:
             return None
-        self._cache = shared_prefix.Cache(1)
-        self._cache.reserve(len(self._prefix), self.model)
-        self._forward([_Row(0, (), 0, tuple(self._prefix))])
-        return self._cache.as_prefix(0, len(self._prefix))
+        self._cache = shared_prefix.Cache(self.model, 1)
+        self._forward([_Row(0, (), 0, tuple(self._head))])
+        return self._cache.as_prefix(0, len(self._head))
+
+
+@contextmanager
+def _memory_errors() -> Iterator[None]:
+    """Tell running out of memory, of whatever device, as `OutOfMemory`."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        torch.cuda.empty_cache()
+        raise OutOfMemory("the GPU's memory is full") from error
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error):  # what torch says of the processor's
+            raise
+        raise OutOfMemory("the memory is full") from error
 
 
 def _pad_prompts(lengths: torch.Tensor, first: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -262,21 +341,18 @@ def _pad_prompts(lengths: torch.Tensor, first: int) -> tuple[torch.Tensor, torch
     return starts[:, None] + torch.minimum(steps[None, :], lengths[:, None] - 1), lengths
 
 
+def _beginnings(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """Sentences that begin as differently as the vocabulary allows."""
+    every = max(1, len(tokenizer) // PROBES)
+    texts = tokenizer.batch_decode([[i] for i in range(0, len(tokenizer), every)], skip_special_tokens=True)
+    return ["A", "7", '"', *(text.strip() for text in texts if text.strip())]
+
+
 def _common_prefix(prompts: list[list[int]]) -> list[int]:
-    """What all prompts begin with, less two tokens: some other sentence might merge with what stands before it."""
-    shared = -2
+    """What all prompts begin with."""
+    shared = 0
     for tokens in zip(*prompts, strict=False):
         if len(set(tokens)) > 1:
             break
         shared += 1
-    return prompts[0][: max(shared, 0)]
-
-
-def _stop_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> set[int]:
-    ends = model.generation_config.eos_token_id
-    return {tokenizer.eos_token_id} | set(ends if isinstance(ends, list) else [ends]) - {None}
-
-
-def _newline_tokens(tokenizer: PreTrainedTokenizerBase) -> set[int]:
-    texts = tokenizer.batch_decode([[token] for token in range(len(tokenizer))])
-    return {token for token, text in enumerate(texts) if "\n" in text}
+    return prompts[0][:shared]

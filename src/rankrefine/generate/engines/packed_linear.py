@@ -1,0 +1,30 @@
+"""Linear layers whose weights lie in the layout that the processor's matrix kernels read.
+
+Otherwise oneDNN arranges the weights anew at every call, which costs a fixed 10 ms per step for a model of 135 M
+parameters on two cores: a third of a step with few rows, a thirtieth of one with many.
+"""
+
+from __future__ import annotations
+
+import torch
+
+
+class PackedLinear(torch.nn.Module):
+    """The same results as the `torch.nn.Linear` it is made from, without gradients."""
+
+    def __init__(self, linear: torch.nn.Linear) -> None:
+        super().__init__()
+        self.weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), None)
+        self.bias = None if linear.bias is None else linear.bias.detach()
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """(..., features in) to (..., features out)."""
+        return torch.ops.mkldnn._linear_pointwise(inputs, self.weight, self.bias, "none", [], "")
+
+
+def pack(model: torch.nn.Module) -> None:
+    """Replace the linear layers of a model for inference on the processor in bfloat16."""
+    for module in list(model.modules()):
+        for name, child in list(module.named_children()):
+            if type(child) is torch.nn.Linear:
+                setattr(module, name, PackedLinear(child))

@@ -1,0 +1,46 @@
+"""Prompts as token ids, and the tokens that end a rewrite; shared by the engines that run a real model."""
+
+from __future__ import annotations
+
+from transformers import PreTrainedTokenizerBase
+
+from rankrefine.errors import UserError
+from rankrefine.generate.engines.base import Text
+
+
+def encode(tokenizer: PreTrainedTokenizerBase, text: Text) -> list[int]:
+    """Token ids of a prompt. What looks like a control token in a sentence is encoded as the text that it is.
+
+    Raises:
+        UserError: the prompt is a chat and the model has no chat template, or the template refuses it.
+    """
+    if isinstance(text, str):
+        return tokenizer(text, split_special_tokens=True)["input_ids"]
+    if tokenizer.chat_template is None:
+        raise UserError(
+            "generate.model has no chat template but generate.prompt is a chat; take an instruction-tuned model, or a "
+            "plain prompt (plain_few_shot)."
+        )
+    try:
+        return tokenizer.apply_chat_template(
+            list(text), add_generation_prompt=True, return_dict=False, sanitize_control_tokens=True
+        )
+    except ValueError as error:
+        raise UserError(f"The prompt for '{ending(text)}' cannot be encoded: {error}.") from error
+
+
+def ending(text: Text) -> str:
+    """The last words of a prompt, to name it in a message."""
+    return (text if isinstance(text, str) else text[-1]["content"])[-60:]
+
+
+def stop_tokens(tokenizer: PreTrainedTokenizerBase, generation_eos: int | list[int] | None) -> set[int]:
+    """Tokens that end a completion: the tokenizer's and those of the model's generation config."""
+    ends = generation_eos if isinstance(generation_eos, list) else [generation_eos]
+    return {tokenizer.eos_token_id, *ends} - {None}
+
+
+def newline_tokens(tokenizer: PreTrainedTokenizerBase) -> set[int]:
+    """Tokens whose text holds a newline; a rewrite is one line."""
+    texts = tokenizer.batch_decode([[token] for token in range(len(tokenizer))])
+    return {token for token, text in enumerate(texts) if "\n" in text}
