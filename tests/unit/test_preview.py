@@ -44,7 +44,7 @@ def test_chains_are_shown_with_similarities_and_why_they_ended() -> None:
         "      (given up: repeat)",
         "",
         "      Seed three.",
-        "      (stopped here)",
+        "      (stopped: time is up)",
     ]
 
 

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,7 @@ def as_text(chains: Sequence[Chain], cosines: Sequence[Sequence[float]]) -> str:
         rewrites = zip(chain.sentences[1:], row[1:], strict=False)
         lines += [f"{cosine:5.2f} {sentence}" for sentence, cosine in rewrites]
         if chain.status == "running":
-            lines.append("      (stopped here)")
+            lines.append("      (stopped: time is up)")
         elif chain.status != "complete":
             lines.append(f"      (given up: {chain.status})")
     return "\n".join(lines) + "\n"
@@ -180,18 +181,16 @@ def _timed(seeds: pa.Table, engine: Engine, plan: Plan, limit: float = SECONDS) 
         chains, started = blocks.start(seeds), time.monotonic()
         ended = run_chains(chains, _Until(engine, started + limit), plan)
         try:
-            for _ in tqdm(ended, "preview", len(chains), unit="list", disable=None):
-                pass
-        except _TimeIsUp:
-            pass
+            with suppress(_TimeIsUp):
+                for _ in tqdm(ended, "preview", len(chains), unit="list", disable=None):
+                    pass
+            return chains, time.monotonic() - started
         except OutOfMemory as error:
             if engine.seats == 1:
                 raise UserError(f"There is not enough memory for one pair of prompts ({error}).") from error
-            seats = engine.seats // 2
-            log.warning("%s: going on with %d chains at a time.", error, seats)
-            engine.reset(seats)
-            continue
-        return chains, time.monotonic() - started
+            half = engine.seats // 2
+            log.warning("%s: going on with %d chains at a time instead of %d.", error, half, engine.seats)
+        engine.reset(half)  # outside of the handler, whose traceback still holds what was allocated
 
 
 def _similarity(chains: list[Chain], teacher: Path, max_length: int, threads: int | None) -> np.ndarray:
