@@ -2,8 +2,8 @@
 
 First the slow tests with 256 pairs and 200 chains, then the speed: guided tokens per second (one for each token that
 both rows of a pair emit) against the tokens per second of vLLM's own sampling without guidance on the same prompts,
-with as many rows. Two rows emit one guided token, so 0.5 is the limit. The two run in turn on one engine, after a warm-up
-in which each fills its caches. RANKREFINE_VLLM_PYTHON names the Python of vLLM's environment.
+with as many rows. Two rows emit one guided token, so 0.5 is the limit. The two run in turn on one engine, after a
+warm-up in which each fills its caches. RANKREFINE_VLLM_PYTHON names the Python of vLLM's environment.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ def main() -> None:
         tests = [sys.executable, "-m", "pytest", "-m", "slow", "-s", "tests/slow/test_vllm.py"]
         subprocess.run(tests, cwd=ROOT, env=os.environ | sizes, check=True)
     with tempfile.TemporaryDirectory() as folder:
-        command = [python, __file__, "--model", _model(Path(folder))]
+        # -P: or this file would stand in for the package of the same name
+        command = [python, "-P", __file__, "--model", _model(Path(folder))]
         command += ["--dtype", options.dtype, "--pairs", str(options.pairs), "--repeats", str(options.repeats)]
         environment = {"PYTHONPATH": str(ROOT / "src"), "VLLM_LOGGING_LEVEL": "WARNING", "VLLM_NO_USAGE_STATS": "1"}
         subprocess.run(command, env=os.environ | environment, check=True)

@@ -180,7 +180,7 @@ def test_a_full_disk_is_one_sentence_and_the_job_goes_on_when_there_is_space(fin
         in done.stderr
     )
     assert "Traceback" not in done.stderr
-    assert [p.name for p in small_disk.iterdir()] == ["filler"]
+    assert [p.name for p in small_disk.rglob("*") if p.is_file()] == ["filler"]
     filler.unlink()
     assert subprocess.run(command, **options).returncode == 0
     assert {p.name for p in small_disk.iterdir()} == {"00000.parquet", "00000.json"}

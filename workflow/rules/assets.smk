@@ -89,7 +89,8 @@ rule check:
         "results/check.json",
     log:
         "results/logs/check.log",
-    # a wrong model stops the run here and not after hours of generation; nothing depends on the result
+    # a wrong model stops the run here and not after hours of generation. No rule takes the result as input, not even as
+    # ancient(): where this rule was planned, Snakemake would not compare that rule's params.
     priority: 60
     conda:
         "../../envs/rankrefine.yaml"
