@@ -1,6 +1,6 @@
 # make run         set everything up and run the workflow of config.yaml
 # make test        unit tests and the miniature workflow
-# make test-slow   tests with the real models
+# make test-slow   tests with the real models, vLLM's too (in an environment of its own)
 #
 # PYTHON chooses the interpreter of the virtual environment, CORES the processor cores, ARGS goes to snakemake.
 PYTHON ?= python3
@@ -9,6 +9,7 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+VLLM := $(VENV)-vllm
 
 .PHONY: run test test-slow lint setup reference clean-venv
 
@@ -18,8 +19,8 @@ run: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-test-slow: $(READY)
-	$(BIN)/python -m pytest -m slow
+test-slow: $(READY) $(VLLM)/ready
+	RANKREFINE_VLLM_PYTHON=$(VLLM)/bin/python $(BIN)/python -m pytest -m slow
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -36,13 +37,23 @@ reference: $(READY)
 	mv docs/.part docs/configuration.md
 
 # Debian's python3 comes without ensurepip unless python3-venv is installed; its pip can fill the environment too.
-$(READY): requirements.txt
+define new_environment
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "rankrefine needs Python 3.11 or newer; set PYTHON=...")'
-	$(PYTHON) -m venv --clear $(VENV) >/dev/null 2>&1 || { \
-		$(PYTHON) -m venv --clear --without-pip $(VENV) && $(PYTHON) -m pip --python $(BIN)/python install --quiet pip; }
+	$(PYTHON) -m venv --clear $(@D) >/dev/null 2>&1 || { \
+		$(PYTHON) -m venv --clear --without-pip $(@D) && $(PYTHON) -m pip --python $(@D)/bin/python install --quiet pip; }
+endef
+
+$(READY): requirements.txt
+	$(new_environment)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
+# vLLM wants an older transformers than the rest; see docs/vllm.md
+$(VLLM)/ready: requirements-vllm.txt
+	$(new_environment)
+	$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-vllm.txt
+	touch $@
+
 clean-venv:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VLLM)
