@@ -1,6 +1,7 @@
 # make run         set everything up and run the workflow of config.yaml
 # make test        unit tests and the miniature workflow
-# make test-slow   tests with the real models, vLLM's too (in an environment of its own)
+# make test-slow   tests with the real models
+# make test-vllm   tests of the vllm engine, in an environment of its own
 #
 # PYTHON chooses the interpreter of the virtual environment, CORES the processor cores, ARGS goes to snakemake.
 PYTHON ?= python3
@@ -11,7 +12,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 VLLM := $(VENV)-vllm
 
-.PHONY: run test test-slow lint setup reference clean-venv
+.PHONY: run test test-slow test-vllm lint setup reference clean-venv
 
 run: $(READY)
 	@$(BIN)/python workflow/run.py --cores $(CORES) $(ARGS)
@@ -19,8 +20,11 @@ run: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-test-slow: $(READY) $(VLLM)/ready
-	RANKREFINE_VLLM_PYTHON=$(VLLM)/bin/python $(BIN)/python -m pytest -m slow
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m slow
+
+test-vllm: $(READY) $(VLLM)/ready
+	RANKREFINE_VLLM_PYTHON=$(VLLM)/bin/python $(BIN)/python -m pytest -m slow tests/slow/test_vllm.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

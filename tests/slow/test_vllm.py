@@ -1,6 +1,6 @@
 """The vLLM engine on vLLM's CPU build and the real language model; vLLM lives in an environment of its own.
 
-RANKREFINE_VLLM_PYTHON names that environment's Python (`make test-slow` builds one and sets it).
+RANKREFINE_VLLM_PYTHON names that environment's Python (`make test-vllm` builds one and sets it).
 """
 
 from __future__ import annotations
