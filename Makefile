@@ -1,7 +1,7 @@
 # make run         set everything up and run the workflow of config.yaml
 # make test        unit tests and the miniature workflow
 # make test-slow   tests with the real models
-# make test-vllm   tests of the vllm engine, in an environment of its own
+# make vllm        .venv-vllm, the environment of the vllm engine on a processor
 #
 # PYTHON chooses the interpreter of the virtual environment, CORES the processor cores, ARGS goes to snakemake.
 PYTHON ?= python3
@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 VLLM := $(VENV)-vllm
 
-.PHONY: run test test-slow test-vllm lint setup reference clean-venv
+.PHONY: run test test-slow vllm lint setup reference clean-venv
 
 run: $(READY)
 	@$(BIN)/python workflow/run.py --cores $(CORES) $(ARGS)
@@ -20,11 +20,10 @@ run: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-test-slow: $(READY)
-	$(BIN)/python -m pytest -m slow
+test-slow: $(READY) $(VLLM)/ready
+	RANKREFINE_VLLM_PYTHON=$(VLLM)/bin/python $(BIN)/python -m pytest -m slow
 
-test-vllm: $(READY) $(VLLM)/ready
-	RANKREFINE_VLLM_PYTHON=$(VLLM)/bin/python $(BIN)/python -m pytest -m slow tests/slow/test_vllm.py
+vllm: $(VLLM)/ready
 
 lint: $(READY)
 	$(BIN)/ruff check .

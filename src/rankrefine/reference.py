@@ -43,7 +43,13 @@ def markdown() -> str:
         default = (
             pyyaml.safe_dump(leaf["default"], default_flow_style=True, width=10_000).removesuffix("\n...\n").strip()
         )
-        cells = [f"`{key}`", f"`{default}`", _allowed(leaf), ", ".join(leaf["x-reruns"]), leaf["description"]]
+        cells = [
+            f"`{key}`",
+            f"`{default}`",
+            _allowed(leaf),
+            ", ".join(leaf["x-reruns"]) or "nothing",
+            leaf["description"],
+        ]
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(rows) + "\n"
 
@@ -52,7 +58,7 @@ def _comment(node: dict[str, Any], indent: str) -> list[str]:
     allowed = _allowed(node)
     text = " ".join(node["description"].split()) + (f" [{allowed}]" if allowed else "")
     if "x-reruns" in node:
-        text += f" Runs again from: {', '.join(node['x-reruns'])}."
+        text += f" Runs again from: {', '.join(node['x-reruns']) or 'nothing'}."
     return textwrap.wrap(text, _WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# ")
 
 

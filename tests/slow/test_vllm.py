@@ -1,6 +1,6 @@
 """The vLLM engine on vLLM's CPU build and the real language model; vLLM lives in an environment of its own.
 
-RANKREFINE_VLLM_PYTHON names that environment's Python (`make test-vllm` builds one and sets it).
+RANKREFINE_VLLM_PYTHON names that environment's Python (`make test-slow` builds one and sets it).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rankrefine.assets.manifest import load_manifest
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
-# the full size (256 pairs, 200 chains) takes half an hour: tests/benchmarks/vllm.py
+# the full size (256 pairs, 200 chains) takes half an hour: tests/benchmarks/vllm_engine.py
 PAIRS, CHAINS = (int(os.environ.get(f"RANKREFINE_VLLM_{name}", few)) for name, few in (("PAIRS", 32), ("CHAINS", 64)))
 SEATS, ROUNDS = 16, 2
 
@@ -31,7 +31,7 @@ def python() -> str:
     named = os.environ.get("RANKREFINE_VLLM_PYTHON")
     found = ROOT / (named or ".venv-vllm/bin/python")
     if named is None and not found.exists():
-        pytest.skip("vLLM's own environment is missing; `make .venv-vllm/ready` builds it")
+        pytest.skip("vLLM's own environment is missing; `make vllm` builds it")
     assert found.exists(), f"RANKREFINE_VLLM_PYTHON: there is no {found}"
     return str(found)
 

@@ -27,6 +27,7 @@ PLANNING = [
         [{"name": "x", "source": "a {b}.txt"}],
         "Snakemake takes the braces in 'a {b}.txt' for wildcards",
     ),
+    ("generate.python", "no/bin/python", "generate.python: there is no program 'no/bin/python'"),
     ("generate.prompt", "nine_shot", "generate.prompt: there is no template 'nine_shot'; there are: few_shot"),
 ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,7 @@ CHANGES = {
     "generate.model": "encoder2",
     "generate.dtype": "float32",
     "generate.device": "cpu",
+    "generate.python": sys.executable,
     "generate.tensor_parallel": 2,
     "generate.prompt": "paper_like",
     "generate.rounds": 4,

@@ -2,6 +2,7 @@
 import hashlib
 import json
 import shlex
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -60,6 +61,9 @@ LLM = (
     [] if config["generate"]["engine"] == "fake" else manifest(config["generate"]["model"], "model", "generate.model")
 )
 LLM_FLAG = f"--llm {shlex.quote(LLM)}" if LLM else ""
+ENGINE_PYTHON = config["generate"]["python"] or "python"
+if ENGINE_PYTHON != "python" and not shutil.which(ENGINE_PYTHON):
+    raise WorkflowError(f"generate.python: there is no program {ENGINE_PYTHON!r}; docs/vllm.md says how to make it.")
 ENCODER = manifest(config["refine"]["model"], "model", "refine.model")
 TEACHER = manifest(config["refine"]["teacher"], "model", "refine.teacher")
 DEVELOPMENT = manifest(config["refine"]["development"], "dataset", "refine.development")

@@ -12,13 +12,13 @@ rule generate:
     benchmark:
         "results/benchmarks/generate/{shard}.tsv"
     conda:
-        "../../envs/rankrefine.yaml"
+        "../../envs/vllm.yaml" if config["generate"]["engine"] == "vllm" else "../../envs/rankrefine.yaml"
     threads: 16
     resources:
         mem_mb=6000,
         runtime=480,
     params:
-        config=stage("seed", "generate", without=["generate.shard_size"]),
+        config=stage("seed", "generate", without=["generate.shard_size", "generate.python"]),
         code=[
             digest.code("rankrefine.generate.shard"),
             digest.code(f"rankrefine.generate.engines.{config['generate']['engine']}"),
@@ -26,12 +26,13 @@ rule generate:
         prompt=PROMPT,
         rows=lambda wc: rows(wc.shard),
         llm=LLM_FLAG,
-        # the whole budget, to refuse a pool that is too small at the first shard; as a function of `input` it is not
-        # compared with the last run, or a new budget would generate every shard again
+        # functions of `input` are not compared with the last run: neither the environment nor a new budget (which is
+        # there to refuse a pool that is too small at the first shard) makes shards anew
+        python=lambda wc, input: ENGINE_PYTHON,
         budget=lambda wc, input: config["seeds"]["count"],
     message:
         "Stage 2: generating ranking lists, shard {wildcards.shard}"
     shell:
-        "python -m rankrefine generate --config {params.config:q} --pool {input.pool:q} --pool-stats {input.stats:q}"
-        " {params.rows} --budget {params.budget} {params.llm} --threads {threads} --code {params.code}"
+        "{params.python:q} -m rankrefine generate --config {params.config:q}"
+        " --pool {input.pool:q} --pool-stats {input.stats:q} {params.rows} --budget {params.budget} {params.llm} --threads {threads} --code {params.code}"
         " --output {output.shard:q} --stats {output.stats:q} --log {log:q}"

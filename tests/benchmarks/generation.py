@@ -1,0 +1,258 @@
+"""Speed of guided generation on transformers: python tests/benchmarks/generation.py [--chains 320] [--repeats 3]
+
+Ours, the library's guided `generate` one completion at a time (as in the paper's script), and the same batched at its
+best batch size complete, in turn, the same prompts with the same model and the same sampling. The prompts come from
+chains that were sampled for the purpose: a rewrite and the one before it, so that all completions are guided.
+A guided token is one that is emitted for both prompts. The bound is what the matrix products of the model's weights
+alone would allow with as many rows as run together; prompts, attention and everything else come on top.
+--profile says where the time of a step goes; --blocks runs whole chains in blocks of several sizes instead.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import material
+import pyarrow as pa
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from rankrefine import config as configuration
+from rankrefine.generate import blocks, chains, shard
+from rankrefine.generate.engines import packed_linear, shared_prefix
+from rankrefine.generate.engines import transformers as engines
+from rankrefine.generate.engines.base import Request
+from rankrefine.generate.engines.tokens import encode
+
+SIZES = (8, 16, 32, 64, 128)  # batch sizes for the library
+FEW = 12  # completions for the library one at a time
+SETTINGS = configuration.complete({})["generate"]
+SCALE = SETTINGS["guidance_scale"]
+Pairs = list[list[tuple[str, str]]]  # of each chain, (current, previous) sentences
+
+
+def main() -> None:
+    """Parse the command line and measure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default=material.SMALL)
+    parser.add_argument("--chains", type=int, default=320, help="seed sentences")
+    parser.add_argument("--rounds", type=int, default=8, help="rewrites of each; the first is not guided")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--profile", action="store_true", help="ours alone, and where its time goes")
+    parser.add_argument("--blocks", type=int, nargs="*", help="whole chains in blocks of these sizes")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        model = material.model(options.model, Path(scratch)).path
+        texts = material.sentences(options.chains, Path(scratch))
+        (compare_blocks if options.blocks else compare)(model, texts, options)
+
+
+def compare(folder: Path, texts: list[str], options: argparse.Namespace) -> None:
+    """Ours against the library, in turn."""
+    plan, sampling = shard.plan_of({"seed": 1, "generate": SETTINGS | {"rounds": options.rounds}}), _sampling()
+    size = min(SETTINGS["block_size"], len(texts))
+    engine = engines.load(folder, plan.prompt, sampling, size, SETTINGS, options.threads)
+    sampled = blocks.start(_seeds(texts))
+    for _ in chains.run(sampled, engine, plan):
+        pass
+    pairs = [list(zip(chain.sentences[1:], chain.sentences[:-1], strict=True)) for chain in sampled]
+    pairs = [found[:-1] if len(found) == options.rounds else found for found in pairs if len(found) > 1]
+    print(f"{sum(map(len, pairs))} pairs of prompts from {len(pairs)} chains; {engine.describe()}")
+    bound = engine.seats / _weights_only(engine.model, 2 * engine.seats)
+    print(f"weights alone at {2 * engine.seats} rows: {bound:.0f} guided tokens/s")
+    if options.profile:
+        profile(engine, plan.prompt, pairs)
+        return
+    library = _Library(folder, engine.model.dtype, plan.prompt)
+    flat = [pair for found in pairs for pair in found]
+    rates = {size: library.rate(flat[: max(size, SIZES[-2])], size) for size in SIZES if size <= len(flat)}
+    best = max(rates, key=rates.get)
+    print("library, batched:", ", ".join(f"{size}: {rate:.1f}" for size, rate in rates.items()), "guided tokens/s")
+    found = []
+    for _ in range(options.repeats):
+        ours, at_full = run(engine, plan.prompt, pairs)
+        one, many = library.rate(flat[:FEW], 1), library.rate(flat[: 2 * best], best)
+        found.append((ours / one, ours / many, ours / bound))
+        print(
+            f"ours {ours:.0f} guided tokens/s ({at_full:.0f} while all seats are taken), library {one:.1f} one at a "
+            f"time and {many:.1f} at batch size {best}: {ours / one:.1f} and {ours / many:.1f} times; "
+            f"{ours / bound:.0%} of the bound"
+        )
+    medians = [statistics.median(values) for values in zip(*found, strict=True)]
+    print("medians: {:.1f} times one at a time, {:.1f} times batched, {:.0%} of the bound".format(*medians))
+
+
+def run(engine: engines.TransformersEngine, prompt: Any, pairs: Pairs) -> tuple[float, float]:
+    """Guided tokens per second over all pairs, chain by chain as they would be made, and while all seats are taken."""
+    engine.reset()
+    waiting = iter(enumerate(pairs))
+    places: dict[int, Iterator[Request]] = {}
+
+    def ask(chain: int) -> bool:
+        request = next(places[chain], None)
+        if request is not None:
+            engine.add(request)
+        return request is not None
+
+    def refill() -> bool:
+        found = next(waiting, None)
+        if found is None:
+            return False
+        chain, sentences = found
+        places[chain] = (
+            Request(chain, prompt.fill(now), prompt.fill(before), SCALE, (1, chain, place))
+            for place, (now, before) in enumerate(sentences)
+        )
+        return ask(chain)
+
+    tokens = running = 0
+    full: list[float] = []  # seconds and tokens when the first seat stayed empty
+    started = time.perf_counter()
+    while running < engine.seats and refill():
+        running += 1
+    while running:
+        for completion in engine.step():
+            tokens += len(completion.tokens)
+            if not ask(completion.id) and not refill():
+                full = full or [time.perf_counter() - started, tokens]
+                running -= 1
+    return tokens / (time.perf_counter() - started), full[1] / full[0]
+
+
+class _Library:
+    """Guided `generate` of transformers, as it comes."""
+
+    def __init__(self, folder: Path, dtype: torch.dtype, prompt: Any) -> None:
+        self._model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
+        self._tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
+        if self._tokenizer.pad_token is None:
+            self._tokenizer.pad_token = self._tokenizer.eos_token
+        self._prompt = prompt
+
+    def rate(self, pairs: list[tuple[str, str]], size: int) -> float:
+        """Guided tokens per second in batches of `size`."""
+        started = time.perf_counter()
+        tokens = sum(self._complete(pairs[first : first + size]) for first in range(0, len(pairs), size))
+        return tokens / (time.perf_counter() - started)
+
+    @torch.inference_mode()
+    def _complete(self, pairs: list[tuple[str, str]]) -> int:
+        positive, negative = (
+            self._tokenizer.pad(
+                {"input_ids": [encode(self._tokenizer, self._prompt.fill(text)) for text in texts]},
+                return_tensors="pt",
+            )
+            for texts in zip(*pairs, strict=True)
+        )
+        found = self._model.generate(
+            **positive,
+            guidance_scale=SCALE,
+            negative_prompt_ids=negative["input_ids"],
+            negative_prompt_attention_mask=negative["attention_mask"],
+            do_sample=True,
+            temperature=SETTINGS["temperature"],
+            max_new_tokens=SETTINGS["max_new_tokens"],
+            pad_token_id=self._tokenizer.pad_token_id,
+        )
+        ends = torch.tensor([*engines.stop_tokens(self._tokenizer, self._model.generation_config.eos_token_id)])
+        new = found[:, positive["input_ids"].shape[1] :]
+        return int((torch.isin(new, ends).cumsum(-1) == 0).sum())
+
+
+def _weights_only(model: torch.nn.Module, rows: int) -> float:
+    """Seconds that the products with all weights take for so many rows: the least of several tries."""
+    layers = [m for m in model.modules() if isinstance(m, torch.nn.Linear | packed_linear.PackedLinear)]
+    widths = {layer.weight.shape[1] for layer in layers}
+    inputs = {width: torch.randn(rows, width, dtype=model.dtype, device=model.device) for width in widths}
+
+    @torch.inference_mode()
+    def once() -> float:
+        started = time.perf_counter()
+        for layer in layers:
+            layer(inputs[layer.weight.shape[1]])
+        if model.device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter() - started
+
+    return min(once() for _ in range(8))
+
+
+def profile(engine: engines.TransformersEngine, prompt: Any, pairs: Pairs) -> None:
+    """Print where the time goes. Parts are measured in a run of their own, and each includes what it calls."""
+    spent: Counter[str] = Counter()
+    linear = packed_linear.PackedLinear if engine.model.dtype == torch.bfloat16 else torch.nn.Linear
+    parts = {
+        "all of it": (engine, "step"),
+        "  model": (engine, "_forward"),
+        "    products with weights": (linear, "forward"),
+        "    attention, own tokens": (shared_prefix, "_decode"),
+        "    attention, new prompts": (shared_prefix, "_attend_prompts"),
+        "    attention, shared prefix": (shared_prefix, "_attend_prefix"),
+        "  choice of tokens": (engines, "choose"),
+        "prompts to tokens": (engine, "add"),
+    }
+    steps = rows = fed = 0
+    forward = engine._forward
+
+    def counted(found: list[Any]) -> torch.Tensor:
+        nonlocal steps, rows, fed
+        steps, rows, fed = steps + 1, rows + len(found), fed + sum(len(row.feed) for row in found)
+        return forward(found)
+
+    engine._forward = counted
+    with ExitStack() as stack:
+        for name, (owner, function) in parts.items():
+            timed = _timed(getattr(owner, function), spent, name)
+            stack.enter_context(mock.patch.object(owner, function, timed))
+        rate, at_full = run(engine, prompt, pairs)
+    print(f"{rate:.0f} guided tokens/s, {at_full:.0f} while all seats are taken")
+    print(f"a step has {rows / steps:.0f} rows and feeds {fed / steps:.0f} tokens, the rest being prompts")
+    for name in parts:
+        print(f"{name:28s} {1000 * spent[name] / steps:6.0f} ms a step")
+
+
+def _timed(function: Callable[..., Any], spent: Counter[str], name: str) -> Callable[..., Any]:
+    def timed(*arguments: Any, **keywords: Any) -> Any:
+        started = time.perf_counter()
+        try:
+            return function(*arguments, **keywords)
+        finally:
+            spent[name] += time.perf_counter() - started
+
+    return timed
+
+
+def compare_blocks(folder: Path, texts: list[str], options: argparse.Namespace) -> None:
+    """Tokens per second of whole chains in blocks of several sizes; the largest is free refilling."""
+    config = {"seed": 1, "generate": SETTINGS}
+    plan = shard.plan_of(config)
+    for size in options.blocks:
+        engine = engines.load(folder, plan.prompt, _sampling(), size, SETTINGS, options.threads)
+        started, tokens = time.perf_counter(), 0
+        for first in range(0, len(texts), size):
+            ended = blocks.run(_seeds(texts[first : first + size]), engine, plan, lambda *_: None)
+            tokens += sum(chain.tokens for chain in ended)
+        rate = tokens / (time.perf_counter() - started)
+        print(f"blocks of {size:4d}, {engine.seats} seats: {rate:.0f} tokens/s, {tokens} tokens", flush=True)
+
+
+def _sampling() -> Any:
+    return shard.sampling_of(SETTINGS)
+
+
+def _seeds(texts: list[str]) -> pa.Table:
+    return pa.table({"seed_id": [f"{place:016x}" for place in range(len(texts))], "text": texts})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""What the benchmarks run on: the language model, and sentences of the default corpus."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from rankrefine.assets import fetch
+from rankrefine.assets.manifest import Manifest, load_manifest
+
+SMALL = "embedded:smollm2-135m-instruct"
+
+
+def model(source: str, folder: Path) -> Manifest:
+    """A model by its source, fetched into a folder."""
+    return _fetched(source, "model", folder)
+
+
+def sentences(count: int, folder: Path) -> list[str]:
+    """Whole sentences of the New York Times corpus."""
+    texts = pq.read_table(_fetched("embedded:vader", "corpus", folder).path / "nyt.parquet")["text"].to_pylist()
+    whole = (text for text in texts if text[0].isupper() and text.endswith(".") and 6 <= len(text.split()) <= 24)
+    return [text for text, _ in zip(whole, range(count), strict=False)]
+
+
+def _fetched(source: str, kind: str, folder: Path) -> Manifest:
+    name = source.rpartition(":")[2].rpartition("/")[2]
+    fetch.run(source, kind, folder / name, folder / f"{name}.json")
+    return load_manifest(folder / f"{name}.json")
