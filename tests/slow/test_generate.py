@@ -101,3 +101,17 @@ def test_greedy_float32_equals_the_librarys_guided_generate(asset) -> None:
     done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT / "src")}, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
     assert "12 pairs: " in done.stdout
+
+
+def test_memory_that_really_runs_out_halves_the_seats(asset) -> None:
+    """The chains come out the same (float32), with fewer of them at a time."""
+    command = [
+        sys.executable,
+        ROOT / "tests/slow/limited_memory.py",
+        load_manifest(asset("smollm2-135m-instruct")).path,
+    ]
+    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT / "src")}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    before, after = map(int, done.stdout.split())
+    assert after < before
+    assert f"going on with {before // 2} chains at a time" in done.stderr

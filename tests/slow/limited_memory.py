@@ -1,0 +1,30 @@
+"""A block in a process whose memory is cut off: python limited_memory.py MODEL. Prints the seats before and after."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+
+from rankrefine import config as configuration
+from rankrefine.generate import blocks, shard
+from rankrefine.generate.engines import transformers as engines
+
+SETTINGS = configuration.complete({})["generate"] | {"dtype": "float32", "rounds": 2, "max_new_tokens": 12}
+LEFT = 150_000_000  # bytes: keys and values of all chains take about twice as many
+
+if __name__ == "__main__":
+    texts = [f"In {1900 + year} the town by the river had {3 * year + 7} houses and one church." for year in range(48)]
+    seeds = pa.table({"seed_id": [f"{place:016x}" for place in range(len(texts))], "text": texts})
+    plan = shard.plan_of({"seed": 1, "generate": SETTINGS})
+    engine = engines.load(Path(sys.argv[1]), plan.prompt, shard.sampling_of(SETTINGS), len(texts), SETTINGS, 2)
+    before = engine.seats
+    free = blocks.run(seeds, engine, plan, lambda *_: None)
+    engine.reset()
+    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (taken + LEFT, resource.RLIM_INFINITY))
+    limited = blocks.run(seeds, engine, plan, lambda *_: None)
+    assert [chain.sentences for chain in free] == [chain.sentences for chain in limited]
+    print(before, engine.seats)
