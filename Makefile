@@ -56,6 +56,7 @@ $(READY): requirements.txt
 $(VLLM)/ready: requirements-vllm.txt
 	$(new_environment)
 	$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-vllm.txt
+	$(VLLM)/bin/python -c "import torch" || { echo "torch does not start in $(VLLM): it must be the CPU build, see docs/vllm.md"; exit 1; }
 	touch $@
 
 clean-venv:

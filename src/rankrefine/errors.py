@@ -6,3 +6,9 @@ class UserError(Exception):
 
     The command line prints the sentence without a traceback and exits with 1; every other exception is a defect.
     """
+
+
+def reason(error: Exception) -> str:
+    """What a library says of an error, in one line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text.rstrip(".")[:300]

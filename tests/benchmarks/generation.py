@@ -1,8 +1,9 @@
 """Speed of guided generation on transformers: python tests/benchmarks/generation.py [--chains 320] [--repeats 3]
 
 Ours, the library's guided `generate` one completion at a time (as in the paper's script), and the same batched at its
-best batch size complete, in turn, the same prompts with the same model and the same sampling. The prompts come from
-chains that were sampled for the purpose: a rewrite and the one before it, so that all completions are guided.
+best batch size complete, in turn, the same prompts with the same model at the same temperature (the library has no
+plausibility cut). The prompts come from chains that were sampled for the purpose: a rewrite and the one before it, so
+that all completions are guided.
 A guided token is one that is emitted for both prompts. The bound is what the matrix products of the model's weights
 alone would allow with as many rows as run together; prompts, attention and everything else come on top.
 --profile says where the time of a step goes; --blocks runs whole chains in blocks of several sizes instead.

@@ -1,4 +1,4 @@
-"""A block in a process whose memory is cut off: python limited_memory.py MODEL. Prints the seats before and after."""
+"""A block in a process whose memory is cut off: python limited_memory.py MODEL. The chains must be the same."""
 
 from __future__ import annotations
 
@@ -20,11 +20,10 @@ if __name__ == "__main__":
     seeds = pa.table({"seed_id": [f"{place:016x}" for place in range(len(texts))], "text": texts})
     plan = shard.plan_of({"seed": 1, "generate": SETTINGS})
     engine = engines.load(Path(sys.argv[1]), plan.prompt, shard.sampling_of(SETTINGS), len(texts), SETTINGS, 2)
-    before = engine.seats
     free = blocks.run(seeds, engine, plan, lambda *_: None)
     engine.reset()
     taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (taken + LEFT, resource.RLIM_INFINITY))
     limited = blocks.run(seeds, engine, plan, lambda *_: None)
     assert [chain.sentences for chain in free] == [chain.sentences for chain in limited]
-    print(before, engine.seats)
+    print("equal")

@@ -112,6 +112,5 @@ def test_memory_that_really_runs_out_halves_the_seats(asset) -> None:
     ]
     done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT / "src")}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
-    before, after = map(int, done.stdout.split())
-    assert after < before
-    assert f"going on with {before // 2} chains at a time" in done.stderr
+    assert "equal" in done.stdout
+    assert "going on with 24 chains at a time instead of 48" in done.stderr

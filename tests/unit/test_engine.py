@@ -12,9 +12,11 @@ from miniature.llm import WORDS
 from miniature.llm import build as build_llm
 
 from rankrefine.errors import UserError
+from rankrefine.generate.engines import memory
 from rankrefine.generate.engines import transformers as engine_module
 from rankrefine.generate.engines.base import OutOfMemory, Request
-from rankrefine.generate.engines.tokens import encode
+from rankrefine.generate.engines.shared_prefix import longest
+from rankrefine.generate.engines.tokens import decode, encode, open_tokenizer
 from rankrefine.generate.guidance import Sampling
 from rankrefine.generate.prompts import Prompt
 
@@ -213,3 +215,45 @@ def test_folders_that_hold_no_chat_model_are_refused(folder: Path, tmp_path: Pat
         UserError, match=r"has no chat template but generate\.prompt is a chat; take an instruction-tuned"
     ):
         load(bare, SAMPLED)
+
+
+def test_the_dates_of_chat_templates_stand_still(folder: Path, tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.chat_template = "{{ strftime_now('%d %b %Y') }} " + tokenizer.chat_template
+    tokenizer.save_pretrained(tmp_path)
+    found = open_tokenizer(tmp_path).apply_chat_template([{"role": "user", "content": "cat"}], tokenize=False)
+    assert found.startswith("26 Jul 2024 ")
+    assert "{%" not in found
+
+
+def test_a_token_that_ends_a_sentence_and_the_line_keeps_the_sentences_end() -> None:
+    class Tokenizer:
+        def decode(self, tokens: list[int], **_: object) -> str:
+            return "".join({1: "A cat", 2: ".\n\n", 3: "\n"}[token] for token in tokens)
+
+    assert decode(Tokenizer(), (1,), 2) == "A cat."
+    assert decode(Tokenizer(), (1,), 3) == decode(Tokenizer(), (1,), None) == "A cat"
+
+
+def test_a_window_of_attention_limits_prompts_like_a_context(folder: Path) -> None:
+    engine = load(folder, SAMPLED)
+    config = engine.model.config
+    assert longest(engine.model) == config.max_position_embeddings
+    config.sliding_window, config.layer_types = 60, ["sliding_attention", "full_attention"]
+    assert longest(engine.model) == 60
+    config.layer_types = ["full_attention"] * 2
+    assert longest(engine.model) == config.max_position_embeddings
+
+
+@pytest.mark.parametrize("cached", [0, 500])
+def test_files_in_the_kernels_cache_do_not_count_as_used(tmp_path: Path, cached: int) -> None:
+    (tmp_path / "memory.max").write_text("1000\n")
+    (tmp_path / "memory.current").write_text("900\n")
+    (tmp_path / "memory.stat").write_text(f"anon 400\ninactive_file {cached}\nactive_file 0\n")
+    names = ("memory.max", "memory.current", ("inactive_file", "active_file"))
+    assert memory.left_in(tmp_path, *names) == [100 + cached]
+    (tmp_path / "memory.max").write_text("max\n")
+    assert memory.left_in(tmp_path, *names) == []
+    assert memory.left_in(tmp_path / "none", *names) == []

@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
+from rankrefine.errors import UserError
 from rankrefine.generate.guidance import NEAR, Sampling, choose, draws, guided_logits, near_ties, plausible
 
 GREEDY = Sampling()
@@ -150,3 +151,23 @@ def test_draws_depend_on_every_part_of_the_key_alone() -> None:
     for other in [(2025, "abc", 1, 0), (2024, "abd", 1, 0), (2024, "abc", 2, 0), (2024, "abc", 1, 1)]:
         assert not np.array_equal(base, draws(20, *other))
     assert ((base >= 0) & (base < 1)).all()
+
+
+@pytest.mark.parametrize("plausibility", [3.0, float("inf")])
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_logits_that_are_no_numbers_are_told(plausibility: float, value: float) -> None:
+    broken = torch.zeros(2, 40)
+    broken[1] = value
+    with pytest.raises(UserError, match=r"logits are not finite numbers; set generate\.dtype"):
+        choose(broken, broken, 1.5, Sampling(1.0, plausibility=plausibility), torch.zeros(2))
+
+
+def test_near_ties_of_a_very_small_top_p() -> None:
+    scores = torch.tensor([[3.0, 1.0, 0.0]])
+    assert not near_ties(scores, None, 1.0, Sampling(1.0, top_p=1e-5), torch.tensor([0.5])).any()
+
+
+def test_guidance_magnifies_rounding_and_what_counts_as_near() -> None:
+    positive = torch.tensor([[1.0, 1.0 - 5e-4, 0.0]])
+    assert near_ties(positive, positive, 6.0, GREEDY, torch.zeros(1)).all()  # 5e-4 < 11 * 1e-4
+    assert not near_ties(positive, None, 1.0, GREEDY, torch.zeros(1)).any()

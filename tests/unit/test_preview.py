@@ -129,12 +129,13 @@ def test_it_goes_on_with_fewer_chains_when_memory_runs_out(clock: SimpleNamespac
         preview._timed(seeds, Slow(clock, seats=2, most=0), plan(rounds=2))
 
 
-def test_what_is_missing_is_made_by_the_workflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_missing_or_old_is_made_by_the_workflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     there, gone = Path("there.json"), Path("results/assets/gone.json")
     there.touch()
     with pytest.raises(UserError, match=r"results/assets/gone.json is missing; run this where the Snakefile lies"):
         preview._provide({}, [there, gone])
+    preview._provide({}, [there])
     Path("Snakefile").touch()
     calls = []
 
@@ -144,14 +145,37 @@ def test_what_is_missing_is_made_by_the_workflow(tmp_path: Path, monkeypatch: py
         return SimpleNamespace(returncode=len(calls) - 1)
 
     monkeypatch.setattr(subprocess, "run", run)
-    preview._provide({"seed": 3}, [there])
-    assert calls == []
     preview._provide({"seed": 3}, [there, gone])
     ((command, given),) = calls
-    assert "results/assets/gone.json" in command and "there.json" not in command
+    assert "results/assets/gone.json" in command and "there.json" in command  # which may be of another configuration
     assert given == {"seed": 3}
     with pytest.raises(UserError, match=r"Snakemake could not make results/assets/gone.json; see what it says above"):
         preview._provide({}, [gone])
+
+
+def test_an_engine_with_an_environment_of_its_own_previews_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def run(command: list[str], env: dict[str, str]) -> SimpleNamespace:
+        given = json.loads(Path(command[command.index("--config") + 1]).read_text(encoding="utf-8"))
+        calls.append((command, given, env))
+        return SimpleNamespace(returncode=len(calls) - 1)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    config = {"generate": {"python": "other/bin/python", "rounds": 3}}
+    preview._elsewhere(config, 5, 2)
+    ((command, given, env),) = calls
+    assert command[:6] == ["other/bin/python", "-m", "rankrefine", "generate", "--preview", "5"]
+    assert command[-2:] == ["--threads", "2"]
+    assert given == {"generate": {"rounds": 3}}
+    assert (Path(env["PYTHONPATH"]) / "rankrefine").is_dir()
+    with pytest.raises(UserError, match="The preview failed in the environment of other/bin/python"):
+        preview._elsewhere(config, 5, None)
+    monkeypatch.undo()
+    with pytest.raises(UserError, match=r"generate\.python: other/bin/python does not start"):
+        preview._elsewhere(config, 5, None)
 
 
 def test_the_verb_shows_chains_and_writes_nothing(

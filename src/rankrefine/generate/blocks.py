@@ -32,7 +32,8 @@ def start(seeds: pa.Table) -> list[Chain]:
 def run(seeds: pa.Table, engine: Engine, plan: Plan, done: Callable[[list[Chain], int], None]) -> list[Chain]:
     """Run the chains of all `seeds` (columns seed_id, text) to their ends.
 
-    When memory runs out, the block starts again with half the seats, and so do the blocks after it.
+    When memory runs out, the block starts again with half the seats. The next one has all of them again: a block must
+    not depend on those before it.
 
     Args:
         done: called after each chain that ends, with all chains and how many have ended.
@@ -40,12 +41,14 @@ def run(seeds: pa.Table, engine: Engine, plan: Plan, done: Callable[[list[Chain]
     Raises:
         UserError: there is not enough memory for one chain.
     """
+    seats = engine.seats
     while True:
         engine.reset()
         chains = start(seeds)
         try:
             for ended, _ in enumerate(run_chains(chains, engine, plan), start=1):
                 done(chains, ended)
+            engine.seats = seats
             return chains
         except OutOfMemory as error:
             if engine.seats == 1:

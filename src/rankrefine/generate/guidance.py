@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from rankrefine.errors import UserError
 from rankrefine.generate.engines.base import Sampling
 
 NEAR = 1e-4  # two choices are a near-tie when logits, draws or cuts this close together separate them
@@ -58,6 +59,9 @@ def choose(
 
     Returns:
         int64 [rows].
+
+    Raises:
+        UserError: the model's logits are not finite, as happens in float16.
     """
     tokens, allowed = plausible(positive, sampling.plausibility)
     if tokens is not None:  # a few dozen of a vocabulary of many thousands
@@ -66,6 +70,10 @@ def choose(
     scores = guided_logits(positive, negative, scale)
     if allowed is not None:
         scores = scores.masked_fill(~allowed, -torch.inf)
+    if not scores.amax(-1).isfinite().all():
+        raise UserError(
+            "The language model's logits are not finite numbers; set generate.dtype to float32 or bfloat16."
+        )
     chosen = _draw(scores, sampling, uniforms)
     return chosen if tokens is None else tokens.gather(1, chosen[:, None]).squeeze(1)
 
@@ -82,7 +90,7 @@ def plausible(logits: torch.Tensor, nats: float) -> tuple[torch.Tensor | None, t
     mask = logits >= logits.amax(-1, keepdim=True).float() - nats
     rows, columns = mask.nonzero(as_tuple=True)
     counts = rows.bincount(minlength=len(logits))
-    most = int(counts.max())
+    most = max(1, int(counts.max()))
     if most > logits.shape[1] // 8:
         return None, mask
     place = torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[rows]
@@ -118,18 +126,20 @@ def near_ties(
     """Rows whose choice rounding could change: arguments as for `choose`, bool [rows].
 
     In float32 the same request gives the same tokens in any batch but for rounding, and rounding matters only here:
-    where a draw or a cut moved by `NEAR` gives another token, or the two best scores are closer than that.
+    where a draw or a cut moved by `NEAR` gives another token, or the two best scores are closer than that. Guidance
+    and a low temperature magnify rounding, and `NEAR` with it.
     """
     plain = choose(positive, negative, scale, sampling, uniforms)
     near = torch.zeros(len(plain), dtype=torch.bool, device=plain.device)
-    for cut in (-NEAR, NEAR):
+    reach = NEAR * _magnified(negative, scale) / (sampling.temperature or 1)
+    for cut in (-reach, reach):
         moved = replace(
             sampling,
-            plausibility=max(sampling.plausibility + cut, 0.0),
-            top_p=sampling.top_p + cut if sampling.top_p < 1 else 1.0,
-            min_p=sampling.min_p * (1 + cut),
+            plausibility=max(sampling.plausibility + (NEAR if cut > 0 else -NEAR), 0.0),
+            top_p=min(max(sampling.top_p + cut, 1e-12), 1.0) if sampling.top_p < 1 else 1.0,
+            min_p=sampling.min_p * max(1 + cut, 0.0),
         )
-        for shift in (-NEAR, NEAR):
+        for shift in (-reach, reach):
             near |= plain != choose(positive, negative, scale, moved, (uniforms + shift).clamp(0, 1 - 1e-16))
     if sampling.temperature == 0:
         scores = guided_logits(positive, negative, scale)
@@ -137,8 +147,16 @@ def near_ties(
             floor = positive.amax(-1, keepdim=True).float() - sampling.plausibility
             scores = scores.masked_fill(positive < floor, -torch.inf)
         best = scores.topk(2, -1).values
-        near |= best[:, 0] - best[:, 1] < NEAR
+        near |= best[:, 0] - best[:, 1] < reach
     return near
+
+
+def _magnified(negative: torch.Tensor | None, scale: float | torch.Tensor) -> float:
+    """How much larger the rounding of the guided logits may be than that of the model's, in the worst row."""
+    if negative is None:
+        return 1.0
+    scale = torch.as_tensor(scale)
+    return max(1.0, float((scale.abs() + (scale - 1).abs()).max()))
 
 
 def draws(count: int, *key: object) -> np.ndarray:

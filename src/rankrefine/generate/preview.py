@@ -158,19 +158,18 @@ def _manifest(text: str, key: str) -> Path:
 
 
 def _provide(config: dict[str, Any], files: list[Path]) -> None:
-    """Have the workflow make those of `files` that are missing."""
-    missing = [str(file) for file in files if not file.exists()]
-    if not missing:
-        return
+    """Have the workflow make those of `files` that are missing, or were made with another configuration."""
     if not Path("Snakefile").exists():
-        raise UserError(f"{missing[0]} is missing; run this where the Snakefile lies, which says how it is made.")
-    log.info("preview: Snakemake makes %s first.", ", ".join(missing))
+        if missing := [file for file in files if not file.exists()]:
+            raise UserError(f"{missing[0]} is missing; run this where the Snakefile lies, which says how it is made.")
+        return
+    wanted = [str(file) for file in files]
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "config.json"
         io.write_json(file, config)
-        command = [sys.executable, "-m", "snakemake", *missing, "--cores", "all", "--configfile", str(file)]
+        command = [sys.executable, "-m", "snakemake", *wanted, "--cores", "all", "--configfile", str(file)]
         if subprocess.run([*command, "--quiet", "host", "progress", "reason", "rules"]).returncode:
-            raise UserError(f"Snakemake could not make {', '.join(missing)}; see what it says above.")
+            raise UserError(f"Snakemake could not make {', '.join(wanted)}; see what it says above.")
 
 
 class _TimeIsUp(Exception):

@@ -57,6 +57,8 @@ def run(
     record = Record("generate", {key: config[key] for key in ("seed", "generate")}, *PACKAGES)
     seeds = io.read_table(pool)
     _check_budget(seeds.num_rows, budget, pool_stats)
+    if first >= seeds.num_rows:
+        raise UserError(f"--first is {first} but the pool holds {seeds.num_rows} seed sentences.")
     seeds = seeds.slice(first, rows)  # a shard that was larger once asks for as many again, if the pool still has them
     plan, sampling = plan_of(config), sampling_of(settings)
     model = load_manifest(llm) if llm is not None else None
@@ -65,6 +67,8 @@ def run(
     table, counts = _all_blocks(seeds, settings["block_size"], engine, plan, journal, output.stem)
     io.write_table(output, table)
     dropped = Counter(status for status in table["status"].to_pylist() if status != "complete")
+    if engine.describe().get("dtype") != "float32" or settings["engine"] == "vllm":
+        counts["near_ties"] = None  # counted by the transformers engine alone, and of no meaning in low precision
     speed = counts["tokens"] / max(counts["generating_seconds"], 1e-9)
     io.write_json(
         stats,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from rankrefine.generate.guidance import Sampling
@@ -77,7 +77,8 @@ class GuidedLLM:
 
         options = {"max_num_batched_tokens": max(STEP_TOKENS, 8 * pairs)} | options
         options |= {"max_num_seqs": 2 * pairs, "enable_prefix_caching": True, "async_scheduling": False}
-        self.llm = LLM(model, logits_processors=[_processor(model, options)], **options)
+        processors = [_processor(model, options), *options.pop("logits_processors", [])]
+        self.llm = LLM(model, logits_processors=processors, **options)
         self._engine = self.llm.llm_engine
         self._tokenizer = self.llm.get_tokenizer()
         config = self._engine.vllm_config
@@ -102,15 +103,19 @@ class GuidedLLM:
         Args:
             negative_prompts: as many; None decodes plainly.
             sampling: greedy if not given.
-            seed: of the random draws. A completion depends on this, its prompts and its place, not on its batch.
+            seed: of the random draws. They depend on this and the place of the prompt, not on the batch.
         """
         sampling = sampling or Sampling()
-        for place, (positive, negative) in enumerate(zip(prompts, negative_prompts, strict=True)):
-            tokens = [self.encode(prompt) if prompt is not None else None for prompt in (positive, negative)]
-            self.add(place, *tokens, guidance_scale, sampling, (seed, place), self.ends())
         found = {}
-        while self._waiting or self._running:
-            found |= {guided.id: guided for guided in self.step()}
+        try:
+            for place, (positive, negative) in enumerate(zip(prompts, negative_prompts, strict=True)):
+                tokens = [self.encode(prompt) if prompt is not None else None for prompt in (positive, negative)]
+                self.add(place, *tokens, guidance_scale, sampling, (seed, place), self.ends())
+            while self._waiting or self._running:
+                found |= {guided.id: guided for guided in self.step()}
+        except BaseException:  # also an interrupt: what is left must not come out of the next call
+            self._forget()
+            raise
         return [found[place] for place in range(len(prompts))]
 
     def encode(self, prompt: Prompt) -> list[int]:
@@ -168,22 +173,28 @@ class GuidedLLM:
         self._admit()
         outputs = {output.request_id: output.outputs[0] for output in self._engine.step() if output.finished}
         idle = not self._engine.has_unfinished_requests()
-        ended, self._running, still = [], [], self._running
-        for pair in still:
+        ended, apart, running = [], [], []
+        for pair in self._running:
             rows = [outputs.get(request) for request in pair.requests]
             if not any(rows) and not idle:
-                self._running.append(pair)
+                running.append(pair)
             elif all(rows) and len({tuple(row.token_ids) for row in rows}) == 1:
                 ended.append(self._guided(pair, rows[0].token_ids))
             else:  # one row ended alone or otherwise, or both have gone
-                self._redo(pair)
+                apart.append(pair)
+        self._running = running
+        for pair in apart:
+            self._redo(pair)
         return ended
 
     def reset(self) -> None:
         """Forget all completions under way, and the keys and values of earlier prompts."""
+        self._forget()
+        self._engine.reset_prefix_cache()
+
+    def _forget(self) -> None:
         self._engine.abort_request([request for pair in self._running for request in pair.requests])
         self._running, self._waiting = [], deque()
-        self._engine.reset_prefix_cache()
 
     def _admit(self) -> None:
         """Hand over the completions at the head of the queue for which everything is free."""
@@ -239,7 +250,9 @@ def _processor(model: str, options: dict[str, Any]) -> type:
     """The logits processor for the model runner that vLLM will take."""
     from vllm.engine.arg_utils import EngineArgs
 
-    if EngineArgs(model=model, **options).create_engine_config().use_v2_model_runner:
+    known = {field.name for field in fields(EngineArgs)} - {"logits_processors"}
+    given = {name: value for name, value in options.items() if name in known}
+    if EngineArgs(model=model, **given).create_engine_config().use_v2_model_runner:
         from rankrefine.vllm_guidance.v2 import GuidedPairs
     else:
         from rankrefine.vllm_guidance.v1 import GuidedPairs

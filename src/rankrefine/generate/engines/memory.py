@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -34,21 +35,40 @@ def available() -> int | None:
 
 
 def _group_limits() -> list[int]:
-    """What is left in each control group (version 2) that this process is in, up to the root."""
+    """What is left in each control group that this process is in, up to the root; versions 1 and 2.
+
+    Files that the kernel keeps in memory count as used there, but it gives them up when somebody needs the room.
+    """
     try:
-        name = Path("/proc/self/cgroup").read_text(encoding="utf-8").strip().rpartition("::")[2].lstrip("/")
-        root, group = Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup", name)
+        lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
     except OSError:
         return []
+    names = {kinds: name.lstrip("/") for _, kinds, name in (line.split(":", 2) for line in lines)}
     found = []
-    for folder in (group, *group.parents):
-        try:
-            limit = (folder / "memory.max").read_text(encoding="ascii").strip()
-            used = int((folder / "memory.current").read_text(encoding="ascii"))
-        except (OSError, ValueError):
-            continue
-        if limit != "max":
-            found.append(int(limit) - used)
-        if folder == root:
-            break
+    for kinds, root, limit, used, cached in (
+        ("", Path("/sys/fs/cgroup"), "memory.max", "memory.current", ("inactive_file", "active_file")),
+        (
+            "memory",
+            Path("/sys/fs/cgroup/memory"),
+            "memory.limit_in_bytes",
+            "memory.usage_in_bytes",
+            ("total_inactive_file", "total_active_file"),
+        ),
+    ):
+        group = root / names.get(kinds, "")
+        for folder in (group, *group.parents):
+            found += left_in(folder, limit, used, cached)
+            if folder == root:
+                break
     return found
+
+
+def left_in(folder: Path, limit: str, used: str, cached: Sequence[str]) -> list[int]:
+    """What is left in one control group: one number, or none where there is no limit."""
+    try:
+        most = (folder / limit).read_text(encoding="ascii").strip()
+        taken = int((folder / used).read_text(encoding="ascii"))
+        counts = dict(line.split() for line in (folder / "memory.stat").read_text(encoding="ascii").splitlines())
+    except (OSError, ValueError):
+        return []
+    return [] if most == "max" else [int(most) - taken + sum(int(counts.get(name, 0)) for name in cached)]

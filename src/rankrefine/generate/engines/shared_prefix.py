@@ -131,6 +131,18 @@ def install(model: PreTrainedModel) -> None:
     model.set_attn_implementation(NAME)
 
 
+def longest(model: PreTrainedModel) -> int | None:
+    """The most tokens of a sequence that `attend` computes rightly: the model's context, or the window to which some
+    of its layers restrict attention. None if there is no limit.
+    """
+    config = model.config.get_text_config()
+    kinds = getattr(config, "layer_types", None)
+    windowed = "sliding_attention" in kinds if kinds else True
+    limits = [getattr(config, "max_position_embeddings", None)]
+    limits += [getattr(config, "sliding_window", None)] if windowed else []
+    return min((limit for limit in limits if limit), default=None)
+
+
 def attend(
     module: torch.nn.Module,
     query: torch.Tensor,
@@ -141,7 +153,6 @@ def attend(
     packed: Packed,
     scaling: float | None = None,
     softcap: float | None = None,
-    sliding_window: int | None = None,
     s_aux: torch.Tensor | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
@@ -158,8 +169,6 @@ def attend(
         what = "caps its attention scores" if softcap is not None else "has attention sinks"
         raise UserError(f"The language model {what}, which is not supported.")
     cache, n = packed.cache, packed.decoding
-    if sliding_window is not None and cache.prefix_length + cache.capacity > sliding_window:
-        raise UserError(f"Prompts are longer than the language model's attention window ({sliding_window} tokens).")
     count, width = query.shape[2:]
     scale = width**-0.5 if scaling is None else scaling
     query = (query[0] * scale).view(cache.heads, cache.group, count, width).transpose(1, 2)  # (H, T, G, D)

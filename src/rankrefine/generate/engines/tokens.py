@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from transformers import PreTrainedTokenizerBase
+from collections.abc import Sequence
+from pathlib import Path
+
+from jinja2 import TemplateError
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from rankrefine.errors import UserError
 from rankrefine.generate.engines.base import Text
+
+# some chat templates print today's date: prompts would change at midnight
+NO_CLOCK = "{% macro strftime_now(format) %}26 Jul 2024{% endmacro %}"
+
+
+def open_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of the model in `folder`, whose prompts do not depend on the day."""
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    if isinstance(tokenizer.chat_template, str) and "strftime_now" in tokenizer.chat_template:
+        tokenizer.chat_template = NO_CLOCK + tokenizer.chat_template
+    return tokenizer
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, text: Text) -> list[int]:
@@ -23,9 +38,13 @@ def encode(tokenizer: PreTrainedTokenizerBase, text: Text) -> list[int]:
         )
     try:
         return tokenizer.apply_chat_template(
-            list(text), add_generation_prompt=True, return_dict=False, sanitize_control_tokens=True
+            list(text),
+            add_generation_prompt=True,
+            return_dict=False,
+            sanitize_control_tokens=True,
+            enable_thinking=False,  # a rewrite alone; templates that know nothing of it ignore it
         )
-    except ValueError as error:
+    except (ValueError, TemplateError) as error:
         raise UserError(f"The prompt for '{ending(text)}' cannot be encoded: {error}.") from error
 
 
@@ -44,3 +63,12 @@ def newline_tokens(tokenizer: PreTrainedTokenizerBase) -> set[int]:
     """Tokens whose text holds a newline; a rewrite is one line."""
     texts = tokenizer.batch_decode([[token] for token in range(len(tokenizer))])
     return {token for token, text in enumerate(texts) if "\n" in text}
+
+
+def decode(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int], newline: int | None) -> str:
+    """The text of a completion; `newline` is the token that ended it, if it holds a newline: some end a sentence, too
+    (a full stop and a newline).
+    """
+    if newline is None:
+        return tokenizer.decode(tokens, skip_special_tokens=True)
+    return tokenizer.decode([*tokens, newline], skip_special_tokens=True).partition("\n")[0]

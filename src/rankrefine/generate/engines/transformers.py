@@ -17,12 +17,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from safetensors import SafetensorError
+from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
-from rankrefine.errors import UserError
+from rankrefine.errors import UserError, reason
 from rankrefine.generate.engines import memory, packed_linear, shared_prefix
 from rankrefine.generate.engines.base import Completion, OutOfMemory, Request, Stop, Text
-from rankrefine.generate.engines.tokens import encode, ending, newline_tokens, stop_tokens
+from rankrefine.generate.engines.tokens import decode, encode, ending, newline_tokens, open_tokenizer, stop_tokens
 from rankrefine.generate.guidance import Sampling, choose, draws, near_ties
 from rankrefine.generate.prompts import Prompt
 
@@ -44,13 +45,14 @@ def load(
         torch.set_num_threads(threads)
     device = _device(settings["device"])
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer = open_tokenizer(folder)
         model = AutoModelForCausalLM.from_pretrained(
             folder, dtype=_dtype(settings["dtype"], device), local_files_only=True, use_safetensors=True
         )
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"generate.model: {folder} does not open as a causal language model: {reason}") from error
+    except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError, SafetensorError) as error:
+        raise UserError(
+            f"generate.model: {folder} does not open as a causal language model: {reason(error)}"
+        ) from error
     try:
         model = model.to(device).eval()
     except torch.OutOfMemoryError as error:
@@ -59,7 +61,13 @@ def load(
     if device.type == "cpu" and model.dtype == torch.bfloat16:
         packed_linear.pack(model)
     head = _common_prefix([encode(tokenizer, prompt.fill(text)) for text in _beginnings(tokenizer)])
-    return TransformersEngine(model, tokenizer, sampling, chains, settings["token_budget"], head)
+    try:
+        return TransformersEngine(model, tokenizer, sampling, chains, settings["token_budget"], head)
+    except OutOfMemory as error:
+        raise UserError(f"There is not enough memory for the prompt template alone ({error}).") from error
+    except (RuntimeError, TypeError) as error:  # in the first forward pass
+        kind = model.config.model_type
+        raise UserError(f"generate.model: this engine does not run a {kind}: {reason(error)}") from error
 
 
 def _device(name: str) -> torch.device:
@@ -78,7 +86,7 @@ def _dtype(name: str, device: torch.device) -> torch.dtype:
     if name != "auto":
         return getattr(torch, name)
     if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     return torch.bfloat16 if torch.ops.mkldnn._is_mkldnn_bf16_supported() and _has_bf16_units() else torch.float32
 
 
@@ -177,12 +185,12 @@ class TransformersEngine:
         ended = []
         for running, token in zip(self._running, chosen, strict=True):
             if stop := self._advance(running, token):
-                ended.append((running, stop))
+                ended.append((running, stop, token))
         if ended:
-            over = {id(running) for running, _ in ended}
+            over = {id(running) for running, *_ in ended}
             self._running = [running for running in self._running if id(running) not in over]
-            self._retire([running for running, _ in ended])
-        return [self._completion(running, stop) for running, stop in ended]
+            self._retire([running for running, *_ in ended])
+        return [self._completion(running, stop, token) for running, stop, token in ended]
 
     def _negatives(self) -> list[_Row]:
         return [running.rows[1] for running in self._running if len(running.rows) == 2]
@@ -215,8 +223,8 @@ class TransformersEngine:
             row.feed = (token,)
         return "length" if len(running.tokens) == self.sampling.max_new_tokens else None
 
-    def _completion(self, running: _Running, stop: Stop) -> Completion:
-        text = self.tokenizer.decode(running.tokens, skip_special_tokens=True)
+    def _completion(self, running: _Running, stop: Stop, last: int) -> Completion:
+        text = decode(self.tokenizer, running.tokens, last if stop == "newline" else None)
         return Completion(running.request.id, text, tuple(running.tokens), stop, running.near_ties)
 
     def _forward(self, rows: list[_Row]) -> torch.Tensor:
@@ -294,7 +302,7 @@ class TransformersEngine:
 
     def _check_length(self, prompt: int, request: Request) -> None:
         needed = prompt + self.sampling.max_new_tokens
-        limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        limit = shared_prefix.longest(self.model)
         if limit is not None and len(self._head) + needed > limit:
             raise UserError(
                 f"The prompt for '{ending(request.positive)}' has {len(self._head) + prompt} tokens; with "
@@ -314,7 +322,8 @@ class TransformersEngine:
         if not self._head:
             return None
         self._cache = shared_prefix.Cache(self.model, 1)
-        self._forward([_Row(0, (), 0, tuple(self._head))])
+        with _memory_errors():
+            self._forward([_Row(0, (), 0, tuple(self._head))])
         return self._cache.as_prefix(0, len(self._head))
 
 

@@ -13,16 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedTokenizerBase
+from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerBase
 
-from rankrefine.errors import UserError
+from rankrefine.errors import UserError, reason
 from rankrefine.generate.engines.base import Completion, OutOfMemory, Request, Text
-from rankrefine.generate.engines.tokens import encode, ending, newline_tokens, stop_tokens
+from rankrefine.generate.engines.tokens import decode, encode, ending, newline_tokens, open_tokenizer, stop_tokens
 from rankrefine.generate.guidance import Sampling
 from rankrefine.generate.prompts import Prompt
 from rankrefine.vllm_guidance import Guided, GuidedLLM, OutOfStep
 
 ROOM = 32  # tokens that a sentence may be longer than usual before it costs a seat
+LONGEST = 8192  # tokens of a prompt with its completion; vLLM wants memory for one such sequence
 BLOCK = 32  # tokens of keys and values that are cached together, on a CPU: the least that vLLM is fast with
 
 
@@ -44,11 +45,10 @@ def load(
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer = open_tokenizer(folder)
         guided = GuidedLLM(str(folder), chains, **_options(AutoConfig.from_pretrained(folder), settings))
     except (OSError, ValueError, KeyError, RuntimeError) as error:  # vLLM raises them all, also for want of memory
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"generate.model: vLLM does not run {folder}: {reason}") from error
+        raise UserError(f"generate.model: vLLM does not run {folder}: {reason(error)}.") from error
     return VLLMEngine(guided, tokenizer, sampling, chains, len(encode(tokenizer, prompt.fill(""))))
 
 
@@ -64,7 +64,7 @@ def _options(config: PretrainedConfig, settings: dict[str, Any]) -> dict[str, An
     options = {
         "dtype": settings["dtype"],
         "tensor_parallel_size": settings["tensor_parallel"],
-        "max_model_len": min(getattr(text, "max_position_embeddings", None) or budget, budget // 2),
+        "max_model_len": min(getattr(text, "max_position_embeddings", None) or budget, budget // 2, LONGEST),
         "load_format": "safetensors",
     }
     if cpu:  # on a GPU vLLM takes the memory that the model leaves
@@ -137,10 +137,12 @@ class VLLMEngine:
             return [self._completion(guided) for guided in self.guided.step()]
         except OutOfStep as error:
             raise OutOfMemory(f"vLLM cannot run {self.seats} pairs of prompts in step") from error
+        except torch.OutOfMemoryError as error:
+            raise OutOfMemory("the GPU's memory is full") from error
 
     def _completion(self, guided: Guided) -> Completion:
         stop = "length" if guided.stop is None else "newline" if guided.stop in self._newlines else "end"
-        text = self.tokenizer.decode(guided.tokens, skip_special_tokens=True)
+        text = decode(self.tokenizer, guided.tokens, guided.stop if stop == "newline" else None)
         return Completion(guided.id, text, guided.tokens, stop, redone=guided.redone)
 
     def _encode(self, text: Text) -> list[int]:
