@@ -113,4 +113,4 @@ def test_memory_that_really_runs_out_halves_the_seats(asset) -> None:
     done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT / "src")}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "equal" in done.stdout
-    assert "going on with 24 chains at a time instead of 48" in done.stderr
+    assert "going on with 12 chains at a time instead of 24" in done.stderr
