@@ -18,12 +18,12 @@ from rankrefine.refine.development import read as read_development
 log = logging.getLogger(__name__)
 
 
-def run(model: Path, teacher: Path, development: Path, llm: Path | None, prompt: str, output: Path) -> None:
+def run(model: Path, teachers: list[Path], development: Path, llm: Path | None, prompt: str, output: Path) -> None:
     """Check the manifests' folders and write a record of what was checked.
 
     Args:
         model: Manifest of the base encoder.
-        teacher: Manifest of the teacher.
+        teachers: Manifests of the teachers.
         development: Manifest of the development data.
         llm: Manifest of the language model; None with the fake engine.
         prompt: Name or path of the prompt template.
@@ -31,14 +31,14 @@ def run(model: Path, teacher: Path, development: Path, llm: Path | None, prompt:
     Raises:
         UserError: one of them cannot do its part.
     """
-    for manifest in (model, teacher):
+    for manifest in (model, *teachers):
         check_encoder(load_manifest(manifest).path)
     pairs = len(read_development(load_manifest(development).path)[0])
     template = prompts.load(prompt)
     if llm is not None:
         check_language_model(load_manifest(llm).path, template)
-    checked = {"model": model, "teacher": teacher, "development": development, "llm": llm}
-    io.write_json(output, {"checked": {role: str(path) for role, path in checked.items() if path}, "pairs": pairs})
+    checked = [model, *teachers, development, *([llm] if llm else [])]
+    io.write_json(output, {"checked": [str(path) for path in checked], "pairs": pairs})
     log.info("check: models are usable; %d development pairs.", pairs)
 
 

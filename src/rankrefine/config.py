@@ -21,6 +21,8 @@ from rankrefine.errors import UserError
 from rankrefine.sources import is_gguf
 
 SCHEMA_FILE = Path(__file__).with_name("config.schema.yaml")
+# keys of `refine` that are the same for all experiments
+SHARED = ("experiments", "seeds", "model", "development", "max_length", "report_to")
 SECTIONS = ("seeds", "generate", "consolidate", "refine", "evaluate", "report")
 
 
@@ -55,14 +57,10 @@ def complete(config: Any, origin: str = "config") -> dict[str, Any]:
     Raises:
         UserError: one sentence about the first offending key.
     """
-    from jsonschema import Draft202012Validator, FormatChecker
-
     config = _fill(config, schema())
     if unbounded := next(_not_finite(config), None):
         raise UserError(f"{origin}: {unbounded} is not a finite number.")
-    errors = Draft202012Validator(schema(), format_checker=FormatChecker(["regex"])).iter_errors(config)
-    first = min(errors, key=lambda error: (len(error.absolute_path), str(error.absolute_path)), default=None)
-    if first is not None:
+    for first in _errors(config, schema()):
         raise UserError(f"{origin}: {_sentence(first)}")
     _check_together(config, origin)
     return config
@@ -83,6 +81,23 @@ def section(config: dict[str, Any], *keys: str) -> str:
     return json.dumps(part, sort_keys=True)
 
 
+def experiment(config: dict[str, Any], name: str) -> dict[str, Any]:
+    """The section `refine` as the experiment `name` has it, without the keys that speak of all experiments."""
+    merged = config["refine"] | config["refine"]["experiments"][name]
+    return {key: value for key, value in merged.items() if key not in ("experiments", "seeds")}
+
+
+def seeds(config: dict[str, Any]) -> list[int]:
+    """Seeds with which every experiment is trained."""
+    return config["refine"]["seeds"] or [config["seed"]]
+
+
+def teachers(settings: dict[str, Any]) -> dict[str, float]:
+    """Teachers of an experiment and their weights, which sum to 1."""
+    given = settings["teacher"] if isinstance(settings["teacher"], dict) else {settings["teacher"]: 1.0}
+    return {source: weight / sum(given.values()) for source, weight in given.items()}
+
+
 def without(config: dict[str, Any], name: str, *keys: str) -> dict[str, Any]:
     """A copy of `config` whose section `name` lacks `keys`: what the stage's result does not depend on."""
     return config | {name: {key: value for key, value in config[name].items() if key not in keys}}
@@ -97,6 +112,14 @@ def leaves(node: dict[str, Any] | None = None, prefix: str = "") -> Iterator[tup
             yield from leaves(child, f"{prefix}{key}.")
 
 
+def _errors(value: Any, node: dict[str, Any]) -> list[Any]:
+    """What jsonschema has against a value, the outermost first."""
+    from jsonschema import Draft202012Validator, FormatChecker
+
+    errors = Draft202012Validator(node, format_checker=FormatChecker(["regex"])).iter_errors(value)
+    return sorted(errors, key=lambda error: (len(error.absolute_path), str(error.absolute_path)))
+
+
 def _fill(value: Any, node: dict[str, Any]) -> Any:
     """`value` with the defaults of `node` filled in; of the wrong type, it is left for the validator to refuse."""
     if isinstance(value, dict) and "properties" in node:
@@ -106,6 +129,14 @@ def _fill(value: Any, node: dict[str, Any]) -> Any:
                 filled[key] = _fill(filled[key], child)
             elif "default" in child:
                 filled[key] = _fill(child["default"], child)
+        if isinstance(filled.get("experiments"), dict):  # their keys are those of the section around them
+            inner = node["properties"]
+            filled["experiments"] = {
+                name: {key: _fill(changed, inner.get(key, {})) for key, changed in changes.items()}
+                if isinstance(changes, dict)
+                else changes
+                for name, changes in filled["experiments"].items()
+            }
         return filled
     if isinstance(value, list) and "items" in node:
         return [_fill(item, node["items"]) for item in value]
@@ -145,19 +176,43 @@ def _check_together(config: dict[str, Any], origin: str) -> None:
             f"{origin}: generate.guidance_scale holds {len(scales)} numbers but there are {rounds} rounds "
             "(generate.rounds); leave out what is too many."
         )
-    for role in ("model", "teacher"):
-        if is_gguf(config["refine"][role]):
+    for name, changes in config["refine"]["experiments"].items():
+        _check_experiment(config, name, changes, origin)
+    for role, source in (("model", config["refine"]["model"]), *(("teacher", one) for one in _all_teachers(config))):
+        if is_gguf(source):
             raise UserError(
-                f"{origin}: refine.{role} is '{config['refine'][role]}', a GGUF file, which holds a language model; "
-                "name the folder of an encoder."
+                f"{origin}: refine.{role} is '{source}', a GGUF file, which holds a language model; name the folder "
+                "of an encoder."
             )
 
 
-def _sentence(error: Any) -> str:
-    """One sentence for a jsonschema error: the key, what is wrong, what is allowed."""
+def _check_experiment(config: dict[str, Any], name: str, changes: dict[str, Any], origin: str) -> None:
+    """An experiment's keys are checked as those of the section are.
+
+    Raises:
+        UserError: unknown key, wrong value, or a key that is the same for all experiments.
+    """
+    where = f"refine.experiments.{name}"
+    if shared := sorted(set(changes) & set(SHARED)):
+        raise UserError(f"{origin}: {where}.{shared[0]}: this key is the same for all experiments.")
+    node = schema()["properties"]["refine"]
+    for error in _errors(config["refine"] | changes, node):
+        raise UserError(f"{origin}: {_sentence(error, where)}")
+    merged = config["refine"] | changes
+    if merged["contrastive"] > 0 and merged["batch_size"] < 2:
+        raise UserError(f"{origin}: {where}: contrastive compares the lists of a batch; set batch_size to 2 or more.")
+
+
+def _all_teachers(config: dict[str, Any]) -> list[str]:
+    found = [teachers(experiment(config, name)) for name in config["refine"]["experiments"]]
+    return list(dict.fromkeys(source for sources in found for source in sources))
+
+
+def _sentence(error: Any, within: str = "") -> str:
+    """One sentence for a jsonschema error: the key (found `within` another one), what is wrong, what is allowed."""
     if error.validator == "anyOf" and (meant := _meant(error)):
-        return _sentence(meant)
-    path = ".".join(str(part) for part in error.absolute_path)
+        return _sentence(meant, within)
+    path = ".".join([*([within] if within else []), *(str(part) for part in error.absolute_path)])
     node = error.schema
     match error.validator:
         case "additionalProperties" if "properties" in node:

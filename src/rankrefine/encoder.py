@@ -58,6 +58,31 @@ def open_encoder(path: Path, threads: int | None = None) -> SentenceTransformer:
     return model.eval()
 
 
+def shorten(model: SentenceTransformer, layers: int) -> None:
+    """Keep the first `layers` layers of the encoder's transformer.
+
+    Raises:
+        UserError: it has fewer, or they are not found.
+    """
+    from torch import nn
+
+    transformer = model[0].auto_model
+    held = transformer.config.num_hidden_layers
+    if layers > held:
+        raise UserError(f"refine.layers is {layers} but the encoder has {held} layers.")
+    stacks = [
+        (parent, name)
+        for parent in transformer.modules()
+        for name, child in parent.named_children()
+        if isinstance(child, nn.ModuleList) and len(child) == held
+    ]
+    if len(stacks) != 1:
+        raise UserError(f"refine.layers: the layers of this encoder ({transformer.config.model_type}) are not found.")
+    parent, name = stacks[0]
+    setattr(parent, name, getattr(parent, name)[:layers])
+    transformer.config.num_hidden_layers = layers
+
+
 def check_encoder(path: Path) -> None:
     """Refuse what is no complete sentence-transformers folder, from its JSON files alone.
 

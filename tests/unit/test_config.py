@@ -73,7 +73,7 @@ def test_completing_changes_nothing_that_is_given_and_not_the_input() -> None:
     [
         ({"refine": {"omga": 1}}, r"unknown key 'refine.omga'; did you mean 'omega'\?"),
         ({"sedes": {}}, r"unknown key 'sedes'; did you mean 'seeds'\?"),
-        ({"refine": {"xyzzy": 1}}, r"unknown key 'refine.xyzzy'; there are: name, model"),
+        ({"refine": {"xyzzy": 1}}, r"unknown key 'refine.xyzzy'; there are: experiments, seeds"),
         ({"generate": {"rounds": 0}}, r"generate.rounds is 0 but must be at least 1"),
         ({"refine": {"omega": -0.5}}, r"refine.omega is -0.5 but must be at least 0"),
         ({"generate": {"guidance_scale": -1}}, r"generate.guidance_scale is -1 but must be at least 0"),
@@ -110,12 +110,24 @@ def test_completing_changes_nothing_that_is_given_and_not_the_input() -> None:
         ),
         ({"seeds": {"min_words": 9, "max_words": 8}}, r"seeds.min_words \(9\) is above seeds.max_words \(8\)"),
         ({"seeds": {"require_pattern": "("}}, r"seeds.require_pattern is '\(', which is not a regular expression"),
-        ({"refine": {"name": "base"}}, r"refine.name: 'base' is taken; choose another name"),
+        ({"refine": {"experiments": {"base": {}}}}, r"refine.experiments: 'base' is taken; choose another name"),
+        (
+            {"refine": {"experiments": {"a": {"omga": 1}}}},
+            r"unknown key 'refine.experiments.a.omga'; did you mean 'omega'",
+        ),
+        (
+            {"refine": {"experiments": {"a": {"omega": -1}}}},
+            r"refine.experiments.a.omega is -1 but must be at least 0",
+        ),
+        ({"refine": {"experiments": {"a": {"model": "x"}}}}, r"experiments.a.model: this key is the same for all"),
+        ({"refine": {"experiments": {"a": {"contrastive": 1}}}}, r"experiments.a: contrastive .* batch_size to 2"),
+        ({"refine": {"experiments": {}}}, r"refine.experiments must not be empty"),
+        ({"refine": {"teacher": {"x": 0}}}, r"refine.teacher.x is 0 but must be more than 0"),
         ({"refine": {"omega": float("nan")}}, r"refine.omega is not a finite number"),
         ({"seeds": {"near_duplicate_threshold": float("inf")}}, r"near_duplicate_threshold is not a finite number"),
         ({"refine": {"learning_rate": "2e-5"}}, r"refine.learning_rate is '2e-5' but must be .* Write 2.0e-5"),
         ({"evaluate": {"tasks": ["a"]}}, r"evaluate.tasks is \['a'\] but must be a mapping"),
-        ({"refine": {"name": "../x"}}, r"refine.name: '../x' may hold only letters"),
+        ({"refine": {"experiments": {"../x": {}}}}, r"refine.experiments: '../x' may hold only letters"),
         ({"evaluate": {"tasks": {"a/b": "stsb"}}}, r"evaluate.tasks: 'a/b' may hold only letters"),
         ({"evaluate": {"tasks": {}}}, r"evaluate.tasks must not be empty"),
         ([1], r"the file is \[1\] but must be a mapping"),
@@ -152,3 +164,10 @@ def test_a_section_is_canonical_and_itself_a_config() -> None:
     assert json.loads(config.section(one, "refine.tau")) == {"refine": {"tau": 0.1}}
     swapped = config.complete({"refine": {"omega": 0.1, "tau": 1}})
     assert config.section(swapped, "refine") != config.section(one, "refine")
+
+
+@pytest.mark.parametrize("overlay", sorted((ROOT / "workflow" / "config").glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_shipped_overlays_are_valid(overlay: Path) -> None:
+    whole = config.load(str(overlay))
+    names = whole["refine"]["experiments"]
+    assert len({str(config.experiment(whole, name)) for name in names}) == len(names)  # no two are the same

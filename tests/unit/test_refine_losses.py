@@ -7,7 +7,16 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize, pad
 
-from rankrefine.refine.losses import RankingLoss, list_mle, similarity
+from rankrefine.refine.losses import (
+    LOSSES,
+    RankingLoss,
+    drift,
+    info_nce,
+    list_mle,
+    list_mle_released,
+    list_net,
+    similarity,
+)
 
 
 def oracle(scores: list[Tensor], target: list[Tensor]) -> Tensor:
@@ -131,7 +140,7 @@ def test_the_module_takes_the_flattened_sentences_apart_again():
     embeddings = torch.randn(9, 4, generator=generator)
     target = padded(lists([3, 2, 4], 12), -torch.inf)
     model = Given(embeddings)
-    found = RankingLoss(model, 0.1)([{"input_ids": torch.arange(9)}], target)
+    found = RankingLoss(model, 0.1)([{"input_ids": torch.arange(9)}], {"target": target})
     found.backward()
     unit = normalize(embeddings, dim=-1)
     scores = [rows @ rows.T / 0.1 for rows in unit.split([3, 2, 4])]
@@ -139,3 +148,66 @@ def test_the_module_takes_the_flattened_sentences_apart_again():
     assert torch.allclose(similarity(embeddings, [3, 2, 4], 0.1), padded(scores, 0.0), atol=1e-6)
     assert model.embeddings.grad.isfinite().all()
     assert (model.embeddings.grad.abs().sum(-1) > 0).all()
+
+
+def released_oracle(scores: Tensor, target: Tensor) -> Tensor:
+    """One list, as the paper's released code computes it, place by place."""
+    rows = []
+    for row, wanted in zip(scores, target, strict=True):
+        order = sorted(range(len(row)), key=lambda l: -wanted[l].item())  # noqa: E741
+        shifted = (row - row.max())[order]
+        rows.append(sum(torch.log(shifted[p:].exp().sum() + 1e-7) - shifted[p] for p in range(len(order))))
+    return torch.stack(rows).mean()
+
+
+def test_the_released_loss_equals_its_description_and_saturates():
+    scores, target = lists([6, 9], 21), lists([6, 9], 22)
+    expected = torch.stack([released_oracle(s, t) for s, t in zip(scores, target, strict=True)]).mean()
+    found = list_mle_released(padded(scores, 0.0), padded(target, -torch.inf))
+    assert torch.allclose(found, expected, rtol=1e-4)
+    # the drift row of the method's notes: exact 2.44, with the epsilon 3.26
+    row = torch.tensor([[20.0, 14, 11, 5, 0]])
+    drifting = torch.cat([row, torch.zeros(4, 5)])
+    wanted = torch.arange(5.0, 0, -1).expand(5, 5)
+    one = (list_mle_released(drifting[None], wanted[None]) - list_mle(drifting[None], wanted[None])) * 5
+    assert one > 0.1
+
+
+def test_list_net_is_the_cross_entropy_of_the_other_sentences():
+    scores, target = lists([4, 7], 23), lists([4, 7], 24)
+    expected = []
+    for s, t in zip(scores, target, strict=True):
+        away = ~torch.eye(len(s), dtype=torch.bool)
+        wanted, given = (m[away].view(len(s), -1) for m in (t, s))
+        expected.append(-(wanted.softmax(-1) * given.log_softmax(-1)).sum(-1).mean())
+    found = list_net(padded(scores, 0.0), padded(target, -torch.inf))
+    assert torch.allclose(found, torch.stack(expected).mean(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_is_the_mean_of_its_lists_ignores_padding_and_prefers_the_right_order(name: str):
+    sizes, ranking = [2, 8, 5], LOSSES[name]
+    scores, target = lists(sizes, 25), lists(sizes, 26)
+    singles = torch.stack([ranking(s[None], t[None]) for s, t in zip(scores, target, strict=True)])
+    full = padded(scores, torch.nan, 11).requires_grad_()
+    found = ranking(full, padded(target, -torch.inf, 11))
+    assert torch.allclose(found, singles.mean())
+    (gradient,) = torch.autograd.grad(found, full)
+    assert gradient.isfinite().all()
+    assert ranking(target[1][None], target[1][None]) < ranking(-target[1][None], target[1][None])
+
+
+def test_the_contrastive_term_pairs_seeds_with_their_own_rewrites():
+    embeddings = torch.eye(4)[[0, 0, 3, 1, 1, 2]]  # two lists: seed, first rewrite (equal to it), another
+    assert info_nce(embeddings, [3, 3], 0.05) < 1e-6
+    swapped = embeddings[[0, 4, 2, 3, 1, 5]]
+    assert info_nce(swapped, [3, 3], 0.05) > 10
+
+
+def test_the_anchor_is_zero_only_where_no_cosine_moved():
+    base = torch.randn(5, 4, generator=torch.Generator().manual_seed(1))
+    turned = base @ torch.linalg.qr(torch.randn(4, 4, generator=torch.Generator().manual_seed(2)))[0]
+    assert drift(turned, base, 0.05) < 1e-6
+    moved = base.clone()
+    moved[0] = -moved[0]
+    assert drift(moved, base, 0.05) > 1

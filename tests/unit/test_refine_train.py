@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,6 +20,7 @@ from rankrefine.encoder import go_offline, open_encoder
 from rankrefine.errors import UserError
 from rankrefine.refine import teacher, train
 from rankrefine.refine.data import ListCollator, preprocessor
+from rankrefine.refine.targets import targets
 
 go_offline()
 WORDS = [
@@ -74,16 +76,20 @@ def embed(folder: Path, **settings: object) -> tuple[Path, dict]:
     return output, io.read_json(stats)
 
 
-def refine(inputs: Path, output: Path, seed: int = 7, **settings: object) -> dict:
+def refine(inputs: Path, output: Path, seed: int = 7, report_to: tuple[str, ...] = (), **settings: object) -> dict:
     """Train below `output`; the history."""
     chosen = {"learning_rate": 1e-3, "evaluate_every": 2, "batch_size": 2, "max_length": 16} | settings
     train.run(
+        "refined",
         config.complete({"seed": seed, "refine": chosen}),
         lists=inputs / "lists.parquet",
-        teacher_embeddings=inputs / "teacher.safetensors",
+        teacher_embeddings=[inputs / "teacher.safetensors"],
+        weights=[1.0],
         model=inputs / "encoder.json",
         development=inputs / "data.json",
+        report_to=list(report_to),
         threads=1,
+        code=[],
         output=output / "model",
         manifest=output / "model.json",
         history=output / "history.json",
@@ -135,15 +141,18 @@ def test_collator_makes_one_feature_of_ragged_lists(inputs: Path):
     model = open_encoder(inputs / "encoder")
     lists = [["one two", "three"], ["four", "five six seven eight", "nine", "ten"], ["no", "part", "of it"]]
     embeddings = [torch.nn.functional.normalize(torch.rand(len(each), 5), dim=-1) for each in lists]
-    collator = ListCollator(preprocessor(model, 6), lists, embeddings, 0.05, 2.0)
+    target = partial(targets, tau=0.05, omega=2.0)
+    collator = ListCollator(preprocessor(model, 6), lists, embeddings, target, embeddings)
     batch = collator([{"list": 1}, {"list": 0}])
-    (feature,), target = ListTrainer.collect_features(None, batch)
+    (feature,), label = ListTrainer.collect_features(None, batch)
+    target = label["target"]
+    assert torch.equal(label["base"], torch.cat([embeddings[1], embeddings[0]]))
     assert feature["input_ids"].shape == (6, 6)  # cut to 6 tokens
     whole = model.tokenizer(lists[1] + lists[0], padding=True, truncation=True, max_length=6, return_tensors="pt")
     assert torch.equal(feature["input_ids"], whole["input_ids"])
     assert torch.equal(feature["attention_mask"], whole["attention_mask"])
     assert ((target[0] > -torch.inf).sum(), (target[1] > -torch.inf).sum()) == (16, 4)
-    assert torch.equal(target[1, :2, :2], collator([{"list": 0}])["label"][0])
+    assert torch.equal(target[1, :2, :2], collator([{"list": 0}])["label"]["target"][0])
     assert model.max_seq_length == 64
 
 
@@ -236,8 +245,91 @@ def test_a_loss_that_is_no_number_stops_with_step_and_lists(inputs: Path, tmp_pa
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_a_killed_run_leaves_nothing_in_the_way(inputs: Path, tmp_path: Path):
-    stale = tmp_path / ".work.0123" / "best"
+class Killed(Exception):
+    """Stands for SIGKILL."""
+
+
+@pytest.mark.parametrize("settings", [{}, {"accumulation": 2, "warmup": 0.3, "schedule": "cosine"}], ids=str)
+def test_a_killed_training_goes_on_and_ends_with_the_same_weights(
+    inputs: Path, tmp_path: Path, settings: dict, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """Killed in the middle of an interval, of an epoch, and while a checkpoint was written."""
+    from rankrefine.refine.trainer import BestStep, ListTrainer
+
+    whole = refine(inputs, tmp_path / "whole", epochs=4, **settings)
+    ended = BestStep.on_step_end
+    for step in (5, 7):
+
+        def killing(self, args, state, control, step=step, **kwargs):
+            ended(self, args, state, control, **kwargs)
+            if state.global_step == step:
+                raise Killed
+
+        monkeypatch.setattr(BestStep, "on_step_end", killing)
+        with pytest.raises(Killed):
+            refine(inputs, tmp_path / "killed", epochs=4, **settings)
+        monkeypatch.setattr(BestStep, "on_step_end", ended)
+    state = sorted((tmp_path / "killed" / ".work").glob("checkpoint-*/trainer_state.json"))[-1]
+    state.write_text(state.read_text()[:100])
+    steps = []
+    computed = ListTrainer.compute_loss
+    monkeypatch.setattr(
+        ListTrainer,
+        "compute_loss",
+        lambda self, *a, **k: steps.append(self.state.global_step) or computed(self, *a, **k),
+    )
+    with caplog.at_level("INFO", logger="rankrefine"):
+        again = refine(inputs, tmp_path / "killed", epochs=4, **settings)
+    assert "going on from checkpoint-4" in caplog.text
+    assert min(steps) == 4
+    assert digests(tmp_path / "killed" / "model") == digests(tmp_path / "whole" / "model")
+    assert again["development"] == whole["development"]
+    assert not (tmp_path / "killed" / ".work").exists()
+
+
+def test_a_training_of_other_settings_does_not_go_on(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from rankrefine.refine.trainer import BestStep
+
+    def killing(self, args, state, control, **kwargs):
+        raise Killed
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(BestStep, "on_train_end", killing)
+        refine(inputs, tmp_path / "a")
+    refine(inputs, tmp_path / "a", omega=1)
+    refine(inputs, tmp_path / "b", omega=1)
+    assert digests(tmp_path / "a" / "model") == digests(tmp_path / "b" / "model")
+
+
+def test_patience_stops_a_training_that_no_longer_gains(inputs: Path, tmp_path: Path):
+    history = refine(inputs, tmp_path, epochs=20, learning_rate=0.5, patience=2)
+    last = history["development"][-1]["step"]
+    assert last - history["best_step"] == 4  # two scores, every second step
+    assert last < 120
+
+
+def test_fewer_layers_make_a_smaller_encoder_that_opens_again(inputs: Path, tmp_path: Path):
+    refine(inputs, tmp_path, layers=1)
+    model = open_encoder(tmp_path / "model")
+    assert model[0].auto_model.config.num_hidden_layers == len(model[0].auto_model.encoder.layer) == 1
+    with pytest.raises(UserError, match=r"refine.layers is 9 but the encoder has \d layers"):
+        refine(inputs, tmp_path / "none", layers=9)
+
+
+@pytest.mark.parametrize("rule", ["released", "teacher", "generated", "borda", "profile"])
+@pytest.mark.parametrize("loss", ["list_mle", "list_mle_released", "list_net"])
+def test_all_rules_and_losses_train(inputs: Path, tmp_path: Path, rule: str, loss: str):
+    history = refine(inputs, tmp_path, rule=rule, loss=loss, contrastive=0.5, anchor=0.5)
+    assert all(step["loss"] > 0 for step in history["steps"])
+
+
+def test_a_tracker_that_is_not_installed_is_named(inputs: Path, tmp_path: Path):
+    with pytest.raises(UserError, match="wandb is not installed here; pip install wandb"):
+        refine(inputs, tmp_path, report_to=("wandb",))
+
+
+def test_a_folder_of_something_else_is_not_gone_on_from(inputs: Path, tmp_path: Path):
+    stale = tmp_path / ".work" / "best"
     stale.mkdir(parents=True)
     (stale / "half").write_text("written")
     refine(inputs, tmp_path)

@@ -21,6 +21,7 @@ from rankrefine.report.data import join_shards
 
 FILES = {
     *("scores.html", "scores.svg", "similarity.svg", "drops.html", "drops.svg", "training.svg"),
+    "experiments.svg",
     *("lists.html", "provenance.html"),
 }
 EVIL = '<script>alert("1 & 2")</script>'
@@ -49,7 +50,12 @@ def fabricate(folder: Path, count: int = 6, ranks: int = 4, steps: int = 20, imp
     rows = ["model,task,metric,value,ci_low,ci_high", "base,STSBenchmark,spearman,82.0325,79.85,84.02"]
     rows += ["refined,STSBenchmark,spearman,82.6611,80.5,84.6", "refined,STSBenchmark,delta,0.6286,0.12,1.14"]
     (folder / "scores.csv").write_text("\n".join(rows) + "\n")
-    io.write_json(folder / "selection.json", {"chosen": "refined/2024", "why": "the only candidate"})
+    scores = (("refined", 2024, 87.15), ("refined", 1, 87.25), ("weak", 1, 86.42))
+    candidates = [
+        {"name": name, "seed": seed, "development": score, "base_development": 86.72} for name, seed, score in scores
+    ]
+    chosen = {"chosen": "refined/2024", "why": "the only candidate", "candidates": candidates}
+    io.write_json(folder / "selection.json", chosen)
     return folder
 
 
@@ -112,7 +118,7 @@ def results(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def written(results: Path, tmp_path: Path) -> Path:
-    report.run(setting(), results, tmp_path / "report")
+    report.run(setting(), results, results / "teacher", tmp_path / "report")
     return tmp_path / "report"
 
 
@@ -131,7 +137,7 @@ def test_all_files_are_written_and_stand_alone(written: Path) -> None:
 
 
 def test_same_input_same_bytes(written: Path, results: Path, tmp_path: Path) -> None:
-    report.run(setting(), results, tmp_path / "again")
+    report.run(setting(), results, results / "teacher", tmp_path / "again")
     for path in written.iterdir():
         assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes(), path.name
 
@@ -151,6 +157,7 @@ def test_figures_are_svg_and_show_their_numbers(written: Path) -> None:
     for name, parts in {
         "scores.svg": ["82.03", "82.66", "+0.63", "Spearman × 100 on STSBenchmark", "refined"],
         "drops.svg": ["Seed sentences: 60 of 100 kept", "too long", "30 (30.0 %)", "Ranking lists: 5 of 6 kept"],
+        "experiments.svg": ["+0.48", "-0.30", "refined", "weak", "gain on the base"],
         "training.svg": ["kept: step 18", "training loss", "base"],
         "similarity.svg": ["teacher cosine to the seed", "10 to 90 % of lists", "in the generated order: "],
     }.items():
@@ -204,12 +211,16 @@ def test_shades_go_from_orange_to_blue() -> None:
 
 
 def test_training_that_did_not_help(tmp_path: Path) -> None:
-    report.run(setting(), fabricate(tmp_path / "results", improved=False), tmp_path / "report")
+    report.run(
+        setting(), fabricate(tmp_path / "results", improved=False), tmp_path / "results/teacher", tmp_path / "report"
+    )
     assert "kept: the base itself" in (tmp_path / "report" / "training.svg").read_text(encoding="utf-8")
 
 
 def test_a_long_training_makes_a_small_figure(tmp_path: Path) -> None:
-    report.run(setting(), fabricate(tmp_path / "results", steps=20_000), tmp_path / "report")
+    report.run(
+        setting(), fabricate(tmp_path / "results", steps=20_000), tmp_path / "results/teacher", tmp_path / "report"
+    )
     assert (tmp_path / "report" / "training.svg").stat().st_size < 70_000
 
 
@@ -237,7 +248,7 @@ def test_shards_are_summed_and_differences_show() -> None:
 
 def test_shards_that_the_config_does_not_declare_are_not_read(results: Path, tmp_path: Path) -> None:
     (results / "generate" / "00002.json").write_text("of an earlier, larger run")
-    report.run(setting(), results, tmp_path / "report")
+    report.run(setting(), results, results / "teacher", tmp_path / "report")
 
 
 @pytest.mark.parametrize(
@@ -257,7 +268,7 @@ def test_shards_that_the_config_does_not_declare_are_not_read(results: Path, tmp
 def test_a_missing_file_is_named(results: Path, tmp_path: Path, name: str) -> None:
     (results / name).unlink()
     with pytest.raises(UserError, match=f"There is no file .*{name}"):
-        report.run(setting(), results, tmp_path / "report")
+        report.run(setting(), results, results / "teacher", tmp_path / "report")
     assert not (tmp_path / "report").exists()
 
 
@@ -272,4 +283,4 @@ def test_a_missing_file_is_named(results: Path, tmp_path: Path, name: str) -> No
 def test_a_damaged_file_is_named(results: Path, tmp_path: Path, name: str, text: str, message: str) -> None:
     (results / name).write_text(text)
     with pytest.raises(UserError, match=message):
-        report.run(setting(), results, tmp_path / "report")
+        report.run(setting(), results, results / "teacher", tmp_path / "report")

@@ -82,7 +82,7 @@ rule gguf_asset:
 rule check:
     input:
         model=ENCODER,
-        teacher=TEACHER,
+        teachers=[f"results/assets/{teacher}.json" for teacher in ALL_TEACHERS],
         development=DEVELOPMENT,
         llm=LLM,
     output:
@@ -102,6 +102,6 @@ rule check:
     message:
         "Checking the models, the prompt and the development data"
     shell:
-        "python -m rankrefine check --model {input.model:q} --teacher {input.teacher:q}"
+        "python -m rankrefine check --model {input.model:q} --teachers {input.teachers:q}"
         " --development {input.development:q} {params.llm} --prompt {params.prompt:q}"
         " --output {output:q} --log {log:q}"

@@ -65,7 +65,15 @@ ENGINE_PYTHON = config["generate"]["python"] or "python"
 if ENGINE_PYTHON != "python" and not shutil.which(ENGINE_PYTHON):
     raise WorkflowError(f"generate.python: there is no program {ENGINE_PYTHON!r}; docs/vllm.md says how to make it.")
 ENCODER = manifest(config["refine"]["model"], "model", "refine.model")
-TEACHER = manifest(config["refine"]["teacher"], "model", "refine.teacher")
+TEACHERS = {  # of each experiment: slug -> weight
+    name: {
+        Path(manifest(source, "model", "refine.teacher")).stem: weight
+        for source, weight in configuration.teachers(configuration.experiment(config, name)).items()
+    }
+    for name in config["refine"]["experiments"]
+}
+SHOWN_TEACHER = next(iter(next(iter(TEACHERS.values()))))  # whose opinion of the lists the report shows
+ALL_TEACHERS = sorted({teacher for weights in TEACHERS.values() for teacher in weights})
 DEVELOPMENT = manifest(config["refine"]["development"], "dataset", "refine.development")
 TASKS = {task: manifest(s, "dataset", f"evaluate.tasks.{task}") for task, s in config["evaluate"]["tasks"].items()}
 
@@ -73,7 +81,8 @@ TASKS = {task: manifest(s, "dataset", f"evaluate.tasks.{task}") for task, s in c
 # --- what a job depends on
 
 SHARDS = shards(config["seeds"]["count"], config["generate"]["shard_size"])
-REFINED = [f"{config['refine']['name']}/{config['seed']}"]  # the encoders that are trained, NAME/SEED
+# the encoders that are trained, EXPERIMENT/SEED
+REFINED = [f"{name}/{seed}" for name in config["refine"]["experiments"] for seed in configuration.seeds(config)]
 PROMPT = or_stop(prompts.digest, config["generate"]["prompt"])
 
 
@@ -87,6 +96,16 @@ def stage(*keys, without=()):
         part = configuration.without(part, *key.split("."))
     text = configuration.section(part, *keys)
     return lambda wildcards: text
+
+
+def experiment(wildcards):
+    """Canonical JSON of what one training reads of the config: its experiment's settings and its seed.
+
+    Encoders and data are inputs by their manifests, trackers change no result.
+    """
+    settings = configuration.experiment(config, wildcards.experiment)
+    kept = {key: settings[key] for key in settings if key not in ("model", "teacher", "development", "report_to")}
+    return json.dumps({"seed": int(wildcards.seed), "refine": kept}, sort_keys=True)
 
 
 def rows(shard):

@@ -3,14 +3,14 @@
 rule teacher:
     input:
         lists="results/consolidate/lists.parquet",
-        model=TEACHER,
+        model="results/assets/{teacher}.json",
     output:
-        embeddings="results/teacher/embeddings.safetensors",
-        stats="results/teacher/similarity.json",
+        embeddings="results/teacher/{teacher}/embeddings.safetensors",
+        stats="results/teacher/{teacher}/similarity.json",
     log:
-        "results/logs/teacher.log",
+        "results/logs/teacher/{teacher}.log",
     benchmark:
-        "results/benchmarks/teacher.tsv"
+        "results/benchmarks/teacher/{teacher}.tsv"
     conda:
         "../../envs/rankrefine.yaml"
     threads: 16
@@ -21,7 +21,7 @@ rule teacher:
         config=stage("refine.max_length"),
         code=digest.code("rankrefine.refine.teacher"),
     message:
-        "Stage 4: embedding the lists with the teacher"
+        "Stage 4: embedding the lists with the teacher {wildcards.teacher}"
     shell:
         "python -m rankrefine teacher --config {params.config:q} --lists {input.lists:q} --model {input.model:q}"
         " --threads {threads} --output {output.embeddings:q} --stats {output.stats:q} --log {log:q}"
@@ -30,17 +30,17 @@ rule teacher:
 rule refine:
     input:
         lists="results/consolidate/lists.parquet",
-        teacher="results/teacher/embeddings.safetensors",
+        teachers=lambda wc: [f"results/teacher/{slug}/embeddings.safetensors" for slug in TEACHERS[wc.experiment]],
         model=ENCODER,
         development=DEVELOPMENT,
     output:
-        model=directory("results/refine/{name}/{seed}/model"),
-        manifest="results/refine/{name}/{seed}/model.json",
-        history="results/refine/{name}/{seed}/history.json",
+        model=directory("results/refine/{experiment}/{seed}/model"),
+        manifest="results/refine/{experiment}/{seed}/model.json",
+        history="results/refine/{experiment}/{seed}/history.json",
     log:
-        "results/logs/refine/{name}/{seed}.log",
+        "results/logs/refine/{experiment}/{seed}.log",
     benchmark:
-        "results/benchmarks/refine/{name}/{seed}.tsv"
+        "results/benchmarks/refine/{experiment}/{seed}.tsv"
     conda:
         "../../envs/rankrefine.yaml"
     threads: 16
@@ -48,15 +48,18 @@ rule refine:
         mem_mb=8000,
         runtime=480,
     params:
-        config=stage("seed", "refine", without=["refine.model", "refine.teacher", "refine.development"]),
+        config=experiment,
+        weights=lambda wc: list(TEACHERS[wc.experiment].values()),
+        # a function of `input`, so that a tracker trains nothing again
+        trackers=lambda wc, input: " ".join(["--report-to", *config["refine"]["report_to"]]),
         code=digest.code("rankrefine.refine.train"),
     message:
-        "Stage 4: refining the encoder ({wildcards.name}, seed {wildcards.seed})"
+        "Stage 4: refining the encoder ({wildcards.experiment}, seed {wildcards.seed})"
     shell:
-        "python -m rankrefine refine --config {params.config:q} --lists {input.lists:q}"
-        " --teacher-embeddings {input.teacher:q} --model {input.model:q} --development {input.development:q}"
-        " --threads {threads} --output {output.model:q} --manifest {output.manifest:q} --history {output.history:q}"
-        " --log {log:q}"
+        "python -m rankrefine refine --name {wildcards.experiment:q} --config {params.config:q} --lists {input.lists:q}"
+        " --teacher-embeddings {input.teachers:q} --weights {params.weights} --model {input.model:q}"
+        " --development {input.development:q} {params.trackers} --threads {threads} --code {params.code}"
+        " --output {output.model:q} --manifest {output.manifest:q} --history {output.history:q} --log {log:q}"
 
 
 rule export:
@@ -67,6 +70,7 @@ rule export:
     output:
         encoder=directory("results/encoder"),
         selection="results/selection.json",
+        table="results/experiments.md",
     log:
         "results/logs/export.log",
     localrule: True
@@ -78,4 +82,5 @@ rule export:
         "Exporting the best encoder"
     shell:
         "python -m rankrefine export --manifests {input.manifests:q} --histories {input.histories:q}"
-        " --scores {input.scores:q} --output {output.encoder:q} --selection {output.selection:q} --log {log:q}"
+        " --scores {input.scores:q} --output {output.encoder:q} --selection {output.selection:q}"
+        " --table {output.table:q} --log {log:q}"

@@ -5,8 +5,8 @@ rule report:
         shards=collect("results/generate/{shard}.json", shard=SHARDS),
         lists="results/consolidate/lists.parquet",
         consolidate="results/consolidate/lists.json",
-        teacher="results/teacher/embeddings.safetensors",
-        similarity="results/teacher/similarity.json",
+        teacher=f"results/teacher/{SHOWN_TEACHER}/embeddings.safetensors",
+        similarity=f"results/teacher/{SHOWN_TEACHER}/similarity.json",
         history=collect("results/refine/{refined}/history.json", refined=REFINED),
         scores="results/scores.csv",
         selection="results/selection.json",
@@ -51,6 +51,12 @@ rule report:
             labels={"item": "loss and development score"},
         ),
         report(
+            "results/report/experiments.svg",
+            caption="../report/experiments.rst",
+            category="4 Training",
+            labels={"item": "experiments"},
+        ),
+        report(
             "results/report/provenance.html",
             caption="../report/provenance.rst",
             category="5 Provenance",
@@ -62,12 +68,13 @@ rule report:
     conda:
         "../../envs/rankrefine.yaml"
     params:
-        config=stage("seed", "seeds.count", "generate.shard_size", "refine.name", "report"),
+        config=stage("seeds.count", "generate.shard_size", "report"),
+        teacher=f"results/teacher/{SHOWN_TEACHER}",
         code=digest.code("rankrefine.report"),
     message:
         "Drawing the report's figures and tables"
     shell:
-        "python -m rankrefine report --config {params.config:q} --inputs results --output results/report --log {log:q}"
+        "python -m rankrefine report --config {params.config:q} --inputs results --teacher {params.teacher:q} --output results/report --log {log:q}"
 
 
 rule page:

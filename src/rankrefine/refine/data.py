@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from rankrefine.refine.length import cut
-from rankrefine.refine.targets import targets
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -25,8 +25,8 @@ class ListCollator:
         preprocess: Sentences -> tensors for the student.
         sentences: All lists.
         teacher: Their embeddings, [sentences, dim] each.
-        tau: Temperature of the teacher.
-        omega: Weight of the generated order.
+        target: Makes the target [B, K, K] of the teacher's embeddings of B lists.
+        base: Embeddings by the base encoder, where the loss has an anchor.
     """
 
     valid_label_columns: tuple[str, ...] = ()  # the trainer hands it to its batch sampler
@@ -36,17 +36,19 @@ class ListCollator:
         preprocess: Callable[[list[str]], dict[str, Any]],
         sentences: list[list[str]],
         teacher: list[Tensor],
-        tau: float,
-        omega: float,
+        target: Callable[[list[Tensor]], Tensor],
+        base: list[Tensor] | None = None,
     ) -> None:
         self.preprocess, self.sentences, self.teacher = preprocess, sentences, teacher
-        self.tau, self.omega = tau, omega
+        self.target, self.base = target, base
 
     def __call__(self, rows: list[dict[str, int]]) -> dict[str, Any]:
-        """The student's tensors as `sentences_...`, the target [B, K, K] as `label`, the lists' numbers as `list`."""
+        """The student's tensors as `sentences_...`, the `label` of `RankingLoss`, the lists' numbers as `list`."""
         numbers = [row[COLUMN] for row in rows]
         feature = self.preprocess([sentence for number in numbers for sentence in self.sentences[number]])
-        label = targets([self.teacher[number] for number in numbers], self.tau, self.omega)
+        label = {"target": self.target([self.teacher[number] for number in numbers])}
+        if self.base is not None:
+            label["base"] = torch.cat([self.base[number] for number in numbers])
         return {f"sentences_{name}": value for name, value in feature.items()} | {"label": label, COLUMN: numbers}
 
 

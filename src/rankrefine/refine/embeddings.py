@@ -46,3 +46,17 @@ def read(path: Path, lists: Lists) -> tuple[list[Tensor], dict[str, str]]:
     if teacher.pop("lists", None) != lists.digest:
         raise UserError(f"{path} was made for other sentences than these ranking lists; run teacher again on them.")
     return list(embeddings.split(sizes)), teacher
+
+
+def mix(teachers: list[list[Tensor]], weights: list[float]) -> list[Tensor]:
+    """Embeddings of several teachers as one, whose cosines are the weighted mean of theirs.
+
+    Args:
+        teachers: for each teacher the normalised embeddings of each list, [sentences, its dim].
+        weights: one each; they sum to 1.
+
+    Returns:
+        For each list [sentences, sum of dims], normalised.
+    """
+    scaled = [[rows * weight**0.5 for rows in lists] for lists, weight in zip(teachers, weights, strict=True)]
+    return [torch.cat(rows, dim=-1) for rows in zip(*scaled, strict=True)]

@@ -1,5 +1,5 @@
 """python -m rankrefine export --manifests M.json... --histories H.json... --scores S.csv
---output FOLDER --selection S.json
+--output FOLDER --selection S.json --table E.md
 
 Copies the refined encoder with the best development score and writes down why it was chosen. Nothing is chosen by a
 test score.
@@ -11,46 +11,66 @@ import csv
 import logging
 import shutil
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from rankrefine import io
 from rankrefine.assets.manifest import load_manifest
 from rankrefine.errors import UserError
+from rankrefine.refine import experiments
 
 log = logging.getLogger(__name__)
 CARD = "README.md"
 SCORE_COLUMNS = ("model", "task", "metric", "value", "ci_low", "ci_high")
 
 
-def run(manifests: list[Path], histories: list[Path], scores: Path, output: Path, selection: Path) -> None:
-    """Export one encoder.
+def run(
+    manifests: list[Path], histories: list[Path], scores: Path, output: Path, selection: Path, table: Path
+) -> None:
+    """Export one encoder: of the experiment with the best mean development score, the seed with its best one.
 
     Args:
         manifests: Of the refined encoders.
         histories: Of their training, in the same order.
-        scores: Score table of `scores`; only copied into the card.
+        scores: Score table of `scores`; only copied into the card and the table.
         output: Folder to write: the encoder and its card.
         selection: JSON to write: all candidates, the chosen one, and why.
+        table: Markdown to write: the experiments with mean and standard deviation over their seeds.
 
     Raises:
         UserError: manifests and histories do not pair up, one is damaged, or a model's folder is gone.
     """
     candidates = [_candidate(manifest, history) for manifest, history in _pairs(manifests, histories)]
-    chosen = max(candidates, key=lambda candidate: candidate["development"])  # the first of equals
-    rows = [row for row in _read_scores(scores) if row["model"] in ("base", chosen["name"], _label(chosen))]
+    chosen = choose(candidates)
+    rows = _read_scores(scores)
+    shown = [row for row in rows if row["model"] in ("base", chosen["name"], _label(chosen))]
     folder = load_manifest(chosen["manifest"]).path
     with io.atomic(output) as aside:
         # contents alone: safetensors files are readable by their owner only, which a shared folder does not want
         shutil.copytree(folder, aside, copy_function=shutil.copyfile)
-        (aside / CARD).write_text(card(chosen, rows), encoding="utf-8")
-    why = reason(chosen, len(candidates))
+        (aside / CARD).write_text(card(chosen, shown), encoding="utf-8")
+    why = reason(chosen, candidates)
     io.write_json(selection, {"chosen": _label(chosen), "why": why, "candidates": candidates})
+    io.write_text(table, experiments.as_markdown(experiments.summaries(candidates, rows), chosen["name"]))
     log.info("export: %s", why)
 
 
-def reason(chosen: dict[str, Any], candidates: int) -> str:
+def choose(candidates: list[dict[str, Any]]) -> dict[str, Any]:
+    """The candidate to export; the first of equals. One seed's luck does not make an experiment the best."""
+    by_name: dict[str, list[dict[str, Any]]] = {}
+    for candidate in candidates:
+        by_name.setdefault(candidate["name"], []).append(candidate)
+    best = max(by_name.values(), key=lambda found: fmean(one["development"] for one in found))
+    return max(best, key=lambda candidate: candidate["development"])
+
+
+def reason(chosen: dict[str, Any], candidates: list[dict[str, Any]]) -> str:
     """Why this candidate, in one sentence."""
-    among = f"best of {candidates} candidates" if candidates > 1 else "the only candidate"
+    names = {candidate["name"] for candidate in candidates}
+    seeds = sum(candidate["name"] == chosen["name"] for candidate in candidates)
+    among = f"best mean of {len(names)} experiments" if len(names) > 1 else ""
+    among += (", " if among else "") + f"best of its {seeds} seeds" if seeds > 1 else ""
+    among = among or "the only candidate"
     score, base = chosen["development"], chosen["base_development"]
     if chosen["improved"]:
         return f"{_label(chosen)}: development score {score:.2f}, against {base:.2f} of its base; {among}."

@@ -1,10 +1,11 @@
-"""The sentence-transformers trainer, set up for ranking lists: one process, float32, best step kept.
+"""The sentence-transformers trainer, set up for ranking lists: the best step is kept, a killed training goes on.
 
 Import this only after `rankrefine.encoder.go_offline`.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from datasets import Dataset
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 from tqdm import tqdm
 from transformers import PrinterCallback, TrainerCallback
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_callback import ExportableState
 
 from rankrefine import io
 from rankrefine.errors import UserError
@@ -24,18 +27,26 @@ log = logging.getLogger(__name__)
 LOGS = 50  # points of the loss curve
 
 
-class BestStep(TrainerCallback):
+class BestStep(TrainerCallback, ExportableState):
     """Notes losses and development scores, and saves the model whenever its score is the best so far.
 
     Args:
         model: The student.
         folder: Where the best one goes; replaced at every improvement.
+        patience: Scores without a new best after which the training stops; 0 never stops it.
+        notes: Those of a checkpoint from which the training goes on.
     """
 
-    def __init__(self, model: SentenceTransformer, folder: Path) -> None:
-        self.model, self.folder = model, folder
-        self.losses: list[dict[str, float]] = []
-        self.scores: list[dict[str, float]] = []
+    def __init__(
+        self, model: SentenceTransformer, folder: Path, patience: int = 0, notes: dict[str, Any] | None = None
+    ) -> None:
+        self.model, self.folder, self.patience = model, folder, patience
+        self.losses: list[dict[str, float]] = notes["losses"] if notes else []
+        self.scores: list[dict[str, float]] = notes["scores"] if notes else []
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds of this."""
+        return {"args": {}, "attributes": {"losses": self.losses, "scores": self.scores}}
 
     @property
     def best(self) -> dict[str, float]:
@@ -44,7 +55,7 @@ class BestStep(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Open the progress bar."""
-        self.bar = tqdm(total=state.max_steps, desc="refine", unit="step", disable=None)
+        self.bar = tqdm(total=state.max_steps, initial=state.global_step, desc="refine", unit="step", disable=None)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Have the last step logged, whatever the interval."""
@@ -59,6 +70,8 @@ class BestStep(TrainerCallback):
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **kwargs: Any) -> None:
         """Note the development score (x100); keep the model if it is the best."""
+        if any(note["step"] == state.global_step for note in self.scores):
+            return  # the trainer scores again where it goes on from a checkpoint, and what ends with a whole interval
         score = 100 * float(metrics[f"eval_{METRIC}"])
         if score != score:
             raise UserError(
@@ -70,6 +83,9 @@ class BestStep(TrainerCallback):
         if self.best["step"] == state.global_step:
             with io.atomic(self.folder) as aside:
                 self.model.save_pretrained(str(aside), create_model_card=False)
+        elif self.patience:
+            since = sum(note["step"] > self.best["step"] for note in self.scores)
+            control.should_training_stop |= since >= self.patience
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Close the progress bar."""
@@ -117,8 +133,10 @@ def build(
     evaluator: Any,
     settings: dict[str, Any],
     work: Path,
-) -> tuple[ListTrainer, BestStep]:
-    """A trainer that writes only below `work` (the best model to `work/best`), and the callback with its notes.
+    report_to: list[str],
+) -> tuple[ListTrainer, BestStep, str | None]:
+    """A trainer that writes only below `work` (the best model to `work/best`), the callback with its notes, and the
+    checkpoint from which to go on.
 
     Args:
         model: The student.
@@ -127,38 +145,61 @@ def build(
         loss: Module that holds the student.
         evaluator: Gives the development score.
         settings: The section `refine` of the config and its `seed`.
-        work: A private folder.
+        work: A private folder; of a training that was killed, its own one.
+        report_to: Trackers.
     """
-    steps = -(-len(ids) // settings["batch_size"]) * settings["epochs"]
-    watch = BestStep(model, work / "best")
+    batches = -(-len(ids) // settings["batch_size"])
+    steps = -(-batches // settings["accumulation"]) * settings["epochs"]
+    checkpoint, notes = last_checkpoint(work)
+    watch = BestStep(model, work / "best", settings["patience"], notes)
     trainer = ListTrainer(
         ids,
         model=model,
-        args=arguments(settings, work, max(1, steps // LOGS)),
+        args=arguments(settings, work, steps, report_to),
         loss=loss,
         data_collator=collator,
         evaluator=evaluator,
         callbacks=[watch],
     )
-    return trainer, watch
+    return trainer, watch, checkpoint
 
 
-def arguments(settings: dict[str, Any], work: Path, logging_steps: int) -> SentenceTransformerTrainingArguments:
-    """AdamW with linear decay, no warm-up, gradients clipped at norm 1 (the trainer's default)."""
+def last_checkpoint(work: Path) -> tuple[str | None, dict[str, Any] | None]:
+    """The newest checkpoint in `work` that is whole, and the notes of `BestStep` in it; None if there is none."""
+    for folder in sorted(work.glob("checkpoint-*"), key=lambda path: -int(path.name.rpartition("-")[2])):
+        try:  # the trainer writes this file last
+            state = json.loads((folder / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
+            return str(folder), state["stateful_callbacks"][BestStep.__name__]["attributes"]
+        except (OSError, ValueError, KeyError):
+            continue
+    return None, None
+
+
+def arguments(
+    settings: dict[str, Any], work: Path, steps: int, report_to: list[str]
+) -> SentenceTransformerTrainingArguments:
+    """AdamW as the settings have it, a checkpoint and a development score every `evaluate_every` of the `steps`."""
     found = SentenceTransformerTrainingArguments(
         output_dir=str(work),
         seed=settings["seed"],
         num_train_epochs=settings["epochs"],
         per_device_train_batch_size=settings["batch_size"],
+        gradient_accumulation_steps=settings["accumulation"],
         learning_rate=settings["learning_rate"],
-        lr_scheduler_type="linear",
+        lr_scheduler_type=settings["schedule"],
+        warmup_steps=round(settings["warmup"] * steps),
+        weight_decay=settings["weight_decay"],
+        max_grad_norm=settings["clip"],
+        bf16=settings["bf16"],
         eval_strategy="steps",
         eval_steps=settings["evaluate_every"],
         eval_on_start=True,
-        logging_steps=logging_steps,
+        logging_steps=max(1, steps // LOGS),
         logging_nan_inf_filter=False,
-        save_strategy="no",
-        report_to="none",
+        save_strategy="steps",
+        save_steps=settings["evaluate_every"],
+        save_total_limit=2,  # the last one may be half written
+        report_to=report_to or "none",
         disable_tqdm=True,
         dataloader_pin_memory=torch.cuda.is_available(),
     )

@@ -20,6 +20,7 @@ FIGURES = {
     "similarity.svg": figures.similarity,
     "drops.svg": figures.drops,
     "training.svg": figures.training,
+    "experiments.svg": figures.experiments,
 }
 PAGES = {
     "scores.html": pages.scores,
@@ -29,19 +30,20 @@ PAGES = {
 }
 
 
-def run(config: dict[str, Any], inputs: Path, output: Path) -> None:
+def run(config: dict[str, Any], inputs: Path, teacher: Path, output: Path) -> None:
     """Write all files of the report, or none.
 
     Args:
-        config: Completed configuration; read are `report.examples`, `seeds.count`, `generate.shard_size`,
-            `refine.name` and `seed`. All else that the report shows comes from the records of the stages.
+        config: Completed configuration; read are `report.examples`, `seeds.count` and `generate.shard_size`.
+            All else that the report shows comes from the records of the stages.
         inputs: Results folder of the run.
+        teacher: Folder with the embeddings and the statistics of the teacher whose opinion is shown.
         output: Folder to write.
 
     Raises:
         UserError: a file of an earlier stage is missing or damaged.
     """
-    found = collect(config, inputs)
+    found = collect(config, inputs, teacher)
     with io.atomic(output) as folder:
         folder.mkdir()
         for name, draw in FIGURES.items():

@@ -58,7 +58,7 @@ class Found:
     examples: list[list[tuple[str, float]]]
 
 
-def collect(config: dict[str, Any], folder: Path) -> Found:
+def collect(config: dict[str, Any], folder: Path, teacher: Path) -> Found:
     """Read everything from the results folder; of the shards only those that the configuration declares.
 
     Raises:
@@ -67,7 +67,8 @@ def collect(config: dict[str, Any], folder: Path) -> Found:
     count, size = config["seeds"]["count"], config["generate"]["shard_size"]
     names = shards(count, size)
     counts = ("read", "kept", "dropped", "seconds")
-    trained = folder / "refine" / config["refine"]["name"] / str(config["seed"])
+    selection = _record(folder / "selection.json", "chosen", "candidates")
+    trained = folder / "refine" / selection["chosen"]
     return Found(
         budget={"seeds": {"count": count}, "generate": {"shard_size": size}},
         seeds=_record(folder / "seeds" / "pool.json", *counts),
@@ -75,11 +76,11 @@ def collect(config: dict[str, Any], folder: Path) -> Found:
             [_record(folder / "generate" / f"{name}.json", *counts, "tokens", "prompt_text") for name in names]
         ),
         consolidate=_record(folder / "consolidate" / "lists.json", *counts),
-        similarity=_record(folder / "teacher" / "similarity.json", "by_rank", "seconds"),
+        similarity=_record(teacher / "similarity.json", "by_rank", "seconds"),
         history=_record(trained / "history.json", "steps", "development", "base_development", "best_step", "seconds"),
         scores=_scores(folder / "scores.csv"),
-        selection=_record(folder / "selection.json", "chosen"),
-        examples=_examples(folder, config["report"]["examples"]),
+        selection=selection,
+        examples=_examples(folder, teacher, config["report"]["examples"]),
     )
 
 
@@ -135,13 +136,13 @@ def _scores(path: Path) -> list[Score]:
         ) from error
 
 
-def _examples(folder: Path, count: int) -> list[list[tuple[str, float]]]:
+def _examples(folder: Path, teacher: Path, count: int) -> list[list[tuple[str, float]]]:
     """The first lists with the teacher's cosine of each sentence to the seed; their order is random by hash already.
 
     Raises:
         UserError: lists or embeddings are missing or damaged, or do not belong together.
     """
     lists = ranking_lists.read(folder / "consolidate" / "lists.parquet")
-    vectors, _ = embeddings.read(folder / "teacher" / "embeddings.safetensors", lists)
+    vectors, _ = embeddings.read(teacher / "embeddings.safetensors", lists)
     pairs = zip(lists.sentences, vectors, strict=True)
     return [list(zip(sentences, (rows @ rows[0]).tolist(), strict=True)) for sentences, rows in islice(pairs, count)]

@@ -9,6 +9,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from rankrefine.refine.experiments import summaries
 from rankrefine.report.data import Found, Record, Score
 
 # Okabe and Ito's palette, told apart with every kind of colour vision
@@ -71,6 +72,28 @@ def _intervals(axes: Axes, rows: list[Score], places: dict[tuple[str, str], floa
         axes.plot(row.value, y, "o", color=color, markersize=7)
         text = f"{row.value:+.2f}" if row.metric == "delta" else f"{row.value:.2f}"
         axes.annotate(text, (row.value, y), (0, 7), textcoords="offset points", ha="center", fontsize=9, bbox=BEHIND)
+
+
+def experiments(found: Found) -> Figure:
+    """What each experiment gained on development data: a dot for each seed, the mean with its standard deviation."""
+    rows = summaries(found.selection["candidates"], [])
+    chosen = found.selection["chosen"].rpartition("/")[0]
+    with rc_context(STYLE):
+        figure = Figure(figsize=(7.5, 1.4 + 0.42 * len(rows)))
+        axes = figure.subplots()
+        for y, row in enumerate(rows):
+            color = BLUE if row.name == chosen else GREY
+            mean, sd = np.mean(row.gain), np.std(row.gain, ddof=1) if row.seeds > 1 else 0.0
+            axes.plot(row.gain, [y] * row.seeds, "o", color=color, markersize=4, alpha=0.5)
+            axes.plot([mean - sd, mean + sd], [y, y], color=color, linewidth=2, solid_capstyle="butt")
+            axes.plot(mean, y, "D", color=color, markersize=6)
+            axes.annotate(f"{mean:+.2f}", (mean, y), (0, 7), textcoords="offset points", ha="center", fontsize=9)
+        axes.axvline(0, color=GREY, linewidth=1, linestyle="--")
+        axes.set_yticks(range(len(rows)), [row.name for row in rows])
+        axes.set_ylim(len(rows) - 0.4, -0.7)
+        axes.grid(axis="y", visible=False)
+        axes.set_xlabel("development score, gain on the base (Spearman × 100)")
+    return figure
 
 
 def similarity(found: Found) -> Figure:
