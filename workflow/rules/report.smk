@@ -69,7 +69,7 @@ rule report:
         "../../envs/rankrefine.yaml"
     params:
         config=stage("seeds.count", "generate.shard_size", "report"),
-        teacher=f"results/teacher/{SHOWN_TEACHER}",
+        teacher=lambda wc, input: str(Path(input.teacher).parent),
         code=digest.code("rankrefine.report"),
     message:
         "Drawing the report's figures and tables"
