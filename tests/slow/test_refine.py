@@ -23,7 +23,21 @@ def test_real_encoder_is_trained_saved_and_opened_again(asset: Callable[[str], P
     whole = config.complete({"refine": {"learning_rate": 1e-6}})
     teacher.run(whole, lists, model, None, embeddings, tmp_path / "similarity.json")
     output, history = tmp_path / "out" / "model", tmp_path / "history.json"
-    train.run(whole, lists, embeddings, model, data, None, output, tmp_path / "model.json", history)
+    train.run(
+        "refined",
+        whole,
+        lists=lists,
+        teacher_embeddings=[embeddings],
+        weights=[1.0],
+        model=model,
+        development=data,
+        report_to=[],
+        threads=None,
+        code=[],
+        output=output,
+        manifest=tmp_path / "model.json",
+        history=history,
+    )
     scores = io.read_json(history)["development"]
     assert [each["step"] for each in scores] == [0, 3]
     assert scores[0]["score"] == pytest.approx(86.72, abs=0.02)
