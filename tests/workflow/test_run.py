@@ -185,3 +185,17 @@ def test_a_full_disk_is_one_sentence_and_the_job_goes_on_when_there_is_space(fin
     filler.unlink()
     assert subprocess.run(command, **options).returncode == 0
     assert {p.name for p in small_disk.iterdir()} == {"00000.parquet", "00000.json"}
+
+
+def test_a_new_experiment_and_a_new_seed_train_nothing_again(finished) -> None:
+    trained = finished.path / "results" / "refine" / "refined" / "7" / "history.json"
+    before = trained.stat().st_mtime_ns
+    finished.configure("refine.experiments", {"refined": {}, "fused": {"rule": "borda", "omega": 1}})
+    finished.configure("refine.seeds", [7, 8])
+    finished.snakemake("--cores", "2")
+    assert trained.stat().st_mtime_ns == before
+    rows = [line.split("|")[1:3] for line in (finished.path / "results" / "experiments.md").read_text().splitlines()]
+    assert sorted((row[0].strip("* "), row[1].strip()) for row in rows[2:4]) == [("fused", "2"), ("refined", "2")]
+    chosen = json.loads((finished.path / "results" / "selection.json").read_text(encoding="utf-8"))
+    assert len(chosen["candidates"]) == 4
+    assert "best mean of 2 experiments" in chosen["why"]
