@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rankrefine.errors import UserError
+from rankrefine.errors import UserError, reason
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -81,6 +81,8 @@ def shorten(model: SentenceTransformer, layers: int) -> None:
     parent, name = stacks[0]
     setattr(parent, name, getattr(parent, name)[:layers])
     transformer.config.num_hidden_layers = layers
+    if kinds := getattr(transformer.config, "layer_types", None):
+        transformer.config.layer_types = kinds[:layers]
 
 
 def check_encoder(path: Path) -> None:
@@ -110,10 +112,9 @@ def check_encoder(path: Path) -> None:
 
 def _reason(error: Exception) -> str:
     """Why loading failed, in one line."""
-    text = " ".join(str(error).split())
-    if "trust_remote_code" in text:
+    if "trust_remote_code" in str(error):
         return "it brings code of its own, which is never run here"
-    return text.rstrip(".")[:300]
+    return reason(error)
 
 
 def _json(path: Path, absent: dict | list) -> dict | list:

@@ -34,14 +34,8 @@ from rankrefine.refine.teacher import embed
 
 log = logging.getLogger(__name__)
 LIBRARIES = ("sentence-transformers", "transformers", "accelerate", "datasets", "torch")
-ELSEWHERE = (
-    "experiments",
-    "seeds",
-    "model",
-    "teacher",
-    "development",
-    "report_to",
-)  # config keys that are known here by their manifests
+# config keys that are known here by manifests and flags
+ELSEWHERE = ("experiments", "seeds", "model", "teacher", "development", "report_to")
 
 
 def run(
