@@ -18,11 +18,14 @@ from rankrefine.refine.development import read as read_development
 log = logging.getLogger(__name__)
 
 
-def run(model: Path, teachers: list[Path], development: Path, llm: Path | None, prompt: str, output: Path) -> None:
+def run(
+    model: Path, pooling: str, teachers: list[Path], development: Path, llm: Path | None, prompt: str, output: Path
+) -> None:
     """Check the manifests' folders and write a record of what was checked.
 
     Args:
         model: Manifest of the base encoder.
+        pooling: What it will get; `model` is its own.
         teachers: Manifests of the teachers.
         development: Manifest of the development data.
         llm: Manifest of the language model; None with the fake engine.
@@ -31,7 +34,8 @@ def run(model: Path, teachers: list[Path], development: Path, llm: Path | None, 
     Raises:
         UserError: one of them cannot do its part.
     """
-    for manifest in (model, *teachers):
+    check_encoder(load_manifest(model).path, bare=pooling != "model")
+    for manifest in teachers:
         check_encoder(load_manifest(manifest).path)
     pairs = len(read_development(load_manifest(development).path)[0])
     template = prompts.load(prompt)

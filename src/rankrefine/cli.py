@@ -141,6 +141,12 @@ def _teacher(**options: object) -> None:
     teacher.run(**options)
 
 
+def _base(**options: object) -> None:
+    from rankrefine.base import run
+
+    run.run(**options)
+
+
 def _refine(**options: object) -> None:
     from rankrefine.refine import train
 
@@ -202,6 +208,14 @@ FLAGS: dict[str, dict] = {
         "help": "Digests of the code: what other code left half done is made again.",
     },
     "threads": {"type": int, "default": None, "help": "Processor threads to use (default: all)."},
+    "parallel": {
+        "type": _positive,
+        "default": 1,
+        "metavar": "N",
+        "help": "Processes that share out each batch, one for each GPU (default: 1).",
+    },
+    "examples": {"type": Path, "help": "What a recipe trains on: a manifest (JSON), or parquet with a column text."},
+    "pooling": {"default": "model", "help": "Pooling that the encoder will get (base.pooling)."},
     "prompt": {"required": True, "help": "Prompt template, by name or as a path to a YAML file."},
     "preview": {
         "type": _positive,
@@ -210,7 +224,7 @@ FLAGS: dict[str, dict] = {
     },
     "shards": {"type": Path, "required": True, "help": "Folder that holds the shards from `generate`."},
     "lists": {"type": Path, "required": True, "help": "Ranking lists (parquet) from `consolidate`."},
-    "teachers": {"type": Path, "nargs": "+", "required": True, "help": "Manifests (JSON) of the teachers."},
+    "teachers": {"type": Path, "nargs": "*", "default": [], "help": "Manifests (JSON) of the teachers."},
     "teacher": {"type": Path, "required": True, "help": "Folder of results of `teacher`, whose opinion is shown."},
     "teacher_embeddings": {"type": Path, "nargs": "+", "required": True, "help": "Embeddings from `teacher`."},
     "weights": {"type": float, "nargs": "+", "required": True, "help": "Weight of each teacher."},
@@ -245,7 +259,7 @@ VERBS: dict[str, tuple[Callable[..., None], str, tuple[str, ...]]] = {
     "check": (
         _check,
         "Check models and development data before anything long runs.",
-        ("model", "teachers", "development", "llm", "prompt", "output"),
+        ("model", "pooling", "teachers", "development", "llm", "prompt", "output"),
     ),
     "seeds": (_seeds, "Stage 1: extract seed sentences.", ("config", "assets", "output", "stats")),
     "generate": (
@@ -271,6 +285,11 @@ VERBS: dict[str, tuple[Callable[..., None], str, tuple[str, ...]]] = {
         "Stage 3: apply the quality rules and join the shards.",
         ("config", "shards", "output", "stats"),
     ),
+    "base": (
+        _base,
+        "Make the encoder to refine: pooling, prompt, SimCSE.",
+        ("config", "model", "examples", "development", "threads", "code", "output", "manifest", "history"),
+    ),
     "teacher": (
         _teacher,
         "Stage 4a: embed the lists with the teacher.",
@@ -289,6 +308,7 @@ VERBS: dict[str, tuple[Callable[..., None], str, tuple[str, ...]]] = {
             "development",
             "report_to",
             "threads",
+            "parallel",
             "code",
             "output",
             "manifest",

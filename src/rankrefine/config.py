@@ -22,8 +22,8 @@ from rankrefine.sources import is_gguf
 
 SCHEMA_FILE = Path(__file__).with_name("config.schema.yaml")
 # keys of `refine` that are the same for all experiments
-SHARED = ("experiments", "seeds", "model", "development", "max_length", "report_to")
-SECTIONS = ("seeds", "generate", "consolidate", "refine", "evaluate", "report")
+SHARED = ("experiments", "seeds", "teacher_prompt", "development", "max_length", "report_to")
+SECTIONS = ("seeds", "generate", "consolidate", "base", "refine", "evaluate", "report")
 
 
 @cache
@@ -85,6 +85,12 @@ def experiment(config: dict[str, Any], name: str) -> dict[str, Any]:
     """The section `refine` as the experiment `name` has it, without the keys that speak of all experiments."""
     merged = config["refine"] | config["refine"]["experiments"][name]
     return {key: value for key, value in merged.items() if key not in ("experiments", "seeds")}
+
+
+def is_prepared(config: dict[str, Any]) -> bool:
+    """Whether the encoder to refine is made first, and not used as it was fetched."""
+    settings = config["base"]
+    return settings["recipe"] != "none" or settings["pooling"] != "model" or settings["prompt"] is not None
 
 
 def seeds(config: dict[str, Any]) -> list[int]:
@@ -178,11 +184,14 @@ def _check_together(config: dict[str, Any], origin: str) -> None:
         )
     for name, changes in config["refine"]["experiments"].items():
         _check_experiment(config, name, changes, origin)
-    for role, source in (("model", config["refine"]["model"]), *(("teacher", one) for one in _all_teachers(config))):
+    if config["base"]["recipe"] == "simcse_sup" and config["base"]["data"] is None:
+        raise UserError(f"{origin}: base.recipe simcse_sup trains on triplets; name them in base.data.")
+    teachers_of_all = [("refine.teacher", source) for source in _all_teachers(config)]
+    for key, source in (("base.model", config["base"]["model"]), *teachers_of_all):
         if is_gguf(source):
             raise UserError(
-                f"{origin}: refine.{role} is '{source}', a GGUF file, which holds a language model; name the folder "
-                "of an encoder."
+                f"{origin}: {key} is '{source}', a GGUF file, which holds a language model; name the folder of an "
+                "encoder."
             )
 
 

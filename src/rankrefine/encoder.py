@@ -21,7 +21,7 @@ def go_offline() -> None:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # else tokenizers warns after every fork of a data loader
 
 
-def open_encoder(path: Path, threads: int | None = None) -> SentenceTransformer:
+def open_encoder(path: Path, threads: int | None = None, bare: bool = False) -> SentenceTransformer:
     """The encoder in the folder `path`, on the GPU where there is one, in evaluation mode and float32.
 
     Float32 whatever the file holds, so that base, teacher and refined encoder are compared in one number format.
@@ -29,12 +29,13 @@ def open_encoder(path: Path, threads: int | None = None) -> SentenceTransformer:
     Args:
         path: A sentence-transformers folder with safetensors weights.
         threads: Processor threads for torch (default: torch's own choice).
+        bare: Take a transformer without pooling, too; it gets one that the caller replaces.
 
     Raises:
         UserError: no such folder, a transformer without pooling, another kind of model, code of its own, or weights
             that cannot be read.
     """
-    check_encoder(path)
+    check_encoder(path, bare)
     go_offline()
     import torch
     from safetensors import SafetensorError
@@ -85,10 +86,10 @@ def shorten(model: SentenceTransformer, layers: int) -> None:
         transformer.config.layer_types = kinds[:layers]
 
 
-def check_encoder(path: Path) -> None:
+def check_encoder(path: Path, bare: bool = False) -> None:
     """Refuse what is no complete sentence-transformers folder, from its JSON files alone.
 
-    sentence-transformers itself would put an untrained mean pooling on a bare transformer and go on.
+    sentence-transformers itself would put an untrained mean pooling on a bare transformer and go on; `bare` lets it.
 
     Raises:
         UserError: see `open_encoder`.
@@ -97,16 +98,18 @@ def check_encoder(path: Path) -> None:
         raise UserError(f"There is no model folder {path}.")
     if not (path / "modules.json").is_file():
         if (path / "config.json").is_file():
+            if bare:
+                return
             raise UserError(
-                f"{path} is a bare transformer (it has no modules.json): save it with its pooling as a "
-                "sentence-transformers model first."
+                f"{path} is a bare transformer (it has no modules.json): choose its pooling with base.pooling, or save "
+                "it as a sentence-transformers model first."
             )
         raise UserError(f"{path} is not a sentence-transformers model: it has no modules.json.")
     kind = _json(path / "config_sentence_transformers.json", {}).get("model_type", "SentenceTransformer")
     if kind != "SentenceTransformer":
         raise UserError(f"{path} is a {kind}; only a SentenceTransformer gives one vector per sentence.")
     modules = [str(module.get("type", "")).rpartition(".")[2] for module in _json(path / "modules.json", [])]
-    if "Transformer" in modules and "Pooling" not in modules:
+    if "Transformer" in modules and "Pooling" not in modules and not bare:
         raise UserError(f"{path} has no pooling among its modules ({', '.join(modules)}): add one and save it again.")
 
 

@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        encoder = material.model(SETTINGS["model"], Path(scratch)).path
+        encoder = material.model(configuration.complete({})["base"]["model"], Path(scratch)).path
         texts = material.sentences(options.lists * options.sentences, Path(scratch))
         size = options.sentences
         lists = [texts[i * size : (i + 1) * size] for i in range(options.lists)]
@@ -66,7 +66,7 @@ def ours(student: Any, teacher: Any, lists: list[list[str]], batch: int) -> floa
     held = Lists([str(i) for i in range(len(lists))], lists)
     embeddings = list(embed(teacher, held, LENGTH).split(held.sizes))
     target = partial(targets, tau=SETTINGS["tau_teacher"], omega=SETTINGS["omega"])
-    collator = ListCollator(preprocessor(student, LENGTH), lists, embeddings, target)
+    collator = ListCollator(preprocessor(student, LENGTH), held.ids, lists, embeddings, target)
     loss, optimizer = RankingLoss(student, TAU), torch.optim.AdamW(student.parameters(), lr=1e-6)
     student.train()
     for first in range(0, len(lists), batch):

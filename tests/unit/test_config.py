@@ -12,7 +12,7 @@ from rankrefine import config, reference
 from rankrefine.errors import UserError
 
 ROOT = Path(__file__).parents[2]
-RULES = {"seeds", "generate", "consolidate", "teacher", "refine", "task", "evaluate", "scores", "report"}
+RULES = {"seeds", "generate", "consolidate", "teacher", "base", "refine", "task", "evaluate", "scores", "report"}
 
 
 def test_an_empty_config_is_the_reference() -> None:
@@ -90,7 +90,7 @@ def test_completing_changes_nothing_that_is_given_and_not_the_input() -> None:
             {"generate": {"forbid": ["swearing"]}},
             r"generate.forbid.0 is 'swearing' but must be one of marker, refusal",
         ),
-        ({"refine": {"model": "x/y.gguf"}}, r"refine.model is 'x/y.gguf', a GGUF file, .*; name the folder of an enc"),
+        ({"base": {"model": "x/y.gguf"}}, r"base.model is 'x/y.gguf', a GGUF file, .*; name the folder of an enc"),
         ({"refine": {"teacher": "y.GGUF"}}, r"refine.teacher is 'y.GGUF', a GGUF file"),
         ({"refine": {"tau": 0}}, r"refine.tau is 0 but must be more than 0"),
         ({"evaluate": {"confidence": 1}}, r"evaluate.confidence is 1 but must be less than 1"),
@@ -119,7 +119,7 @@ def test_completing_changes_nothing_that_is_given_and_not_the_input() -> None:
             {"refine": {"experiments": {"a": {"omega": -1}}}},
             r"refine.experiments.a.omega is -1 but must be at least 0",
         ),
-        ({"refine": {"experiments": {"a": {"model": "x"}}}}, r"experiments.a.model: this key is the same for all"),
+        ({"refine": {"experiments": {"a": {"seeds": []}}}}, r"experiments.a.seeds: this key is the same for all"),
         ({"refine": {"experiments": {"a": {"contrastive": 1}}}}, r"experiments.a: contrastive .* batch_size to 2"),
         ({"refine": {"experiments": {}}}, r"refine.experiments must not be empty"),
         ({"refine": {"teacher": {"x": 0}}}, r"refine.teacher.x is 0 but must be more than 0"),

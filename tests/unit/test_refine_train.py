@@ -20,9 +20,12 @@ from rankrefine.encoder import go_offline, open_encoder
 from rankrefine.errors import UserError
 from rankrefine.refine import teacher, train
 from rankrefine.refine.data import ListCollator, preprocessor
+from rankrefine.refine.embeddings import write as write_embeddings
+from rankrefine.refine.lists import read as read_lists
 from rankrefine.refine.targets import targets
 
 go_offline()
+OTHER = {"model": "other", "revision": "1"}
 WORDS = [
     "cat",
     "dog",
@@ -76,12 +79,20 @@ def embed(folder: Path, **settings: object) -> tuple[Path, dict]:
     return output, io.read_json(stats)
 
 
-def refine(inputs: Path, output: Path, seed: int = 7, report_to: tuple[str, ...] = (), **settings: object) -> dict:
+def refine(
+    inputs: Path,
+    output: Path,
+    seed: int = 7,
+    report_to: tuple[str, ...] = (),
+    parallel: int = 1,
+    pooling: str = "model",
+    **settings: object,
+) -> dict:
     """Train below `output`; the history."""
     chosen = {"learning_rate": 1e-3, "evaluate_every": 2, "batch_size": 2, "max_length": 16} | settings
     train.run(
         "refined",
-        config.complete({"seed": seed, "refine": chosen}),
+        config.complete({"seed": seed, "refine": chosen, "base": {"pooling": pooling}}),
         lists=inputs / "lists.parquet",
         teacher_embeddings=[inputs / "teacher.safetensors"],
         weights=[1.0],
@@ -89,6 +100,7 @@ def refine(inputs: Path, output: Path, seed: int = 7, report_to: tuple[str, ...]
         development=inputs / "data.json",
         report_to=list(report_to),
         threads=1,
+        parallel=parallel,
         code=[],
         output=output / "model",
         manifest=output / "model.json",
@@ -136,15 +148,15 @@ def test_teacher_cuts_sentences_and_writes_the_same_bytes_again(inputs: Path, tm
 
 
 def test_collator_makes_one_feature_of_ragged_lists(inputs: Path):
-    from rankrefine.refine.trainer import ListTrainer
+    from rankrefine.refine.trainer import Trainer
 
     model = open_encoder(inputs / "encoder")
     lists = [["one two", "three"], ["four", "five six seven eight", "nine", "ten"], ["no", "part", "of it"]]
     embeddings = [torch.nn.functional.normalize(torch.rand(len(each), 5), dim=-1) for each in lists]
     target = partial(targets, tau=0.05, omega=2.0)
-    collator = ListCollator(preprocessor(model, 6), lists, embeddings, target, embeddings)
+    collator = ListCollator(preprocessor(model, 6), ["a", "b", "c"], lists, embeddings, target, embeddings)
     batch = collator([{"list": 1}, {"list": 0}])
-    (feature,), label = ListTrainer.collect_features(None, batch)
+    (feature,), label = Trainer.collect_features(None, batch)
     target = label["target"]
     assert torch.equal(label["base"], torch.cat([embeddings[1], embeddings[0]]))
     assert feature["input_ids"].shape == (6, 6)  # cut to 6 tokens
@@ -254,7 +266,7 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_weights(
     inputs: Path, tmp_path: Path, settings: dict, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     """Killed in the middle of an interval, of an epoch, and while a checkpoint was written."""
-    from rankrefine.refine.trainer import BestStep, ListTrainer
+    from rankrefine.refine.trainer import BestStep, Trainer
 
     whole = refine(inputs, tmp_path / "whole", epochs=4, **settings)
     ended = BestStep.on_step_end
@@ -272,9 +284,9 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_weights(
     state = sorted((tmp_path / "killed" / ".work").glob("checkpoint-*/trainer_state.json"))[-1]
     state.write_text(state.read_text()[:100])
     steps = []
-    computed = ListTrainer.compute_loss
+    computed = Trainer.compute_loss
     monkeypatch.setattr(
-        ListTrainer,
+        Trainer,
         "compute_loss",
         lambda self, *a, **k: steps.append(self.state.global_step) or computed(self, *a, **k),
     )
@@ -359,3 +371,111 @@ def test_embeddings_of_other_lists_are_refused(inputs: Path, tmp_path: Path):
     io.write_table(folder / "lists.parquet", table.slice(0, 5))
     with pytest.raises(UserError, match=r"48 sentences in 11 lists, but there are .* in 5 ranking lists"):
         refine(folder, tmp_path / "out")
+
+
+def test_adapters_are_merged_into_a_plain_encoder(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The saved folder gives the vectors of the encoder in training, and its embeddings of words have not moved."""
+    from rankrefine.refine import lora
+
+    model = open_encoder(inputs / "encoder")
+    before = model.encode(["one two"], convert_to_tensor=True)
+    lora.add(model, 2)
+    trained = {name for name, value in model.named_parameters() if value.requires_grad}
+    assert trained and all("lora_" in name for name in trained)
+    assert torch.allclose(model.encode(["one two"], convert_to_tensor=True), before, atol=1e-6)
+    with torch.no_grad():
+        for name, value in model.named_parameters():
+            if name in trained:
+                value.add_(0.1)
+    changed = model.encode(["one two"], convert_to_tensor=True)
+    assert not torch.allclose(changed, before, atol=1e-2)
+    whole = lora.merged(model)
+    whole.save_pretrained(str(tmp_path / "merged"), create_model_card=False)
+    assert torch.allclose(
+        open_encoder(tmp_path / "merged").encode(["one two"], convert_to_tensor=True), changed, atol=1e-5
+    )
+    assert not list((tmp_path / "merged").rglob("adapter*"))
+    assert lora.merged(whole) is whole
+
+
+def test_adapters_train_go_on_after_a_kill_and_leave_a_plain_folder(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from rankrefine.refine.trainer import BestStep
+
+    settings = {"lora": 4, "learning_rate": 0.003, "epochs": 4}
+    history = refine(inputs, tmp_path / "whole", **settings)
+    assert sum(step["loss"] for step in history["steps"][-6:]) < sum(step["loss"] for step in history["steps"][:6])
+    assert sorted(digests(tmp_path / "whole" / "model")) == sorted(digests(inputs / "encoder"))
+    ended = BestStep.on_step_end
+
+    def killing(self, args, state, control, **kwargs):
+        ended(self, args, state, control, **kwargs)
+        if state.global_step == 5:
+            raise Killed
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(BestStep, "on_step_end", killing)
+        refine(inputs, tmp_path / "killed", **settings)
+    again = refine(inputs, tmp_path / "killed", **settings)
+    assert again["development"] == history["development"]
+    assert digests(tmp_path / "killed" / "model") == digests(tmp_path / "whole" / "model")
+
+
+def test_matryoshka_ranks_with_cut_embeddings(inputs: Path, tmp_path: Path):
+    """Its loss is the sum of those of embeddings cut to each of the dimensions and renormalised."""
+    from rankrefine.refine.losses import list_mle, similarity
+
+    model, lists = open_encoder(inputs / "encoder"), read_lists(inputs / "lists.parquet")
+    embeddings = list(load_file(inputs / "teacher.safetensors")["embeddings"].split(lists.sizes))
+    target, features = targets(embeddings, tau=0.05, omega=2.0), model.preprocess(lists.flat)
+    vectors = model(dict(features))["sentence_embedding"]
+    wanted = sum(list_mle(similarity(vectors[:, :dim], lists.sizes, 0.1), target) for dim in (32, 8, 4))
+    settings = config.complete({"refine": {"matryoshka": [4, 8], "tau": 0.1}})["refine"]
+    found = train._loss(model, settings)([features], {"target": target})
+    assert torch.allclose(found, wanted, atol=1e-4)
+    assert refine(inputs, tmp_path, matryoshka=[8])["steps"]
+    with pytest.raises(UserError, match="refine.matryoshka: 64 is more than the 32 dimensions of the encoder"):
+        refine(inputs, tmp_path / "wide", matryoshka=[64])
+
+
+@pytest.mark.parametrize("pooling", ["model", "cls_training_head"])
+def test_two_processes_train_as_one(inputs: Path, tmp_path: Path, pooling: str):
+    """A shared batch gives the losses and scores of the whole one, without dropout and with full batches."""
+    folder = copy(inputs, tmp_path / "copy")
+    io.write_table(folder / "lists.parquet", io.read_table(folder / "lists.parquet").slice(0, 10))
+    settings = io.read_json(folder / "encoder" / "config.json")
+    io.write_json(
+        folder / "encoder" / "config.json",
+        settings | {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},
+    )
+    write_manifest(folder / "encoder.json", source="tiny", kind="model", path=folder / "encoder")
+    embed(folder)
+    one, two = (refine(folder, tmp_path / str(n), epochs=2, parallel=n, pooling=pooling) for n in (1, 2))
+    for notes, value in (("development", "score"), ("steps", "loss")):
+        first, second = ([(note["step"], note[value]) for note in each[notes]] for each in (one, two))
+        assert len(first) == len(second)
+        assert all(a == (b[0], pytest.approx(b[1], abs=1e-2)) for a, b in zip(first, second, strict=True))
+    assert torch.allclose(weights(tmp_path / "1" / "model"), weights(tmp_path / "2" / "model"), atol=1e-3)
+
+
+def test_processes_that_cannot_share_a_batch_are_refused(inputs: Path, tmp_path: Path):
+    with pytest.raises(UserError, match="refine.batch_size is 2, which 3 processes cannot share; take a multiple"):
+        refine(inputs, tmp_path, parallel=3)
+
+
+def test_an_error_in_one_of_several_processes_is_told(inputs: Path, tmp_path: Path):
+    with pytest.raises(
+        UserError, match=r"^The loss at step 1 is not a finite number \(lists list\d+\); lower the lear"
+    ):
+        refine(inputs, tmp_path / "out", parallel=2, tau=1e-40)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_teacher_and_student_of_different_families(inputs: Path, tmp_path: Path):
+    """Another width and another vocabulary: only the order of similarities passes between them."""
+    folder = copy(inputs, tmp_path / "copy")
+    embeddings = load_file(folder / "teacher.safetensors")["embeddings"]
+    wide = torch.nn.functional.normalize(embeddings @ torch.rand(32, 50), dim=-1)
+    write_embeddings(folder / "teacher.safetensors", wide, read_lists(folder / "lists.parquet"), OTHER)
+    assert refine(folder, tmp_path / "out")["teachers"] == [OTHER | {"weight": 1.0}]

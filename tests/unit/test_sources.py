@@ -97,6 +97,6 @@ def test_refusals(text: str, kind: sources.Kind, message: str) -> None:
 
 def test_a_branch_is_no_revision() -> None:
     with pytest.raises(
-        UserError, match=r"refine.model: 'hub:org/name@main' names a branch, which moves; write the commit"
+        UserError, match=r"base.model: 'hub:org/name@main' names a branch, which moves; write the commit"
     ):
-        sources.parse("hub:org/name@main", "model", "refine.model")
+        sources.parse("hub:org/name@main", "model", "base.model")

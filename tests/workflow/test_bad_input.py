@@ -19,8 +19,8 @@ PLANNING = [
         [{"name": "x", "source": "sentences.txt"}, {"name": "x", "source": "sentences2.txt"}],
         "seeds.sources: two sources have the name 'x'",
     ),
-    ("refine.model", "models/none", "refine.model: there is no file or folder 'models/none'"),
-    ("refine.model", "embedded:all-minilm", "refine.model: there is no embedded model 'all-minilm'; did you mean"),
+    ("base.model", "models/none", "base.model: there is no file or folder 'models/none'"),
+    ("base.model", "embedded:all-minilm", "base.model: there is no embedded model 'all-minilm'; did you mean"),
     ("refine.teacher", "hub:org/name", "refine.teacher: 'hub:org/name' must read hub:ORG/NAME@REVISION"),
     (
         "seeds.sources",
@@ -99,7 +99,7 @@ def test_a_folder_that_is_no_model(fresh) -> None:
     shutil.rmtree(fresh.path / "encoder2")
     (fresh.path / "encoder2").mkdir()
     (fresh.path / "encoder2" / "notes.txt").write_text("nothing here", encoding="utf-8")
-    fresh.configure("refine.model", "encoder2")
+    fresh.configure("base.model", "encoder2")
     stops(fresh, "encoder2", "scores")
 
 

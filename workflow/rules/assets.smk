@@ -81,8 +81,8 @@ rule gguf_asset:
 
 rule check:
     input:
-        model=ENCODER,
-        teachers=[f"results/assets/{teacher}.json" for teacher in ALL_TEACHERS],
+        model=BASE_MODEL,
+        teachers=[f"results/assets/{teacher}.json" for teacher in ALL_TEACHERS if teacher != "base"],
         development=DEVELOPMENT,
         llm=LLM,
     output:
@@ -97,11 +97,12 @@ rule check:
     params:
         code=digest.code("rankrefine.check"),
         llm=LLM_FLAG,
+        pooling=lambda wc: config["base"]["pooling"],
         prompt=lambda wc: config["generate"]["prompt"],
         prompt_content=PROMPT,
     message:
         "Checking the models, the prompt and the development data"
     shell:
-        "python -m rankrefine check --model {input.model:q} --teachers {input.teachers:q}"
+        "python -m rankrefine check --model {input.model:q} --pooling {params.pooling} --teachers {input.teachers:q}"
         " --development {input.development:q} {params.llm} --prompt {params.prompt:q}"
         " --output {output:q} --log {log:q}"

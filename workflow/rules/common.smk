@@ -64,10 +64,15 @@ LLM_FLAG = f"--llm {shlex.quote(LLM)}" if LLM else ""
 ENGINE_PYTHON = config["generate"]["python"] or "python"
 if ENGINE_PYTHON != "python" and not shutil.which(ENGINE_PYTHON):
     raise WorkflowError(f"generate.python: there is no program {ENGINE_PYTHON!r}; docs/vllm.md says how to make it.")
-ENCODER = manifest(config["refine"]["model"], "model", "refine.model")
+BASE_MODEL = manifest(config["base"]["model"], "model", "base.model")
+ENCODER = "results/base/model.json" if configuration.is_prepared(config) else BASE_MODEL  # what is refined
+BASE_EXAMPLES = []  # what a recipe trains on
+if config["base"]["recipe"] != "none":
+    data = config["base"]["data"]
+    BASE_EXAMPLES = manifest(data, "dataset", "base.data") if data else "results/seeds/pool.parquet"
 TEACHERS = {  # of each experiment: slug -> weight
     name: {
-        Path(manifest(source, "model", "refine.teacher")).stem: weight
+        "base" if source == "base" else Path(manifest(source, "model", "refine.teacher")).stem: weight
         for source, weight in configuration.teachers(configuration.experiment(config, name)).items()
     }
     for name in config["refine"]["experiments"]
@@ -98,14 +103,30 @@ def stage(*keys, without=()):
     return lambda wildcards: text
 
 
+def base_config():
+    """Canonical JSON of what making the encoder reads of the config; without a recipe, none of its settings count."""
+    names = ["model", "data"]
+    if config["base"]["recipe"] == "none":
+        names = [key for key in config["base"] if key not in ("recipe", "pooling", "prompt")]
+    text = configuration.section(configuration.without(config, "base", *names), "seed", "base")
+    return lambda wildcards: text
+
+
 def experiment(wildcards):
     """Canonical JSON of what one training reads of the config: its experiment's settings and its seed.
 
     Encoders and data are inputs by their manifests, trackers change no result.
     """
     settings = configuration.experiment(config, wildcards.experiment)
-    kept = {key: settings[key] for key in settings if key not in ("model", "teacher", "development", "report_to")}
-    return json.dumps({"seed": int(wildcards.seed), "refine": kept}, sort_keys=True)
+    elsewhere = ("teacher", "teacher_prompt", "development", "report_to")
+    kept = {key: settings[key] for key in settings if key not in elsewhere}
+    base = {"pooling": config["base"]["pooling"]}
+    return json.dumps({"seed": int(wildcards.seed), "refine": kept, "base": base}, sort_keys=True)
+
+
+def teacher_manifest(wildcards):
+    """Manifest of a teacher, which may be the encoder that is refined."""
+    return ENCODER if wildcards.teacher == "base" else f"results/assets/{wildcards.teacher}.json"
 
 
 def rows(shard):

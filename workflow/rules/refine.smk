@@ -3,7 +3,7 @@
 rule teacher:
     input:
         lists="results/consolidate/lists.parquet",
-        model="results/assets/{teacher}.json",
+        model=teacher_manifest,
     output:
         embeddings="results/teacher/{teacher}/embeddings.safetensors",
         stats="results/teacher/{teacher}/similarity.json",
@@ -18,7 +18,7 @@ rule teacher:
         mem_mb=8000,
         runtime=120,
     params:
-        config=stage("refine.max_length"),
+        config=stage("refine.max_length", "refine.teacher_prompt"),
         code=digest.code("rankrefine.refine.teacher"),
     message:
         "Stage 4: embedding the lists with the teacher {wildcards.teacher}"
@@ -47,6 +47,7 @@ rule refine:
     resources:
         mem_mb=8000,
         runtime=480,
+        processes=1,  # that share out each batch of lists; one for each GPU
     params:
         config=experiment,
         weights=lambda wc: list(TEACHERS[wc.experiment].values()),
@@ -58,8 +59,8 @@ rule refine:
     shell:
         "python -m rankrefine refine --name {wildcards.experiment:q} --config {params.config:q} --lists {input.lists:q}"
         " --teacher-embeddings {input.teachers:q} --weights {params.weights} --model {input.model:q}"
-        " --development {input.development:q} {params.trackers} --threads {threads} --code {params.code}"
-        " --output {output.model:q} --manifest {output.manifest:q} --history {output.history:q} --log {log:q}"
+        " --development {input.development:q} {params.trackers} --threads {threads} --parallel {resources.processes}"
+        " --code {params.code} --output {output.model:q} --manifest {output.manifest:q} --history {output.history:q} --log {log:q}"
 
 
 rule export:

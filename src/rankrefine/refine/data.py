@@ -23,7 +23,8 @@ class ListCollator:
 
     Args:
         preprocess: Sentences -> tensors for the student.
-        sentences: All lists.
+        names: Of all lists, for messages.
+        sentences: Of all lists.
         teacher: Their embeddings, [sentences, dim] each.
         target: Makes the target [B, K, K] of the teacher's embeddings of B lists.
         base: Embeddings by the base encoder, where the loss has an anchor.
@@ -34,22 +35,26 @@ class ListCollator:
     def __init__(
         self,
         preprocess: Callable[[list[str]], dict[str, Any]],
+        names: list[str],
         sentences: list[list[str]],
         teacher: list[Tensor],
         target: Callable[[list[Tensor]], Tensor],
         base: list[Tensor] | None = None,
     ) -> None:
-        self.preprocess, self.sentences, self.teacher = preprocess, sentences, teacher
+        self.preprocess, self.names, self.sentences, self.teacher = preprocess, names, sentences, teacher
         self.target, self.base = target, base
 
     def __call__(self, rows: list[dict[str, int]]) -> dict[str, Any]:
-        """The student's tensors as `sentences_...`, the `label` of `RankingLoss`, the lists' numbers as `list`."""
+        """The student's tensors as `sentences_...`, the `label` of `RankingLoss`, the lists' names as `list`."""
         numbers = [row[COLUMN] for row in rows]
         feature = self.preprocess([sentence for number in numbers for sentence in self.sentences[number]])
         label = {"target": self.target([self.teacher[number] for number in numbers])}
         if self.base is not None:
             label["base"] = torch.cat([self.base[number] for number in numbers])
-        return {f"sentences_{name}": value for name, value in feature.items()} | {"label": label, COLUMN: numbers}
+        return {f"sentences_{name}": value for name, value in feature.items()} | {
+            "label": label,
+            COLUMN: [self.names[number] for number in numbers],
+        }
 
 
 def preprocessor(model: SentenceTransformer, max_length: int) -> Callable[[list[str]], dict[str, Any]]:

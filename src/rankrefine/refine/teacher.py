@@ -33,7 +33,7 @@ def run(config: dict[str, Any], lists: Path, model: Path, threads: int | None, o
     """Embed the sentences of all lists with the teacher; describe what it thinks of the generated order.
 
     Args:
-        config: Completed configuration; of it `refine.max_length`.
+        config: Completed configuration; of it `refine.max_length` and `refine.teacher_prompt`.
         lists: Ranking lists from `consolidate`.
         model: Manifest of the teacher.
         threads: Processor threads (default: torch's own choice).
@@ -43,12 +43,11 @@ def run(config: dict[str, Any], lists: Path, model: Path, threads: int | None, o
     Raises:
         UserError: unusable lists or model, or embeddings that are not finite.
     """
-    max_length = config["refine"]["max_length"]
-    record = Record(
-        "teacher", {"refine": {"max_length": max_length}}, "sentence-transformers", "transformers", "torch"
-    )
+    max_length, prompt = config["refine"]["max_length"], config["refine"]["teacher_prompt"]
+    settings = {"refine": {"max_length": max_length, "teacher_prompt": prompt}}
+    record = Record("teacher", settings, "sentence-transformers", "transformers", "torch")
     found, manifest = read_lists(lists), load_manifest(model)
-    embeddings = embed(open_encoder(manifest.path, threads), found, max_length)
+    embeddings = embed(open_encoder(manifest.path, threads), found, max_length, prompt)
     if not embeddings.isfinite().all():
         raise UserError(f"The teacher {manifest.path} gives embeddings that are not finite; take another one.")
     named = {"model": manifest.source, "revision": manifest.revision}
@@ -59,12 +58,16 @@ def run(config: dict[str, Any], lists: Path, model: Path, threads: int | None, o
     log.info("teacher: %(lists)d lists, %(sentences)d sentences (%(distinct)d distinct).", counts)
 
 
-def embed(model: SentenceTransformer, lists: Lists, max_length: int) -> Tensor:
-    """Embeddings of the flattened lists, [sentences, dim] float32 normalised; equal sentences are embedded once."""
+def embed(model: SentenceTransformer, lists: Lists, max_length: int, prompt: str | None = None) -> Tensor:
+    """Embeddings of the flattened lists, [sentences, dim] float32 normalised; equal sentences are embedded once.
+
+    `prompt` takes the place of the model's own default.
+    """
     distinct = list(dict.fromkeys(lists.flat))
     row = {sentence: i for i, sentence in enumerate(distinct)}
     embedded = model.encode(
         distinct,
+        prompt=prompt,
         batch_size=BATCH,
         normalize_embeddings=True,
         convert_to_tensor=True,

@@ -7,16 +7,15 @@ and step 0, the base, counts.
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from rankrefine import io
 from rankrefine.assets.manifest import Manifest, load_manifest, write_manifest
@@ -24,18 +23,21 @@ from rankrefine.encoder import go_offline, open_encoder, shorten
 from rankrefine.errors import UserError
 from rankrefine.provenance import Record
 from rankrefine.refine import development as development_data
-from rankrefine.refine import embeddings
-from rankrefine.refine.data import ListCollator, preprocessor
+from rankrefine.refine import embeddings, processes, work
+from rankrefine.refine.data import COLUMN, ListCollator, preprocessor
 from rankrefine.refine.lists import Lists
 from rankrefine.refine.lists import read as read_lists
 from rankrefine.refine.losses import LOSSES, RankingLoss
 from rankrefine.refine.targets import mean_profile, targets
 from rankrefine.refine.teacher import embed
 
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
 log = logging.getLogger(__name__)
 LIBRARIES = ("sentence-transformers", "transformers", "accelerate", "datasets", "torch")
 # config keys that are known here by manifests and flags
-ELSEWHERE = ("experiments", "seeds", "model", "teacher", "development", "report_to")
+ELSEWHERE = ("experiments", "seeds", "teacher", "teacher_prompt", "development", "report_to")
 
 
 def run(
@@ -48,6 +50,7 @@ def run(
     development: Path,
     report_to: list[str],
     threads: int | None,
+    parallel: int,
     code: list[str],
     output: Path,
     manifest: Path,
@@ -57,7 +60,7 @@ def run(
 
     Args:
         name: Of the experiment.
-        config: Completed configuration; of it `seed` and `refine`.
+        config: Completed configuration; of it `seed`, `refine` and `base.pooling`.
         lists: Ranking lists from `consolidate`.
         teacher_embeddings: Of the same lists, from `teacher`, one file for each teacher.
         weights: Of the teachers; they sum to 1.
@@ -65,6 +68,7 @@ def run(
         development: Manifest of the development data.
         report_to: Trackers that follow the training.
         threads: Processor threads (default: torch's own choice).
+        parallel: Processes that share out each batch, one for each GPU.
         code: Digests of the code that runs; a checkpoint of other code is not used.
         output: Model folder to write. A folder `.work` beside it exists while training runs.
         manifest: Manifest of `output` to write.
@@ -75,26 +79,37 @@ def run(
             that is not finite.
     """
     settings = {key: value for key, value in config["refine"].items() if key not in ELSEWHERE}
+    settings |= {"pooling": config["base"]["pooling"]}
     record = Record("refine", {"seed": config["seed"], "refine": settings}, *LIBRARIES)
     settings = settings | {"seed": config["seed"]}
     if missing := [tracker for tracker in report_to if find_spec(tracker) is None]:
         raise UserError(f"refine.report_to: {missing[0]} is not installed here; pip install {missing[0]}.")
+    if settings["batch_size"] % parallel:
+        raise UserError(
+            f"refine.batch_size is {settings['batch_size']}, which {parallel} processes cannot share; take a multiple."
+        )
     found, base, data = read_lists(lists), load_manifest(model), load_manifest(development)
     teacher, teacher_names = _teachers(teacher_embeddings, weights, found)
-    made_by = record.made_by() | {"lists": found.digest, "teachers": teacher_names, "code": code}
+    made_by = record.made_by() | {"lists": found.digest, "teachers": teacher_names, "code": code, "parallel": parallel}
     made_by |= {"base": [base.source, base.revision], "development": [data.source, data.revision]}
-    work = _work_folder(output.with_name(".work"), made_by)
-    try:
-        fields = _train(settings, found, teacher, base, data, threads, work, report_to)
-    except UserError:  # going on would only lead there again
-        shutil.rmtree(work, ignore_errors=True)
-        raise
-    with io.atomic(output) as aside:
-        shutil.copytree(work / "best", aside)
-    fields |= {"name": name, "teachers": teacher_names}
-    write_manifest(manifest, source=f"refined:{name}/{settings['seed']}", kind="model", path=output)
-    io.write_json(history, record.finish(**fields))
-    shutil.rmtree(work, ignore_errors=True)
+    with work.folder(output.with_name(".work"), made_by) as aside:
+        shared = max(1, threads // parallel) if threads else None
+        fields = processes.launch(
+            parallel, _train, settings, found, teacher, base.path, data.path, shared, aside, report_to
+        )
+        with io.atomic(output) as final:
+            shutil.copytree(aside / "best", final)
+        write_manifest(manifest, source=f"refined:{name}/{settings['seed']}", kind="model", path=output)
+        fields |= {
+            "name": name,
+            "seed": settings["seed"],
+            "base": {"model": base.source, "revision": base.revision},
+            "teachers": teacher_names,
+            "development_data": {"source": data.source, "revision": data.revision},
+            "lists": len(found.ids),
+            "sentences": sum(found.sizes),
+        }
+        io.write_json(history, record.finish(**fields))
     _report(fields)
 
 
@@ -107,57 +122,78 @@ def _teachers(files: list[Path], weights: list[float], lists: Lists) -> tuple[li
     return embeddings.mix([rows for rows, _ in read], weights), names
 
 
-def _work_folder(folder: Path, made_by: dict[str, Any]) -> Path:
-    """The folder of a training under way: the one that was left if it belongs to the same training, else a new one."""
-    note, text = folder / "made_by.json", json.dumps(made_by, sort_keys=True)
-    if not note.is_file() or note.read_text(encoding="utf-8") != text:
-        shutil.rmtree(folder, ignore_errors=True)
-        io.write_text(note, text)
-    return folder
-
-
 def _train(
     settings: dict[str, Any],
     lists: Lists,
     teacher: list[Tensor],
-    base: Manifest,
-    data: Manifest,
+    base: Path,
+    development: Path,
     threads: int | None,
-    work: Path,
+    aside: Path,
     report_to: list[str],
 ) -> dict[str, Any]:
-    """Train and leave the best model in `work/best`; the fields of the history."""
+    """Train and leave the best model in `aside/best`; losses and scores."""
     go_offline()
+    from datasets import Dataset
+
     from rankrefine.refine import trainer  # imports Hugging Face libraries
 
-    evaluator = development_data.evaluator(data.path)
-    student = open_encoder(base.path, threads)
-    if settings["layers"]:
-        shorten(student, settings["layers"])
+    evaluator = development_data.evaluator(development)
+    student = open_encoder(base, threads)
     anchored = embed(student, lists, settings["max_length"]).split(lists.sizes) if settings["anchor"] else None
+    _change(student, settings)
     collator = ListCollator(
-        preprocessor(student, settings["max_length"]), lists.sentences, teacher, _target(settings, teacher), anchored
+        preprocessor(student, settings["max_length"]),
+        lists.ids,
+        lists.sentences,
+        teacher,
+        _target(settings, teacher),
+        anchored,
     )
-    loss = RankingLoss(student, settings["tau"], LOSSES[settings["loss"]], settings["contrastive"], settings["anchor"])
     training, watch, checkpoint = trainer.build(
-        student, lists.ids, collator, loss, evaluator, settings, work, report_to
+        student,
+        Dataset.from_dict({COLUMN: list(range(len(lists.ids)))}),
+        _loss(student, settings),
+        evaluator,
+        settings,
+        aside,
+        collator,
+        report_to,
     )
     if checkpoint:
         log.info("refine: going on from %s.", Path(checkpoint).name)
     training.train(resume_from_checkpoint=checkpoint)
-    return {
-        "seed": settings["seed"],
-        "base": {"model": base.source, "revision": base.revision},
-        "development_data": {"source": data.source, "revision": data.revision},
-        "base_development": watch.scores[0]["score"],
-        "best_step": watch.best["step"],
-        "best_development": watch.best["score"],
-        "improved": watch.best["step"] > 0,
-        "steps": watch.losses,
-        "development": watch.scores,
-        "lists": len(lists.ids),
-        "sentences": sum(lists.sizes),
-    }
+    return watch.summary()
+
+
+def _change(student: SentenceTransformer, settings: dict[str, Any]) -> None:
+    """Make the encoder what is trained: fewer layers, a head, adapters."""
+    if settings["layers"]:
+        shorten(student, settings["layers"])
+    if settings["pooling"] == "cls_training_head":
+        from rankrefine.base import pooling
+
+        pooling.add_training_head(student)
+    if settings["lora"]:
+        from transformers import set_seed
+
+        from rankrefine.refine import lora
+
+        set_seed(settings["seed"])  # adapters begin at random
+        lora.add(student, settings["lora"])
+
+
+def _loss(student: SentenceTransformer, settings: dict[str, Any]) -> nn.Module:
+    """The ranking loss of full embeddings, and of cut ones where the settings want it."""
+    loss = RankingLoss(student, settings["tau"], LOSSES[settings["loss"]], settings["contrastive"], settings["anchor"])
+    if not settings["matryoshka"]:
+        return loss
+    from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss
+
+    full = student.get_embedding_dimension()
+    if wide := [dim for dim in settings["matryoshka"] if dim > full]:
+        raise UserError(f"refine.matryoshka: {wide[0]} is more than the {full} dimensions of the encoder.")
+    return MatryoshkaLoss(student, loss, sorted({full, *settings["matryoshka"]}, reverse=True))
 
 
 def _target(settings: dict[str, Any], teacher: list[Tensor]) -> Callable[[list[Tensor]], Tensor]:

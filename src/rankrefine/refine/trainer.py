@@ -1,4 +1,4 @@
-"""The sentence-transformers trainer, set up for ranking lists: the best step is kept, a killed training goes on.
+"""The sentence-transformers trainer as we use it: the best step is kept, a killed training goes on.
 
 Import this only after `rankrefine.encoder.go_offline`.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from transformers.trainer_callback import ExportableState
 
 from rankrefine import io
 from rankrefine.errors import UserError
-from rankrefine.refine.data import COLUMN, ListCollator
+from rankrefine.refine import lora, processes
+from rankrefine.refine.data import COLUMN
 from rankrefine.refine.development import METRIC
 
 log = logging.getLogger(__name__)
@@ -53,9 +55,21 @@ class BestStep(TrainerCallback, ExportableState):
         """The best development score and its step; the earliest of equals."""
         return max(self.scores, key=lambda score: score["score"])
 
+    def summary(self) -> dict[str, Any]:
+        """What a history says of the training."""
+        return {
+            "base_development": self.scores[0]["score"],
+            "best_step": self.best["step"],
+            "best_development": self.best["score"],
+            "improved": self.best["step"] > 0,
+            "steps": self.losses,
+            "development": self.scores,
+        }
+
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Open the progress bar."""
-        self.bar = tqdm(total=state.max_steps, initial=state.global_step, desc="refine", unit="step", disable=None)
+        hidden = None if processes.is_first() else True  # None: hidden where nobody looks
+        self.bar = tqdm(total=state.max_steps, initial=state.global_step, desc="train", unit="step", disable=hidden)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Have the last step logged, whatever the interval."""
@@ -72,17 +86,19 @@ class BestStep(TrainerCallback, ExportableState):
         """Note the development score (x100); keep the model if it is the best."""
         if any(note["step"] == state.global_step for note in self.scores):
             return  # the trainer scores again where it goes on from a checkpoint, and what ends with a whole interval
-        score = 100 * float(metrics[f"eval_{METRIC}"])
+        # of several processes only the first one scores
+        score = 100 * float(processes.agreed(metrics.get(f"eval_{METRIC}")))
         if score != score:
             raise UserError(
                 f"The development score at step {state.global_step} is not a number: all cosines are equal."
             )
         self.scores.append({"step": state.global_step, "score": score})
-        log.info("refine: step %d, development score %.2f", state.global_step, score)
+        log.info("step %d, development score %.2f", state.global_step, score)
         self.bar.set_postfix_str(f"development {score:.2f}")
         if self.best["step"] == state.global_step:
-            with io.atomic(self.folder) as aside:
-                self.model.save_pretrained(str(aside), create_model_card=False)
+            if processes.is_first():
+                with io.atomic(self.folder) as aside:
+                    lora.merged(self.model).save_pretrained(str(aside), create_model_card=False)
         elif self.patience:
             since = sum(note["step"] > self.best["step"] for note in self.scores)
             control.should_training_stop |= since >= self.patience
@@ -92,17 +108,11 @@ class BestStep(TrainerCallback, ExportableState):
         self.bar.close()
 
 
-class ListTrainer(SentenceTransformerTrainer):
-    """Stops at a loss that is no number, and gathers nothing for a model card.
+class Trainer(SentenceTransformerTrainer):
+    """Stops at a loss that is no number, and gathers nothing for a model card."""
 
-    Args:
-        ids: The name of each list, for messages.
-        options: For `SentenceTransformerTrainer`.
-    """
-
-    def __init__(self, ids: list[str], **options: Any) -> None:
-        super().__init__(train_dataset=Dataset.from_dict({COLUMN: list(range(len(ids)))}), **options)
-        self._ids = ids
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
         self.remove_callback(PrinterCallback)  # it prints every log to stdout
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
@@ -114,48 +124,48 @@ class ListTrainer(SentenceTransformerTrainer):
         Raises:
             UserError: the loss is not finite.
         """
-        numbers = inputs.pop(COLUMN)
+        lists = inputs.pop(COLUMN, None)
         loss = super().compute_loss(model, inputs, *args, **kwargs)
         if not torch.isfinite(loss):
-            names = ", ".join(self._ids[number] for number in numbers)
+            named = f" (lists {', '.join(lists)})" if lists else ""
             raise UserError(
-                f"The loss at step {self.state.global_step + 1} is not a finite number (lists {names}); "
-                "lower refine.learning_rate or raise refine.tau."
+                f"The loss at step {self.state.global_step + 1} is not a finite number{named}; lower the learning "
+                "rate or raise tau."
             )
         return loss
 
 
 def build(
     model: SentenceTransformer,
-    ids: list[str],
-    collator: ListCollator,
+    examples: Dataset,
     loss: torch.nn.Module,
     evaluator: Any,
     settings: dict[str, Any],
     work: Path,
+    collator: Callable[[list[Any]], dict[str, Any]],
     report_to: list[str],
-) -> tuple[ListTrainer, BestStep, str | None]:
+) -> tuple[Trainer, BestStep, str | None]:
     """A trainer that writes only below `work` (the best model to `work/best`), the callback with its notes, and the
     checkpoint from which to go on.
 
     Args:
-        model: The student.
-        ids: Names of the lists.
-        collator: Makes batches of their numbers.
-        loss: Module that holds the student.
+        model: The encoder in training.
+        examples: What it trains on.
+        loss: Module that holds the encoder.
         evaluator: Gives the development score.
-        settings: The section `refine` of the config and its `seed`.
+        settings: A section of the config with learning rate and all, and its `seed`.
         work: A private folder; of a training that was killed, its own one.
+        collator: Makes batches of the examples.
         report_to: Trackers.
     """
-    batches = -(-len(ids) // settings["batch_size"])
+    batches = -(-len(examples) // settings["batch_size"])
     steps = -(-batches // settings["accumulation"]) * settings["epochs"]
     checkpoint, notes = last_checkpoint(work)
     watch = BestStep(model, work / "best", settings["patience"], notes)
-    trainer = ListTrainer(
-        ids,
+    trainer = Trainer(
         model=model,
         args=arguments(settings, work, steps, report_to),
+        train_dataset=examples,
         loss=loss,
         data_collator=collator,
         evaluator=evaluator,
@@ -178,12 +188,15 @@ def last_checkpoint(work: Path) -> tuple[str | None, dict[str, Any] | None]:
 def arguments(
     settings: dict[str, Any], work: Path, steps: int, report_to: list[str]
 ) -> SentenceTransformerTrainingArguments:
-    """AdamW as the settings have it, a checkpoint and a development score every `evaluate_every` of the `steps`."""
+    """AdamW as the settings have it, a checkpoint and a development score every `evaluate_every` of the `steps`.
+
+    Several processes share out each batch; a last one that is not full is then left out, which is the library's way.
+    """
     found = SentenceTransformerTrainingArguments(
         output_dir=str(work),
         seed=settings["seed"],
         num_train_epochs=settings["epochs"],
-        per_device_train_batch_size=settings["batch_size"],
+        per_device_train_batch_size=settings["batch_size"] // processes.count(),
         gradient_accumulation_steps=settings["accumulation"],
         learning_rate=settings["learning_rate"],
         lr_scheduler_type=settings["schedule"],
@@ -191,6 +204,7 @@ def arguments(
         weight_decay=settings["weight_decay"],
         max_grad_norm=settings["clip"],
         bf16=settings["bf16"],
+        use_cpu=processes.count() > 1 and not torch.cuda.is_available(),  # else they would not find each other
         eval_strategy="steps",
         eval_steps=settings["evaluate_every"],
         eval_on_start=True,

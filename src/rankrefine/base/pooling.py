@@ -1,0 +1,89 @@
+"""How token vectors become one sentence vector: mean, [CLS], or [CLS] below a head.
+
+The head is the transformer's own pooler, a dense layer and tanh above [CLS] (BERT, RoBERTa, MPNet and others have one).
+SimCSE trains with it; its unsupervised recipe leaves it out afterwards. Its weights lie in the transformer's own file
+either way, where published SimCSE checkpoints have theirs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Dense
+from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
+from torch import Tensor, nn
+
+from rankrefine.errors import UserError
+
+PROMPT = "rankrefine"  # the name under which a model folder holds its prompt
+
+
+def with_pooling(model: SentenceTransformer, pooling: str) -> SentenceTransformer:
+    """The encoder with another pooling; what only normalises the vector stays, other modules above go.
+
+    Args:
+        model: The encoder. Its transformer is shared with the result.
+        pooling: As in the config; `model` changes nothing.
+
+    Raises:
+        UserError: a head is wanted but the transformer has none.
+    """
+    if pooling == "model":
+        return model
+    if "head" in pooling:
+        _pooler(model)
+    mode = "mean" if pooling == "mean" else "cls"
+    modules: list[nn.Module] = [model[0], Pooling(model[0].get_embedding_dimension(), pooling_mode=mode)]
+    if pooling == "cls_head":
+        modules.append(_dense(_pooler(model).dense))
+    modules += [module for module in list(model)[1:] if isinstance(module, Normalize)]
+    return SentenceTransformer(
+        modules=modules,
+        device=str(model.device),
+        prompts=model.prompts,
+        default_prompt_name=model.default_prompt_name,
+        similarity_fn_name=model.similarity_fn_name,
+    ).eval()
+
+
+def set_prompt(model: SentenceTransformer, prompt: str | None) -> None:
+    """Have the encoder put `prompt` before every text by itself; "" for none, None leaves its own default."""
+    if prompt is not None:
+        model.prompts = {PROMPT: prompt} if prompt else {}
+        model.default_prompt_name = PROMPT if prompt else None
+
+
+def add_training_head(model: SentenceTransformer) -> None:
+    """Put the head above [CLS] while the model trains; in evaluation mode the vector is that of [CLS].
+
+    Raises:
+        UserError: the transformer has none.
+    """
+    pooler = _pooler(model)
+
+    def head(module: nn.Module, _: Any, features: dict[str, Tensor]) -> dict[str, Tensor]:
+        if module.training:  # the pooler takes the first of the token vectors
+            features["sentence_embedding"] = pooler(features["sentence_embedding"].unsqueeze(1))
+        return features
+
+    next(module for module in model if isinstance(module, Pooling)).register_forward_hook(head)
+
+
+def _pooler(model: SentenceTransformer) -> nn.Module:
+    pooler = getattr(model[0].auto_model, "pooler", None)
+    if not isinstance(getattr(pooler, "dense", None), nn.Linear):
+        kind = model[0].auto_model.config.model_type
+        raise UserError(f"base.pooling: this encoder ({kind}) has no head above [CLS]; take cls or mean.")
+    return pooler
+
+
+def _dense(layer: nn.Linear) -> Dense:
+    """The pooler as a module of its own."""
+    return Dense(
+        layer.in_features,
+        layer.out_features,
+        activation_function=nn.Tanh(),
+        init_weight=layer.weight.detach().clone(),
+        init_bias=layer.bias.detach().clone(),
+    )

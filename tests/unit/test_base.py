@@ -1,0 +1,204 @@
+"""The encoder before it is refined: poolings, prompts, SimCSE."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from miniature.build import pairs, sentences
+from miniature.encoder import build as build_encoder
+from torch.nn.functional import normalize
+
+from rankrefine import config, io
+from rankrefine.assets.manifest import load_manifest, write_manifest
+from rankrefine.encoder import check_encoder, go_offline, open_encoder
+from rankrefine.errors import UserError
+
+go_offline()
+TEXTS = ["One small cat.", "Two dogs run in the park today.", "No."]
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an encoder, a bare transformer, sentences, triplets and development data."""
+    import pyarrow as pa
+
+    folder = tmp_path_factory.mktemp("inputs")
+    build_encoder(folder / "encoder")
+    open_encoder(folder / "encoder")[0].save(str(folder / "bare"))
+    (folder / "bare" / "sentence_bert_config.json").unlink()
+    for name in ("encoder", "bare"):
+        write_manifest(folder / f"{name}.json", source=name, kind="model", path=folder / name)
+    io.write_table(folder / "sts" / "validation.parquet", pairs(40, 10))
+    write_manifest(folder / "sts.json", source="pairs", kind="dataset", path=folder / "sts")
+    texts = sentences(40, 3)
+    io.write_table(folder / "pool.parquet", pa.table({"seed_id": texts, "text": texts}))
+    triplets = {"anchor": texts[:20], "positive": texts[1:21], "negative": texts[20:]}
+    io.write_table(folder / "nli" / "train.parquet", pa.table(triplets))
+    write_manifest(folder / "nli.json", source="nli", kind="dataset", path=folder / "nli")
+    return folder
+
+
+def make(inputs: Path, output: Path, model: str = "bare", examples: str | None = None, **settings: object) -> dict:
+    """Make an encoder below `output`; the history."""
+    from rankrefine.base import run
+
+    chosen = {"batch_size": 8, "evaluate_every": 2, "learning_rate": 1e-3, "data": "x"} | settings
+    run.run(
+        config.complete({"seed": 3, "base": chosen}),
+        model=inputs / f"{model}.json",
+        examples=inputs / examples if examples else None,
+        development=inputs / "sts.json",
+        threads=1,
+        code=[],
+        output=output / "model",
+        manifest=output / "model.json",
+        history=output / "history.json",
+    )
+    return io.read_json(output / "history.json")
+
+
+def token_vectors(folder: Path, text: str) -> tuple[torch.Tensor, torch.nn.Module]:
+    """The last layer's vectors of one text, and the transformer's pooler."""
+    from transformers import AutoModel, AutoTokenizer
+
+    model, tokenizer = AutoModel.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
+    with torch.no_grad():
+        return model(**tokenizer(text, return_tensors="pt")).last_hidden_state[0], model.pooler
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls", "cls_training_head", "cls_head"])
+def test_poolings_of_a_bare_transformer(inputs: Path, tmp_path: Path, pooling: str):
+    make(inputs, tmp_path, pooling=pooling)
+    found = open_encoder(tmp_path / "model").encode(TEXTS, convert_to_tensor=True)
+    for text, vector in zip(TEXTS, found, strict=True):
+        tokens, pooler = token_vectors(inputs / "bare", text)
+        cls = tokens[0]
+        with torch.no_grad():
+            wanted = {"mean": tokens.mean(0), "cls_head": torch.tanh(pooler.dense(cls))}.get(pooling, cls)
+        assert torch.allclose(vector, wanted, atol=1e-5)
+
+
+def test_the_training_head_is_there_in_training_only(inputs: Path, tmp_path: Path):
+    from rankrefine.base.pooling import add_training_head
+
+    make(inputs, tmp_path, pooling="cls_training_head")
+    model = open_encoder(tmp_path / "model")
+    add_training_head(model)
+    features = model.preprocess(TEXTS)
+    plain = model(dict(features))["sentence_embedding"]
+    for module in model.modules():
+        module.training = isinstance(module, type(model[1]))  # the pooling alone, so that nothing is dropped
+    headed = model(dict(features))["sentence_embedding"]
+    assert torch.allclose(headed, torch.tanh(model[0].auto_model.pooler.dense(plain)), atol=1e-6)
+    model.train()
+    assert torch.allclose(model.encode(TEXTS, convert_to_tensor=True), plain, atol=1e-6)
+
+
+def test_what_normalises_stays_when_the_pooling_changes(inputs: Path):
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize
+
+    from rankrefine.base.pooling import with_pooling
+
+    model = open_encoder(inputs / "encoder")
+    assert with_pooling(model, "model") is model
+    changed = with_pooling(SentenceTransformer(modules=[*model, Normalize()], device="cpu"), "cls")
+    assert changed[1].pooling_mode == "cls"
+    assert torch.allclose(changed.encode(TEXTS, convert_to_tensor=True).norm(dim=-1), torch.ones(3), atol=1e-5)
+
+
+def test_a_transformer_without_a_head_is_named(inputs: Path):
+    from rankrefine.base.pooling import with_pooling
+
+    model = open_encoder(inputs / "encoder")
+    model[0].auto_model.pooler = None
+    with pytest.raises(UserError, match=r"base.pooling: this encoder \(bert\) has no head above \[CLS\]; take cls or"):
+        with_pooling(model, "cls_head")
+
+
+def test_a_bare_transformer_needs_a_pooling(inputs: Path, tmp_path: Path):
+    with pytest.raises(UserError, match=r"bare transformer .* choose its pooling with base.pooling"):
+        make(inputs, tmp_path, prompt="x")
+    check_encoder(inputs / "bare", bare=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_prompt_is_the_same_in_training_teacher_and_evaluation(inputs: Path, tmp_path: Path):
+    from rankrefine.evaluate.run import _named, offline_task, score
+    from rankrefine.refine.data import preprocessor
+    from rankrefine.refine.lists import Lists
+    from rankrefine.refine.teacher import embed
+
+    make(inputs, tmp_path, model="encoder", prompt="query: ")
+    model, plain = open_encoder(tmp_path / "model"), open_encoder(inputs / "encoder")
+    wanted = plain.encode([f"query: {text}" for text in TEXTS], convert_to_tensor=True)
+    assert torch.allclose(model.encode(TEXTS, convert_to_tensor=True), wanted, atol=1e-6)
+    assert torch.allclose(model(preprocessor(model, 64)(TEXTS))["sentence_embedding"], wanted, atol=1e-5)
+    lists = Lists(["a"], [TEXTS])
+    assert torch.allclose(embed(model, lists, 64), normalize(wanted, dim=-1), atol=1e-5)
+    assert torch.allclose(embed(plain, lists, 64, "query: "), normalize(wanted, dim=-1), atol=1e-5)
+    assert not torch.allclose(embed(model, lists, 64, ""), normalize(wanted, dim=-1), atol=1e-2)
+    table, file = pairs(40, 20), tmp_path / "test.parquet"
+    io.write_table(file, table)
+    setting = {"task": "STSBenchmark", "split": "test", "path": str(file), "sha256": io.sha256(file), "revision": "1"}
+    named = _named(model, load_manifest(tmp_path / "model.json"), "base")
+    _, cosines = score(offline_task(setting), named, tmp_path / "model")
+    first, second = (
+        plain.encode([f"query: {text}" for text in table[column].to_pylist()], normalize_embeddings=True)
+        for column in ("sentence1", "sentence2")
+    )
+    assert cosines == pytest.approx((first * second).sum(-1).tolist(), abs=1e-5)
+    make(inputs, tmp_path / "none", model="encoder", prompt="")
+    assert open_encoder(tmp_path / "none" / "model").default_prompt_name is None
+
+
+@pytest.mark.parametrize(
+    ("recipe", "examples", "pooling"),
+    [("simcse_unsup", "pool.parquet", "cls_training_head"), ("simcse_sup", "nli.json", "cls_head")],
+)
+def test_simcse_lowers_its_loss_and_ends_with_the_same_bytes(
+    inputs: Path, tmp_path: Path, recipe: str, examples: str, pooling: str, monkeypatch: pytest.MonkeyPatch
+):
+    from rankrefine.refine.trainer import BestStep
+
+    settings = {"recipe": recipe, "examples": examples, "pooling": pooling, "epochs": 6}
+    history = make(inputs, tmp_path / "whole", **settings)
+    losses = [step["loss"] for step in history["steps"]]
+    assert sum(losses[-3:]) < sum(losses[:3])
+    assert history["examples"] == (40 if recipe == "simcse_unsup" else 20)
+    assert load_manifest(tmp_path / "whole" / "model.json").source == "base:bare"
+
+    def killing(self, args, state, control, **kwargs):
+        if state.global_step == 5:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(BestStep, "on_step_end", killing)
+        make(inputs, tmp_path / "killed", **settings)
+    assert (tmp_path / "killed" / ".work" / "checkpoint-4").is_dir()
+    again = make(inputs, tmp_path / "killed", **settings)
+    assert again["development"] == history["development"]
+    file = Path("model", "model.safetensors")
+    assert (tmp_path / "killed" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
+
+
+def test_what_a_recipe_cannot_train_on_is_named(inputs: Path, tmp_path: Path):
+    from rankrefine.base.simcse import examples
+
+    def table(rows: str) -> Path:
+        (tmp_path / "t.csv").write_text("anchor,positive,negative\n" + rows, encoding="utf-8")
+        return tmp_path / "t.csv"
+
+    with pytest.raises(UserError, match=r"base.data: .*t.csv, row 2 is not complete"):
+        examples("simcse_sup", table("a,b,c\nd,,f\n"))
+    with pytest.raises(UserError, match="1 usable rows, but a batch needs at least 2"):
+        examples("simcse_sup", table("a,b,c\n"))
+    with pytest.raises(UserError, match="no column 'text'"):
+        examples("simcse_unsup", table("a,b,c\n"))
+    (tmp_path / "plain.txt").write_text("One.\n\nTwo.\nOne.\n", encoding="utf-8")
+    assert examples("simcse_unsup", tmp_path / "plain.txt") == {
+        "anchor": ["One.", "Two."],
+        "positive": ["One.", "Two."],
+    }

@@ -1,0 +1,30 @@
+# Stage 4. The encoder to refine, where it is not used as it was fetched: its pooling, its prompt, SimCSE.
+rule base:
+    input:
+        model=BASE_MODEL,
+        examples=BASE_EXAMPLES,
+        development=DEVELOPMENT,
+    output:
+        model=directory("results/base/model"),
+        manifest="results/base/model.json",
+        history="results/base/history.json",
+    log:
+        "results/logs/base.log",
+    benchmark:
+        "results/benchmarks/base.tsv"
+    conda:
+        "../../envs/rankrefine.yaml"
+    threads: 16
+    resources:
+        mem_mb=8000,
+        runtime=1440,
+    params:
+        config=base_config(),
+        examples=lambda wc, input: f"--examples {shlex.quote(input.examples)}" if input.examples else "",
+        code=digest.code("rankrefine.base.run"),
+    message:
+        "Stage 4: making the encoder to refine"
+    shell:
+        "python -m rankrefine base --config {params.config:q} --model {input.model:q} {params.examples}"
+        " --development {input.development:q} --threads {threads} --code {params.code}"
+        " --output {output.model:q} --manifest {output.manifest:q} --history {output.history:q} --log {log:q}"
