@@ -1,8 +1,8 @@
 """How token vectors become one sentence vector: mean, [CLS], or [CLS] below a head.
 
-The head is the transformer's own pooler, a dense layer and tanh above [CLS] (BERT, RoBERTa, MPNet and others have one).
-SimCSE trains with it; its unsupervised recipe leaves it out afterwards. Its weights lie in the transformer's own file
-either way, where published SimCSE checkpoints have theirs.
+The head is the transformer's own pooler, a dense layer and tanh above [CLS], which BERT, RoBERTa, MPNet and others
+have. SimCSE trains with it; its unsupervised recipe leaves it out afterwards. Its weights lie in the transformer's own
+file either way, where published SimCSE checkpoints have theirs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""python -m rankrefine base --model M.json [--examples E] --development D.json --output FOLDER --manifest M --history H
+"""python -m rankrefine base --model M.json [--examples E] --development D.json
+--output FOLDER --manifest M.json --history H.json
 
 Makes the encoder that is refined: gives it its pooling and its prompt, and trains it where the config has a recipe.
 """

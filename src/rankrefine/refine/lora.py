@@ -1,4 +1,4 @@
-"""LoRA adapters (Hu et al. 2021) through peft: small matrices beside the frozen layers, merged into them in the end."""
+"""LoRA adapters (Hu et al. 2021) through peft: small matrices beside frozen layers, merged into them in the end."""
 
 from __future__ import annotations
 

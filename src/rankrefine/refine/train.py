@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from rankrefine import io
-from rankrefine.assets.manifest import Manifest, load_manifest, write_manifest
+from rankrefine.assets.manifest import load_manifest, write_manifest
 from rankrefine.encoder import go_offline, open_encoder, shorten
 from rankrefine.errors import UserError
 from rankrefine.provenance import Record
