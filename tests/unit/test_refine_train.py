@@ -435,7 +435,7 @@ def test_matryoshka_ranks_with_cut_embeddings(inputs: Path, tmp_path: Path):
     found = train._loss(model, settings)([features], {"target": target})
     assert torch.allclose(found, wanted, atol=1e-4)
     assert refine(inputs, tmp_path, matryoshka=[8])["steps"]
-    with pytest.raises(UserError, match="refine.matryoshka: 64 is more than the 32 dimensions of the encoder"):
+    with pytest.raises(UserError, match=r"refine.matryoshka: 64 is more than the 32 dimensions of the encoder"):
         refine(inputs, tmp_path / "wide", matryoshka=[64])
 
 
@@ -460,7 +460,7 @@ def test_two_processes_train_as_one(inputs: Path, tmp_path: Path, pooling: str):
 
 
 def test_processes_that_cannot_share_a_batch_are_refused(inputs: Path, tmp_path: Path):
-    with pytest.raises(UserError, match="refine.batch_size is 2, which 3 processes cannot share; take a multiple"):
+    with pytest.raises(UserError, match=r"refine.batch_size is 2, which 3 processes cannot share; take a multiple"):
         refine(inputs, tmp_path, parallel=3)
 
 
