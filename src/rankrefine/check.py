@@ -19,7 +19,14 @@ log = logging.getLogger(__name__)
 
 
 def run(
-    model: Path, pooling: str, teachers: list[Path], development: Path, llm: Path | None, prompt: str, output: Path
+    model: Path,
+    pooling: str,
+    teachers: list[Path],
+    teacher_pooling: str,
+    development: Path,
+    llm: Path | None,
+    prompt: str,
+    output: Path,
 ) -> None:
     """Check the manifests' folders and write a record of what was checked.
 
@@ -27,6 +34,7 @@ def run(
         model: Manifest of the base encoder.
         pooling: What it will get; `model` is its own.
         teachers: Manifests of the teachers.
+        teacher_pooling: What they will get.
         development: Manifest of the development data.
         llm: Manifest of the language model; None with the fake engine.
         prompt: Name or path of the prompt template.
@@ -36,7 +44,7 @@ def run(
     """
     check_encoder(load_manifest(model).path, bare=pooling != "model")
     for manifest in teachers:
-        check_encoder(load_manifest(manifest).path)
+        check_encoder(load_manifest(manifest).path, bare=teacher_pooling != "model")
     pairs = len(read_development(load_manifest(development).path)[0])
     template = prompts.load(prompt)
     if llm is not None:

@@ -22,7 +22,7 @@ from rankrefine.sources import is_gguf
 
 SCHEMA_FILE = Path(__file__).with_name("config.schema.yaml")
 # keys of `refine` that are the same for all experiments
-SHARED = ("experiments", "seeds", "teacher_prompt", "development", "max_length", "report_to")
+SHARED = ("experiments", "seeds", "teacher_pooling", "teacher_prompt", "development", "max_length", "report_to")
 SECTIONS = ("seeds", "generate", "consolidate", "base", "refine", "evaluate", "report")
 
 

@@ -95,6 +95,7 @@ CHANGES = {
     "base.max_length": 16,
     "base.bf16": True,
     "base.evaluate_every": 3,
+    "refine.teacher_pooling": "mean",
     "refine.teacher_prompt": "query: ",
     "refine.lora": 2,
     "refine.matryoshka": [8],
@@ -270,3 +271,16 @@ def test_growth_leaves_full_shards_as_they_are(finished) -> None:
     after = finished.read("results/generate/*.parquet")
     assert len(after) == 4
     assert [name for name in before if before[name] != after[name]] == ["results/generate/00002.parquet"]
+
+
+def test_the_shipped_overlays_plan(fresh) -> None:
+    """Those in workflow/config, laid over the reference configuration."""
+    (fresh.path / "config.yaml").write_bytes((ROOT / "config.yaml").read_bytes())
+
+    def planned(name: str) -> dict[str, int]:
+        return fresh.planned("--configfile", str(ROOT / "workflow" / "config" / name))
+
+    paper = planned("paper.yaml")
+    assert (paper["generate"], paper["base"], paper["teacher"], paper["refine"]) == (50, 1, 1, 2)
+    overlay = yaml.safe_load((ROOT / "workflow" / "config" / "ablation.yaml").read_text(encoding="utf-8"))["refine"]
+    assert planned("ablation.yaml")["refine"] == len(overlay["seeds"]) * len(overlay["experiments"] | {"refined": {}})

@@ -98,11 +98,13 @@ rule check:
         code=digest.code("rankrefine.check"),
         llm=LLM_FLAG,
         pooling=lambda wc: config["base"]["pooling"],
+        teacher_pooling=lambda wc: config["refine"]["teacher_pooling"],
         prompt=lambda wc: config["generate"]["prompt"],
         prompt_content=PROMPT,
     message:
         "Checking the models, the prompt and the development data"
     shell:
         "python -m rankrefine check --model {input.model:q} --pooling {params.pooling} --teachers {input.teachers:q}"
+        " --teacher-pooling {params.teacher_pooling}"
         " --development {input.development:q} {params.llm} --prompt {params.prompt:q}"
         " --output {output:q} --log {log:q}"

@@ -118,10 +118,16 @@ def experiment(wildcards):
     Encoders and data are inputs by their manifests, trackers change no result.
     """
     settings = configuration.experiment(config, wildcards.experiment)
-    elsewhere = ("teacher", "teacher_prompt", "development", "report_to")
+    elsewhere = ("teacher", "teacher_pooling", "teacher_prompt", "development", "report_to")
     kept = {key: settings[key] for key in settings if key not in elsewhere}
     base = {"pooling": config["base"]["pooling"]}
     return json.dumps({"seed": int(wildcards.seed), "refine": kept, "base": base}, sort_keys=True)
+
+
+def teacher_config(wildcards):
+    """Canonical JSON of what embedding the lists reads of the config; the encoder that is refined is as it is."""
+    keys = ("max_length",) if wildcards.teacher == "base" else ("max_length", "teacher_pooling", "teacher_prompt")
+    return configuration.section(config, *(f"refine.{key}" for key in keys))
 
 
 def teacher_manifest(wildcards):

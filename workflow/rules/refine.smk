@@ -18,7 +18,7 @@ rule teacher:
         mem_mb=8000,
         runtime=120,
     params:
-        config=stage("refine.max_length", "refine.teacher_prompt"),
+        config=teacher_config,
         code=digest.code("rankrefine.refine.teacher"),
     message:
         "Stage 4: embedding the lists with the teacher {wildcards.teacher}"

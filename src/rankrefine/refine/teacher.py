@@ -33,7 +33,7 @@ def run(config: dict[str, Any], lists: Path, model: Path, threads: int | None, o
     """Embed the sentences of all lists with the teacher; describe what it thinks of the generated order.
 
     Args:
-        config: Completed configuration; of it `refine.max_length` and `refine.teacher_prompt`.
+        config: Completed configuration; of it `refine.max_length`, `refine.teacher_pooling` and `refine.teacher_prompt`.
         lists: Ranking lists from `consolidate`.
         model: Manifest of the teacher.
         threads: Processor threads (default: torch's own choice).
@@ -43,11 +43,10 @@ def run(config: dict[str, Any], lists: Path, model: Path, threads: int | None, o
     Raises:
         UserError: unusable lists or model, or embeddings that are not finite.
     """
-    max_length, prompt = config["refine"]["max_length"], config["refine"]["teacher_prompt"]
-    settings = {"refine": {"max_length": max_length, "teacher_prompt": prompt}}
-    record = Record("teacher", settings, "sentence-transformers", "transformers", "torch")
+    settings = {key: config["refine"][key] for key in ("max_length", "teacher_pooling", "teacher_prompt")}
+    record = Record("teacher", {"refine": settings}, "sentence-transformers", "transformers", "torch")
     found, manifest = read_lists(lists), load_manifest(model)
-    embeddings = embed(open_encoder(manifest.path, threads), found, max_length, prompt)
+    embeddings = embed(_opened(manifest.path, settings, threads), found, settings["max_length"])
     if not embeddings.isfinite().all():
         raise UserError(f"The teacher {manifest.path} gives embeddings that are not finite; take another one.")
     named = {"model": manifest.source, "revision": manifest.revision}
@@ -58,16 +57,23 @@ def run(config: dict[str, Any], lists: Path, model: Path, threads: int | None, o
     log.info("teacher: %(lists)d lists, %(sentences)d sentences (%(distinct)d distinct).", counts)
 
 
-def embed(model: SentenceTransformer, lists: Lists, max_length: int, prompt: str | None = None) -> Tensor:
-    """Embeddings of the flattened lists, [sentences, dim] float32 normalised; equal sentences are embedded once.
+def _opened(path: Path, settings: dict[str, Any], threads: int | None) -> SentenceTransformer:
+    """The teacher with its pooling and prompt."""
+    wanted = settings["teacher_pooling"]
+    model = open_encoder(path, threads, bare=wanted != "model")
+    from rankrefine.base import pooling  # imports Hugging Face libraries
 
-    `prompt` takes the place of the model's own default.
-    """
+    model = pooling.with_pooling(model, wanted)
+    pooling.set_prompt(model, settings["teacher_prompt"])
+    return model
+
+
+def embed(model: SentenceTransformer, lists: Lists, max_length: int) -> Tensor:
+    """Embeddings of the flattened lists, [sentences, dim] float32 normalised; equal sentences are embedded once."""
     distinct = list(dict.fromkeys(lists.flat))
     row = {sentence: i for i, sentence in enumerate(distinct)}
     embedded = model.encode(
         distinct,
-        prompt=prompt,
         batch_size=BATCH,
         normalize_embeddings=True,
         convert_to_tensor=True,

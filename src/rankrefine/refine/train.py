@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 LIBRARIES = ("sentence-transformers", "transformers", "accelerate", "datasets", "torch")
 # config keys that are known here by manifests and flags
-ELSEWHERE = ("experiments", "seeds", "teacher", "teacher_prompt", "development", "report_to")
+ELSEWHERE = ("experiments", "seeds", "teacher", "teacher_pooling", "teacher_prompt", "development", "report_to")
 
 
 def run(
