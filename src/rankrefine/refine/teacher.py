@@ -33,7 +33,7 @@ def run(config: dict[str, Any], lists: Path, model: Path, threads: int | None, o
     """Embed the sentences of all lists with the teacher; describe what it thinks of the generated order.
 
     Args:
-        config: Completed configuration; of it `refine.max_length`, `refine.teacher_pooling` and `refine.teacher_prompt`.
+        config: Completed configuration; of it `max_length`, `teacher_pooling` and `teacher_prompt` of `refine`.
         lists: Ranking lists from `consolidate`.
         model: Manifest of the teacher.
         threads: Processor threads (default: torch's own choice).
