@@ -23,7 +23,7 @@ def run(
     pooling: str,
     teachers: list[Path],
     teacher_pooling: str,
-    development: Path,
+    development: Path | None,
     llm: Path | None,
     prompt: str,
     output: Path,
@@ -35,7 +35,7 @@ def run(
         pooling: What it will get; `model` is its own.
         teachers: Manifests of the teachers.
         teacher_pooling: What they will get.
-        development: Manifest of the development data.
+        development: Manifest of the development data, if there is any.
         llm: Manifest of the language model; None with the fake engine.
         prompt: Name or path of the prompt template.
 
@@ -45,11 +45,11 @@ def run(
     check_encoder(load_manifest(model).path, bare=pooling != "model")
     for manifest in teachers:
         check_encoder(load_manifest(manifest).path, bare=teacher_pooling != "model")
-    pairs = len(read_development(load_manifest(development).path)[0])
+    pairs = len(read_development(load_manifest(development).path)[0]) if development else 0
     template = prompts.load(prompt)
     if llm is not None:
         check_language_model(load_manifest(llm).path, template)
-    checked = [model, *teachers, development, *([llm] if llm else [])]
+    checked = [path for path in (model, *teachers, development, llm) if path]
     io.write_json(output, {"checked": [str(path) for path in checked], "pairs": pairs})
     log.info("check: models are usable; %d development pairs.", pairs)
 

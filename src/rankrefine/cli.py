@@ -230,7 +230,7 @@ FLAGS: dict[str, dict] = {
     "teacher_embeddings": {"type": Path, "nargs": "+", "required": True, "help": "Embeddings from `teacher`."},
     "weights": {"type": float, "nargs": "+", "required": True, "help": "Weight of each teacher."},
     "report_to": {"nargs": "*", "default": [], "help": "Trackers to follow the training: tensorboard, wandb."},
-    "development": {"type": Path, "required": True, "help": "Manifest (JSON) of the development data."},
+    "development": {"type": Path, "help": "Manifest (JSON) of the development data."},
     "manifest": {"type": Path, "required": True, "help": "Manifest (JSON) to write."},
     "history": {"type": Path, "required": True, "help": "Training history (JSON) to write."},
     "manifests": {"type": Path, "nargs": "+", "required": True, "help": "Manifests of the refined encoders."},

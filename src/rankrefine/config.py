@@ -184,6 +184,8 @@ def _check_together(config: dict[str, Any], origin: str) -> None:
         )
     for name, changes in config["refine"]["experiments"].items():
         _check_experiment(config, name, changes, origin)
+    if config["base"]["recipe"] != "none" and config["refine"]["development"] is None:
+        raise UserError(f"{origin}: base.recipe chooses its best step by refine.development, which is null; name it.")
     if config["base"]["recipe"] == "simcse_sup" and config["base"]["data"] is None:
         raise UserError(f"{origin}: base.recipe simcse_sup trains on triplets; name them in base.data.")
     teachers_of_all = [("refine.teacher", source) for source in _all_teachers(config)]

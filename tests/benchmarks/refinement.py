@@ -29,6 +29,7 @@ from rankrefine.refine.lists import Lists
 from rankrefine.refine.losses import RankingLoss
 from rankrefine.refine.targets import targets
 from rankrefine.refine.teacher import embed
+from rankrefine.refine.trainer import Trainer
 
 SETTINGS = configuration.complete({})["refine"]
 TAU, LENGTH = SETTINGS["tau"], SETTINGS["max_length"]
@@ -40,6 +41,7 @@ def main() -> None:
     parser.add_argument("--lists", type=int, default=24)
     parser.add_argument("--sentences", type=int, default=33, help="of each list; the paper has 33")
     parser.add_argument("--batch", type=int, default=1, help="lists a step of ours; the other takes one")
+    parser.add_argument("--bf16", action="store_true", help="ours with refine.bf16")
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
@@ -52,7 +54,7 @@ def main() -> None:
         print(f"{len(lists)} lists of {size}; matrix products alone: {bound:.2f} lists/s")
         ratios = []
         for repeat in range(options.repeats + 1):
-            mine = len(lists) / ours(student, teacher, lists, options.batch)
+            mine = len(lists) / ours(student, teacher, lists, options.batch, options.bf16)
             theirs = len(lists) / released(student, teacher, lists)
             if repeat:  # the first is the warm-up
                 ratios.append(mine / theirs)
@@ -60,19 +62,21 @@ def main() -> None:
         print(f"median ratio {statistics.median(ratios):.1f}")
 
 
-def ours(student: Any, teacher: Any, lists: list[list[str]], batch: int) -> float:
+def ours(student: Any, teacher: Any, lists: list[list[str]], batch: int, bf16: bool) -> float:
     """Seconds for one epoch, the teacher's embeddings included."""
     started = time.perf_counter()
     held = Lists([str(i) for i in range(len(lists))], lists)
     embeddings = list(embed(teacher, held, LENGTH).split(held.sizes))
     target = partial(targets, tau=SETTINGS["tau_teacher"], omega=SETTINGS["omega"])
     collator = ListCollator(preprocessor(student, LENGTH), held.ids, lists, embeddings, target)
-    loss, optimizer = RankingLoss(student, TAU), torch.optim.AdamW(student.parameters(), lr=1e-6)
+    loss, optimizer = RankingLoss(student, TAU), torch.optim.AdamW(student.parameters(), lr=1e-6, fused=True)
     student.train()
     for first in range(0, len(lists), batch):
         inputs = collator([{"list": i} for i in range(first, min(first + batch, len(lists)))])
-        features = {key.removeprefix("sentences_"): value for key, value in inputs.items() if key.startswith("sent")}
-        loss([features], inputs["label"]).backward()
+        features, label = Trainer.collect_features(None, inputs)
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            value = loss(features, label)
+        value.backward()
         _step(student, optimizer)
     return time.perf_counter() - started
 
@@ -80,7 +84,7 @@ def ours(student: Any, teacher: Any, lists: list[list[str]], batch: int) -> floa
 def released(student: Any, teacher: Any, lists: list[list[str]]) -> float:
     """Seconds for one epoch of the released algorithm, as docs/method.md describes it."""
     started = time.perf_counter()
-    optimizer, preprocess = torch.optim.AdamW(student.parameters(), lr=1e-6), preprocessor(student, LENGTH)
+    optimizer, preprocess = torch.optim.AdamW(student.parameters(), lr=1e-6, fused=True), preprocessor(student, LENGTH)
     student.train()
     for sentences in lists:
         features = preprocess(sentences)

@@ -90,6 +90,8 @@ def test_completing_changes_nothing_that_is_given_and_not_the_input() -> None:
             {"generate": {"forbid": ["swearing"]}},
             r"generate.forbid.0 is 'swearing' but must be one of marker, refusal",
         ),
+        ({"base": {"recipe": "simcse_sup"}}, r"base.recipe simcse_sup trains on triplets; name them in base.data"),
+        ({"base": {"recipe": "simcse_unsup"}, "refine": {"development": None}}, r"refine.development, which is null"),
         ({"base": {"model": "x/y.gguf"}}, r"base.model is 'x/y.gguf', a GGUF file, .*; name the folder of an enc"),
         ({"refine": {"teacher": "y.GGUF"}}, r"refine.teacher is 'y.GGUF', a GGUF file"),
         ({"refine": {"tau": 0}}, r"refine.tau is 0 but must be more than 0"),

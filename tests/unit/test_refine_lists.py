@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ import rankrefine
 from rankrefine import io
 from rankrefine.errors import UserError
 from rankrefine.refine import development, embeddings, similarity
+from rankrefine.refine.length import groups
 from rankrefine.refine.lists import Lists, read
 
 LISTS = Lists(["a", "b"], [["One.", "Two.", "Three."], ["Four.", "Five."]])
@@ -146,3 +148,36 @@ def test_development_data_are_the_validation_split(tmp_path: Path):
 def test_unusable_development_data_are_refused(tmp_path: Path, changed: dict, message: str):
     with pytest.raises(UserError, match=message):
         development.read(development_folder(tmp_path, **changed))
+
+
+@pytest.mark.parametrize("cost", [0, 3, 20, 1000])
+def test_groups_cost_least(cost: int) -> None:
+    """Against every way to cut the sorted lengths."""
+    generator = random.Random(cost)
+    for _ in range(20):
+        lengths = [generator.randint(3, 12) for _ in range(9)]
+        found = groups(lengths, cost)
+        assert sorted(place for places in found for place in places) == list(range(9))
+        sorted_lengths = sorted(lengths)
+        every = []
+        for cuts in range(2**8):
+            ends = [n + 1 for n in range(8) if cuts >> n & 1] + [9]
+            starts = zip([0, *ends[:-1]], ends, strict=True)
+            every.append(sum((end - start) * sorted_lengths[end - 1] + cost for start, end in starts))
+        assert sum(len(places) * max(lengths[p] for p in places) + cost for places in found) == min(every)
+    assert groups([4] * 5, 0) == [[0, 1, 2, 3, 4]]
+
+
+def test_order_kept_is_the_mean_correlation_of_the_rows() -> None:
+    from scipy.stats import spearmanr
+
+    falling = -np.abs(np.subtract.outer(np.arange(6), np.arange(6))).astype(float)
+    assert development.order_kept(falling) == pytest.approx(1)
+    assert development.order_kept(-falling) == pytest.approx(-1)
+    cosines = np.random.default_rng(0).random((5, 5))
+    rows = []
+    for j in range(5):
+        others = [place for place in range(5) if place != j]
+        rows.append(spearmanr([cosines[j, place] for place in others], [-abs(j - place) for place in others])[0])
+    assert development.order_kept(cosines) == pytest.approx(sum(rows) / 5)
+    assert development.order_kept(np.eye(2)) == 0

@@ -140,7 +140,7 @@ def test_the_module_takes_the_flattened_sentences_apart_again():
     embeddings = torch.randn(9, 4, generator=generator)
     target = padded(lists([3, 2, 4], 12), -torch.inf)
     model = Given(embeddings)
-    found = RankingLoss(model, 0.1)([{"input_ids": torch.arange(9)}], {"target": target})
+    found = RankingLoss(model, 0.1)([{"input_ids": torch.arange(9)}], {"target": target, "order": torch.arange(9)})
     found.backward()
     unit = normalize(embeddings, dim=-1)
     scores = [rows @ rows.T / 0.1 for rows in unit.split([3, 2, 4])]

@@ -20,8 +20,10 @@ from rankrefine.encoder import go_offline, open_encoder
 from rankrefine.errors import UserError
 from rankrefine.refine import teacher, train
 from rankrefine.refine.data import ListCollator, preprocessor
+from rankrefine.refine.development import order_kept
 from rankrefine.refine.embeddings import write as write_embeddings
 from rankrefine.refine.lists import read as read_lists
+from rankrefine.refine.losses import RankingLoss
 from rankrefine.refine.targets import targets
 
 go_offline()
@@ -86,6 +88,7 @@ def refine(
     report_to: tuple[str, ...] = (),
     parallel: int = 1,
     pooling: str = "model",
+    development: bool = True,
     **settings: object,
 ) -> dict:
     """Train below `output`; the history."""
@@ -97,7 +100,7 @@ def refine(
         teacher_embeddings=[inputs / "teacher.safetensors"],
         weights=[1.0],
         model=inputs / "encoder.json",
-        development=inputs / "data.json",
+        development=inputs / "data.json" if development else None,
         report_to=list(report_to),
         threads=1,
         parallel=parallel,
@@ -147,25 +150,48 @@ def test_teacher_cuts_sentences_and_writes_the_same_bytes_again(inputs: Path, tm
     assert embed(folder, max_length=4)[0].read_bytes() != (inputs / "teacher.safetensors").read_bytes()
 
 
-def test_collator_makes_one_feature_of_ragged_lists(inputs: Path):
+def test_collator_makes_passes_of_ragged_lists(inputs: Path):
+    """The passes hold the sentences as the tokenizer gives them, and `order` puts them back."""
     from rankrefine.refine.trainer import Trainer
 
     model = open_encoder(inputs / "encoder")
     lists = [["one two", "three"], ["four", "five six seven eight", "nine", "ten"], ["no", "part", "of it"]]
     embeddings = [torch.nn.functional.normalize(torch.rand(len(each), 5), dim=-1) for each in lists]
     target = partial(targets, tau=0.05, omega=2.0)
-    collator = ListCollator(preprocessor(model, 6), ["a", "b", "c"], lists, embeddings, target, embeddings)
-    batch = collator([{"list": 1}, {"list": 0}])
-    (feature,), label = Trainer.collect_features(None, batch)
+    collator = ListCollator(preprocessor(model, 12), ["a", "b", "c"], lists, embeddings, target, embeddings, 0)
+    features, label = Trainer.collect_features(None, collator([{"list": 1}, {"list": 0}]))
+    widths = [feature["input_ids"].shape[1] for feature in features]
+    assert len(features) > 1 and widths == sorted(set(widths)) and widths[-1] == 12  # cut to 12 tokens
+    assert all(feature["attention_mask"].all() for feature in features)  # passes that cost nothing leave no padding
+    rows = [row.tolist() for feature in features for row in feature["input_ids"]]
+    whole = model.tokenizer(lists[1] + lists[0], truncation=True, max_length=12)
+    assert [rows[place] for place in label["order"]] == whole["input_ids"]
     target = label["target"]
     assert torch.equal(label["base"], torch.cat([embeddings[1], embeddings[0]]))
-    assert feature["input_ids"].shape == (6, 6)  # cut to 6 tokens
-    whole = model.tokenizer(lists[1] + lists[0], padding=True, truncation=True, max_length=6, return_tensors="pt")
-    assert torch.equal(feature["input_ids"], whole["input_ids"])
-    assert torch.equal(feature["attention_mask"], whole["attention_mask"])
     assert ((target[0] > -torch.inf).sum(), (target[1] > -torch.inf).sum()) == (16, 4)
     assert torch.equal(target[1, :2, :2], collator([{"list": 0}])["label"]["target"][0])
     assert model.max_seq_length == 64
+
+
+def test_passes_change_neither_loss_nor_gradients(inputs: Path):
+    from rankrefine.refine.trainer import Trainer
+
+    lists = read_lists(inputs / "lists.parquet")
+    embeddings = list(load_file(inputs / "teacher.safetensors")["embeddings"].split(lists.sizes))
+    found = []
+    for cost in (0, 10, 10**6):
+        model = open_encoder(inputs / "encoder")
+        target = partial(targets, tau=0.05, omega=2.0)
+        collator = ListCollator(preprocessor(model, 64), lists.ids, lists.sentences, embeddings, target, None, cost)
+        features, label = Trainer.collect_features(None, collator([{"list": i} for i in range(11)]))
+        loss = RankingLoss(model, 0.05)(features, label)
+        loss.backward()
+        grads = [p.grad.flatten() for p in model.parameters() if p.grad is not None]
+        found.append((len(features), loss.detach(), torch.cat(grads)))
+    assert found[0][0] > found[1][0] > found[2][0] == 1
+    for _, loss, grads in found[:2]:
+        assert torch.allclose(loss, found[2][1], atol=1e-5)
+        assert torch.allclose(grads, found[2][2], atol=1e-4)
 
 
 def test_collator_puts_the_default_prompt_before_each_sentence(inputs: Path):
@@ -432,7 +458,7 @@ def test_matryoshka_ranks_with_cut_embeddings(inputs: Path, tmp_path: Path):
     vectors = model(dict(features))["sentence_embedding"]
     wanted = sum(list_mle(similarity(vectors[:, :dim], lists.sizes, 0.1), target) for dim in (32, 8, 4))
     settings = config.complete({"refine": {"matryoshka": [4, 8], "tau": 0.1}})["refine"]
-    found = train._loss(model, settings)([features], {"target": target})
+    found = train._loss(model, settings)([features], {"target": target, "order": torch.arange(len(lists.flat))})
     assert torch.allclose(found, wanted, atol=1e-4)
     assert refine(inputs, tmp_path, matryoshka=[8])["steps"]
     with pytest.raises(UserError, match=r"refine.matryoshka: 64 is more than the 32 dimensions of the encoder"):
@@ -479,3 +505,37 @@ def test_teacher_and_student_of_different_families(inputs: Path, tmp_path: Path)
     wide = torch.nn.functional.normalize(embeddings @ torch.rand(32, 50), dim=-1)
     write_embeddings(folder / "teacher.safetensors", wide, read_lists(folder / "lists.parquet"), OTHER)
     assert refine(folder, tmp_path / "out")["teachers"] == [OTHER | {"weight": 1.0}]
+
+
+def test_without_development_data_lists_are_held_out(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    seen: set[int] = set()
+    collate = ListCollator.__call__
+    monkeypatch.setattr(
+        ListCollator, "__call__", lambda self, rows: seen.update(row["list"] for row in rows) or collate(self, rows)
+    )
+    with caplog.at_level("INFO", logger="rankrefine"):
+        history = refine(inputs, tmp_path / "out", development=False, batch_size=1, max_length=128)
+    assert seen == {*range(11)} - {9}
+    assert history["development_data"]["source"] == "held-out lists"
+    assert "the generated order of 1 held-out lists takes its place" in caplog.text
+    vectors = load_file(inputs / "teacher.safetensors")["embeddings"]  # the base's
+    sizes = read_lists(inputs / "lists.parquet").sizes
+    rows = vectors.split(sizes)[9].numpy()
+    assert history["base_development"] == pytest.approx(100 * order_kept(rows @ rows.T), abs=1e-3)
+    folder = copy(inputs, tmp_path / "copy")
+    io.write_table(folder / "lists.parquet", io.read_table(folder / "lists.parquet").slice(0, 9))
+    embed(folder)
+    with pytest.raises(UserError, match=r"refine.development is null, .* but there are 9; name development data or"):
+        refine(folder, tmp_path / "few", development=False)
+
+
+def test_memory_that_runs_out_names_the_lists(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def full(self, features, label):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB.")
+
+    monkeypatch.setattr(RankingLoss, "forward", full)
+    with pytest.raises(UserError, match=r"Memory ran out at step 1 \(lists list\d+, list\d+\); lower batch_size"):
+        refine(inputs, tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []

@@ -273,6 +273,13 @@ def test_growth_leaves_full_shards_as_they_are(finished) -> None:
     assert [name for name in before if before[name] != after[name]] == ["results/generate/00002.parquet"]
 
 
+def test_development_data_may_be_left_out(fresh) -> None:
+    fresh.configure("base", {"model": "encoder"})
+    fresh.configure("refine.development", None)
+    fresh.snakemake("--cores", "2", "results/selection.json")
+    assert b"held-out lists" in b"".join(fresh.read("results/refine/*/*/history.json").values())
+
+
 def test_the_shipped_overlays_plan(fresh) -> None:
     """Those in workflow/config, laid over the reference configuration."""
     (fresh.path / "config.yaml").write_bytes((ROOT / "config.yaml").read_bytes())

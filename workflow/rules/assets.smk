@@ -83,7 +83,7 @@ rule check:
     input:
         model=BASE_MODEL,
         teachers=[f"results/assets/{teacher}.json" for teacher in ALL_TEACHERS if teacher != "base"],
-        development=DEVELOPMENT,
+        development=DEVELOPMENT or [],
         llm=LLM,
     output:
         "results/check.json",
@@ -97,6 +97,7 @@ rule check:
     params:
         code=digest.code("rankrefine.check"),
         llm=LLM_FLAG,
+        development=DEVELOPMENT_FLAG,
         pooling=lambda wc: config["base"]["pooling"],
         teacher_pooling=lambda wc: config["refine"]["teacher_pooling"],
         prompt=lambda wc: config["generate"]["prompt"],
@@ -106,5 +107,5 @@ rule check:
     shell:
         "python -m rankrefine check --model {input.model:q} --pooling {params.pooling} --teachers {input.teachers:q}"
         " --teacher-pooling {params.teacher_pooling}"
-        " --development {input.development:q} {params.llm} --prompt {params.prompt:q}"
+        " {params.development} {params.llm} --prompt {params.prompt:q}"
         " --output {output:q} --log {log:q}"

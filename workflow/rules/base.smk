@@ -3,7 +3,7 @@ rule base:
     input:
         model=BASE_MODEL,
         examples=BASE_EXAMPLES,
-        development=DEVELOPMENT,
+        development=DEVELOPMENT or [],
     output:
         model=directory("results/base/model"),
         manifest="results/base/model.json",
@@ -21,10 +21,11 @@ rule base:
     params:
         config=base_config(),
         examples=lambda wc, input: f"--examples {shlex.quote(input.examples)}" if input.examples else "",
+        development=lambda wc, input: DEVELOPMENT_FLAG,  # the input says what it is
         code=digest.code("rankrefine.base.run"),
     message:
         "Stage 4: making the encoder to refine"
     shell:
         "python -m rankrefine base --config {params.config:q} --model {input.model:q} {params.examples}"
-        " --development {input.development:q} --threads {threads} --code {params.code}"
+        " {params.development} --threads {threads} --code {params.code}"
         " --output {output.model:q} --manifest {output.manifest:q} --history {output.history:q} --log {log:q}"

@@ -79,7 +79,10 @@ TEACHERS = {  # of each experiment: slug -> weight
 }
 SHOWN_TEACHER = next(iter(next(iter(TEACHERS.values()))))  # whose opinion of the lists the report shows
 ALL_TEACHERS = sorted({teacher for weights in TEACHERS.values() for teacher in weights})
-DEVELOPMENT = manifest(config["refine"]["development"], "dataset", "refine.development")
+DEVELOPMENT = config["refine"]["development"] and manifest(
+    config["refine"]["development"], "dataset", "refine.development"
+)
+DEVELOPMENT_FLAG = f"--development {shlex.quote(DEVELOPMENT)}" if DEVELOPMENT else ""
 TASKS = {task: manifest(s, "dataset", f"evaluate.tasks.{task}") for task, s in config["evaluate"]["tasks"].items()}
 
 

@@ -32,7 +32,7 @@ rule refine:
         lists="results/consolidate/lists.parquet",
         teachers=lambda wc: [f"results/teacher/{slug}/embeddings.safetensors" for slug in TEACHERS[wc.experiment]],
         model=ENCODER,
-        development=DEVELOPMENT,
+        development=DEVELOPMENT or [],
     output:
         model=directory("results/refine/{experiment}/{seed}/model"),
         manifest="results/refine/{experiment}/{seed}/model.json",
@@ -50,6 +50,7 @@ rule refine:
         processes=1,  # that share out each batch of lists; one for each GPU
     params:
         config=experiment,
+        development=lambda wc, input: DEVELOPMENT_FLAG,  # the input says what it is
         weights=lambda wc: list(TEACHERS[wc.experiment].values()),
         # a function of `input`, so that a tracker trains nothing again
         trackers=lambda wc, input: " ".join(["--report-to", *config["refine"]["report_to"]]),
@@ -59,7 +60,7 @@ rule refine:
     shell:
         "python -m rankrefine refine --name {wildcards.experiment:q} --config {params.config:q} --lists {input.lists:q}"
         " --teacher-embeddings {input.teachers:q} --weights {params.weights} --model {input.model:q}"
-        " --development {input.development:q} {params.trackers} --threads {threads} --parallel {resources.processes}"
+        " {params.development} {params.trackers} --threads {threads} --parallel {resources.processes}"
         " --code {params.code} --output {output.model:q} --manifest {output.manifest:q} --history {output.history:q} --log {log:q}"
 
 

@@ -27,7 +27,7 @@ def run(
     config: dict[str, Any],
     model: Path,
     examples: Path | None,
-    development: Path,
+    development: Path | None,
     threads: int | None,
     code: list[str],
     output: Path,
@@ -62,8 +62,8 @@ def run(
         if recipe == "none":
             student.save_pretrained(str(aside / "best"), create_model_card=False)
         else:
-            if examples is None:
-                raise UserError(f"base.recipe {recipe} needs --examples.")
+            if examples is None or development is None:
+                raise UserError(f"base.recipe {recipe} needs --examples and --development.")
             fields |= _trained(student, settings, examples, load_manifest(development).path, aside)
         with io.atomic(output) as final:
             shutil.copytree(aside / "best", final)

@@ -128,11 +128,12 @@ class RankingLoss(nn.Module):
         self.contrastive, self.anchor = contrastive, anchor
 
     def forward(self, features: Iterable[dict[str, Tensor]], label: dict[str, Tensor]) -> Tensor:
-        """`features`: one, with the sentences of all lists; `label`: `target` [B, K, K] as the ranking loss wants it,
-        and with an anchor `base`, the embeddings of the base encoder [sentences, dim].
+        """`features`: the sentences of all lists, in one or more passes; `label`: `target` [B, K, K] as the ranking
+        loss wants it, `order` [sentences] the row of each sentence in what the passes give, and with an anchor `base`,
+        the embeddings of the base encoder [sentences, dim].
         """
-        (sentences,) = features
-        embeddings, target = self.model(sentences)["sentence_embedding"].float(), label["target"]
+        passes = torch.cat([self.model(sentences)["sentence_embedding"].float() for sentences in features])
+        embeddings, target = passes[label["order"]], label["target"]
         sizes = (target[:, 0] > -torch.inf).sum(-1).tolist()
         loss = self.ranking(similarity(embeddings, sizes, self.tau), target)
         if self.contrastive and len(sizes) > 1:

@@ -25,6 +25,7 @@ from rankrefine.provenance import Record
 from rankrefine.refine import development as development_data
 from rankrefine.refine import embeddings, processes, work
 from rankrefine.refine.data import COLUMN, ListCollator, preprocessor
+from rankrefine.refine.length import PASS_CPU, PASS_GPU
 from rankrefine.refine.lists import Lists
 from rankrefine.refine.lists import read as read_lists
 from rankrefine.refine.losses import LOSSES, RankingLoss
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 LIBRARIES = ("sentence-transformers", "transformers", "accelerate", "datasets", "torch")
+HELD_OUT_LISTS = "held-out lists"
 # config keys that are known here by manifests and flags
 ELSEWHERE = ("experiments", "seeds", "teacher", "teacher_pooling", "teacher_prompt", "development", "report_to")
 
@@ -47,7 +49,7 @@ def run(
     teacher_embeddings: list[Path],
     weights: list[float],
     model: Path,
-    development: Path,
+    development: Path | None,
     report_to: list[str],
     threads: int | None,
     parallel: int,
@@ -65,7 +67,7 @@ def run(
         teacher_embeddings: Of the same lists, from `teacher`, one file for each teacher.
         weights: Of the teachers; they sum to 1.
         model: Manifest of the base encoder.
-        development: Manifest of the development data.
+        development: Manifest of the development data; without it, every tenth list is held out to take its place.
         report_to: Trackers that follow the training.
         threads: Processor threads (default: torch's own choice).
         parallel: Processes that share out each batch, one for each GPU.
@@ -88,14 +90,16 @@ def run(
         raise UserError(
             f"refine.batch_size is {settings['batch_size']}, which {parallel} processes cannot share; take a multiple."
         )
-    found, base, data = read_lists(lists), load_manifest(model), load_manifest(development)
+    found, base = read_lists(lists), load_manifest(model)
+    data = load_manifest(development) if development else None
+    chosen_by = {"source": data.source if data else HELD_OUT_LISTS, "revision": data.revision if data else ""}
     teacher, teacher_names = _teachers(teacher_embeddings, weights, found)
     made_by = record.made_by() | {"lists": found.digest, "teachers": teacher_names, "code": code, "parallel": parallel}
-    made_by |= {"base": [base.source, base.revision], "development": [data.source, data.revision]}
+    made_by |= {"base": [base.source, base.revision], "development": chosen_by}
     with work.folder(output.with_name(".work"), made_by) as aside:
         shared = max(1, threads // parallel) if threads else None
         fields = processes.launch(
-            parallel, _train, settings, found, teacher, base.path, data.path, shared, aside, report_to
+            parallel, _train, settings, found, teacher, base.path, data and data.path, shared, aside, report_to
         )
         with io.atomic(output) as final:
             shutil.copytree(aside / "best", final)
@@ -105,7 +109,7 @@ def run(
             "seed": settings["seed"],
             "base": {"model": base.source, "revision": base.revision},
             "teachers": teacher_names,
-            "development_data": {"source": data.source, "revision": data.revision},
+            "development_data": chosen_by,
             "lists": len(found.ids),
             "sentences": sum(found.sizes),
         }
@@ -127,7 +131,7 @@ def _train(
     lists: Lists,
     teacher: list[Tensor],
     base: Path,
-    development: Path,
+    development: Path | None,
     threads: int | None,
     aside: Path,
     report_to: list[str],
@@ -138,7 +142,7 @@ def _train(
 
     from rankrefine.refine import trainer  # imports Hugging Face libraries
 
-    evaluator = development_data.evaluator(development)
+    evaluator, held_out = _evaluator(development, lists, settings["max_length"])
     student = open_encoder(base, threads)
     anchored = embed(student, lists, settings["max_length"]).split(lists.sizes) if settings["anchor"] else None
     _change(student, settings)
@@ -149,10 +153,11 @@ def _train(
         teacher,
         _target(settings, teacher),
         anchored,
+        PASS_CPU if student.device.type == "cpu" else PASS_GPU,
     )
     training, watch, checkpoint = trainer.build(
         student,
-        Dataset.from_dict({COLUMN: list(range(len(lists.ids)))}),
+        Dataset.from_dict({COLUMN: [n for n in range(len(lists.ids)) if n not in held_out]}),
         _loss(student, settings),
         evaluator,
         settings,
@@ -164,6 +169,16 @@ def _train(
         log.info("refine: going on from %s.", Path(checkpoint).name)
     training.train(resume_from_checkpoint=checkpoint)
     return watch.summary()
+
+
+def _evaluator(development: Path | None, lists: Lists, max_length: int) -> tuple[Any, set[int]]:
+    """What gives the development score, and the lists on which it needs the encoder not to train."""
+    if development:
+        return development_data.evaluator(development), set()
+    held_out = development_data.held_out(len(lists.ids))
+    log.info("refine: no development data; the generated order of %d held-out lists takes its place.", len(held_out))
+    sentences = [lists.sentences[number] for number in held_out]
+    return development_data.list_evaluator(sentences, max_length), set(held_out)
 
 
 def _change(student: SentenceTransformer, settings: dict[str, Any]) -> None:

@@ -122,12 +122,20 @@ class Trainer(SentenceTransformerTrainer):
         """The loss of a batch.
 
         Raises:
-            UserError: the loss is not finite.
+            UserError: the loss is not finite, or memory ran out.
         """
         lists = inputs.pop(COLUMN, None)
-        loss = super().compute_loss(model, inputs, *args, **kwargs)
+        named = f" (lists {', '.join(lists)})" if lists else ""
+        try:
+            loss = super().compute_loss(model, inputs, *args, **kwargs)
+        except RuntimeError as error:  # torch.OutOfMemoryError is one, too
+            if "out of memory" not in str(error) and "not enough memory" not in str(error):
+                raise
+            raise UserError(
+                f"Memory ran out at step {self.state.global_step + 1}{named}; lower batch_size (accumulation makes up "
+                "for it) or max_length, or set bf16."
+            ) from error
         if not torch.isfinite(loss):
-            named = f" (lists {', '.join(lists)})" if lists else ""
             raise UserError(
                 f"The loss at step {self.state.global_step + 1} is not a finite number{named}; lower the learning "
                 "rate or raise tau."
