@@ -104,6 +104,20 @@ def teachers(settings: dict[str, Any]) -> dict[str, float]:
     return {source: weight / sum(given.values()) for source, weight in given.items()}
 
 
+def first_teacher(config: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Source of the teacher that is named first, and `max_length`, `teacher_pooling` and `teacher_prompt` for it.
+
+    The encoder that is refined is taken as it is before any training.
+    """
+    settings = {key: config["refine"][key] for key in ("max_length", "teacher_pooling", "teacher_prompt")}
+    first = next(iter(teachers(experiment(config, next(iter(config["refine"]["experiments"]))))))
+    if first != "base":
+        return first, settings
+    base = config["base"]
+    pooling = "cls" if base["pooling"] == "cls_training_head" else base["pooling"]
+    return base["model"], settings | {"teacher_pooling": pooling, "teacher_prompt": base["prompt"]}
+
+
 def without(config: dict[str, Any], name: str, *keys: str) -> dict[str, Any]:
     """A copy of `config` whose section `name` lacks `keys`: what the stage's result does not depend on."""
     return config | {name: {key: value for key, value in config[name].items() if key not in keys}}

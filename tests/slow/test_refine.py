@@ -33,6 +33,7 @@ def test_real_encoder_is_trained_saved_and_opened_again(asset: Callable[[str], P
         development=data,
         report_to=[],
         threads=None,
+        parallel=1,
         code=[],
         output=output,
         manifest=tmp_path / "model.json",

@@ -129,7 +129,7 @@ def test_a_prompt_is_the_same_in_training_teacher_and_evaluation(inputs: Path, t
     from rankrefine.evaluate.run import _named, offline_task, score
     from rankrefine.refine.data import preprocessor
     from rankrefine.refine.lists import Lists
-    from rankrefine.refine.teacher import _opened, embed
+    from rankrefine.refine.teacher import embed, opened
 
     make(inputs, tmp_path, model="encoder", prompt="query: ")
     model, plain = open_encoder(tmp_path / "model"), open_encoder(inputs / "encoder")
@@ -139,11 +139,11 @@ def test_a_prompt_is_the_same_in_training_teacher_and_evaluation(inputs: Path, t
     lists = Lists(["a"], [TEXTS])
     assert torch.allclose(embed(model, lists, 64), normalize(wanted, dim=-1), atol=1e-5)
     settings = {"teacher_pooling": "model", "teacher_prompt": "query: "}
-    teacher = _opened(inputs / "encoder", settings, 1)
+    teacher = opened(inputs / "encoder", settings, 1)
     assert torch.allclose(embed(teacher, lists, 64), normalize(wanted, dim=-1), atol=1e-5)
-    bare = _opened(inputs / "bare", settings | {"teacher_pooling": "mean"}, 1)
+    bare = opened(inputs / "bare", settings | {"teacher_pooling": "mean"}, 1)
     assert torch.allclose(embed(bare, lists, 64), normalize(wanted, dim=-1), atol=1e-5)
-    own = _opened(tmp_path / "model", settings | {"teacher_prompt": ""}, 1)
+    own = opened(tmp_path / "model", settings | {"teacher_prompt": ""}, 1)
     assert not torch.allclose(embed(own, lists, 64), normalize(wanted, dim=-1), atol=1e-2)
     table, file = pairs(40, 20), tmp_path / "test.parquet"
     io.write_table(file, table)

@@ -178,8 +178,9 @@ def test_an_engine_with_an_environment_of_its_own_previews_there(
         preview._elsewhere(config, 5, None)
 
 
+@pytest.mark.parametrize("teacher", ["encoder", {"encoder": 2, "other": 1}, "base"], ids=str)
 def test_the_verb_shows_chains_and_writes_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, seeds: pa.Table
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, seeds: pa.Table, teacher: object
 ) -> None:
     monkeypatch.chdir(tmp_path)
     build_encoder(Path("encoder"))
@@ -188,7 +189,8 @@ def test_the_verb_shows_chains_and_writes_nothing(
     slug = sources.parse("encoder", "model", "key").slug
     write_manifest(f"results/assets/{slug}.json", source="encoder", kind="model", path="encoder")
     before = sorted(tmp_path.rglob("*"))
-    settings = {"generate": {"engine": "fake", "rounds": 2}, "refine": {"teacher": "encoder"}, "seeds": {"count": 50}}
+    settings = {"generate": {"engine": "fake", "rounds": 2}, "refine": {"teacher": teacher}, "seeds": {"count": 50}}
+    settings["base"] = {"model": "encoder", "pooling": "cls_training_head"}
     assert cli.main(["generate", "--config", json.dumps(settings), "--preview", "2"]) == 0
     lines = capsys.readouterr().out.splitlines()
     shown = [line.strip() for line in lines if line.startswith(" ")]

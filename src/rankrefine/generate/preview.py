@@ -25,8 +25,7 @@ from tqdm import tqdm
 
 from rankrefine import io, sources
 from rankrefine.assets.manifest import load_manifest
-from rankrefine.config import without
-from rankrefine.encoder import open_encoder
+from rankrefine.config import first_teacher, without
 from rankrefine.errors import UserError
 from rankrefine.generate import blocks, shard
 from rankrefine.generate.chains import Chain, Plan
@@ -34,7 +33,7 @@ from rankrefine.generate.chains import run as run_chains
 from rankrefine.generate.engines.base import Completion, Engine, OutOfMemory, Request
 from rankrefine.refine.lists import Lists
 from rankrefine.refine.similarity import to_seed
-from rankrefine.refine.teacher import embed
+from rankrefine.refine.teacher import embed, opened
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +50,8 @@ def run(config: dict[str, Any], count: int, threads: int | None) -> None:
         UserError: one of them is missing and cannot be made, or cannot be used.
     """
     settings = config["generate"]
-    teacher = _manifest(config["refine"]["teacher"], "refine.teacher")
+    source, judging = first_teacher(config)
+    teacher = _manifest(source, "refine.teacher")
     llm = None if settings["engine"] == "fake" else _manifest(settings["model"], "generate.model")
     _provide(config, [path for path in (POOL, llm, teacher) if path is not None])
     if settings["python"]:
@@ -65,7 +65,7 @@ def run(config: dict[str, Any], count: int, threads: int | None) -> None:
     engine = shard.load_engine(settings, plan, shard.sampling_of(settings), model, seeds.num_rows, threads)
     chains, seconds = _timed(seeds, engine, plan)
     shown = chains[:count]
-    cosines = _similarity(shown, load_manifest(teacher).path, config["refine"]["max_length"], threads)
+    cosines = _similarity(shown, load_manifest(teacher).path, judging, threads)
     print(as_text(shown, cosines))
     print(Pace.of(chains, plan.rounds, seconds).sentence(wanted))
 
@@ -214,7 +214,7 @@ def _timed(seeds: pa.Table, engine: Engine, plan: Plan, limit: float = SECONDS) 
         engine.reset(half)  # outside of the handler, whose traceback still holds what was allocated
 
 
-def _similarity(chains: list[Chain], teacher: Path, max_length: int, threads: int | None) -> np.ndarray:
+def _similarity(chains: list[Chain], teacher: Path, judging: dict[str, Any], threads: int | None) -> np.ndarray:
     """Cosine of each sentence to its seed, [chains, longest chain]."""
     lists = Lists([chain.seed_id for chain in chains], [chain.sentences for chain in chains])
-    return to_seed(embed(open_encoder(teacher, threads), lists, max_length).numpy(), lists.sizes)
+    return to_seed(embed(opened(teacher, judging, threads), lists, judging["max_length"]).numpy(), lists.sizes)

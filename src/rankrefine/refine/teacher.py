@@ -46,7 +46,7 @@ def run(config: dict[str, Any], lists: Path, model: Path, threads: int | None, o
     settings = {key: config["refine"][key] for key in ("max_length", "teacher_pooling", "teacher_prompt")}
     record = Record("teacher", {"refine": settings}, "sentence-transformers", "transformers", "torch")
     found, manifest = read_lists(lists), load_manifest(model)
-    embeddings = embed(_opened(manifest.path, settings, threads), found, settings["max_length"])
+    embeddings = embed(opened(manifest.path, settings, threads), found, settings["max_length"])
     if not embeddings.isfinite().all():
         raise UserError(f"The teacher {manifest.path} gives embeddings that are not finite; take another one.")
     named = {"model": manifest.source, "revision": manifest.revision}
@@ -57,7 +57,7 @@ def run(config: dict[str, Any], lists: Path, model: Path, threads: int | None, o
     log.info("teacher: %(lists)d lists, %(sentences)d sentences (%(distinct)d distinct).", counts)
 
 
-def _opened(path: Path, settings: dict[str, Any], threads: int | None) -> SentenceTransformer:
+def opened(path: Path, settings: dict[str, Any], threads: int | None) -> SentenceTransformer:
     """The teacher with its pooling and prompt."""
     wanted = settings["teacher_pooling"]
     model = open_encoder(path, threads, bare=wanted != "model")
