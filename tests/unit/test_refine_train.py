@@ -339,6 +339,11 @@ def test_a_training_of_other_settings_does_not_go_on(inputs: Path, tmp_path: Pat
     assert digests(tmp_path / "a" / "model") == digests(tmp_path / "b" / "model")
 
 
+def test_the_interval_of_scores_may_be_a_part_of_the_training(inputs: Path, tmp_path: Path):
+    history = refine(inputs, tmp_path, evaluate_every=0.3, batch_size=1)
+    assert [score["step"] for score in history["development"]] == [0, 4, 8, 11]  # 0.3 x 11 = 3.3 steps
+
+
 def test_patience_stops_a_training_that_no_longer_gains(inputs: Path, tmp_path: Path):
     history = refine(inputs, tmp_path, epochs=20, learning_rate=0.5, patience=2)
     last = history["development"][-1]["step"]

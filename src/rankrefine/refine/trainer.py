@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -199,7 +200,15 @@ def arguments(
     """AdamW as the settings have it, a checkpoint and a development score every `evaluate_every` of the `steps`.
 
     Several processes share out each batch; a last one that is not full is then left out, which is the library's way.
+
+    Args:
+        settings: As for `build`.
+        work: Where checkpoints go.
+        steps: Of the whole training.
+        report_to: Trackers.
     """
+    every = settings["evaluate_every"]
+    interval = math.ceil(every * steps) if every < 1 else round(every)
     found = SentenceTransformerTrainingArguments(
         output_dir=str(work),
         seed=settings["seed"],
@@ -214,12 +223,12 @@ def arguments(
         bf16=settings["bf16"],
         use_cpu=processes.count() > 1 and not torch.cuda.is_available(),  # else they would not find each other
         eval_strategy="steps",
-        eval_steps=settings["evaluate_every"],
+        eval_steps=interval,
         eval_on_start=True,
         logging_steps=max(1, steps // LOGS),
         logging_nan_inf_filter=False,
         save_strategy="steps",
-        save_steps=settings["evaluate_every"],
+        save_steps=interval,
         save_total_limit=2,  # the last one may be half written
         report_to=report_to or "none",
         disable_tqdm=True,
