@@ -26,6 +26,7 @@ from rankrefine import config as configuration
 from rankrefine.encoder import open_encoder
 from rankrefine.refine.data import ListCollator, preprocessor
 from rankrefine.refine.lists import Lists
+from rankrefine.refine.lists import read as read_lists
 from rankrefine.refine.losses import RankingLoss
 from rankrefine.refine.targets import targets
 from rankrefine.refine.teacher import embed
@@ -41,17 +42,23 @@ def main() -> None:
     parser.add_argument("--lists", type=int, default=24)
     parser.add_argument("--sentences", type=int, default=33, help="of each list; the paper has 33")
     parser.add_argument("--batch", type=int, default=1, help="lists a step of ours; the other takes one")
+    parser.add_argument("--rewrites", type=Path, help="lists.parquet of a run, instead of news sentences")
     parser.add_argument("--bf16", action="store_true", help="ours with refine.bf16")
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         encoder = material.model(configuration.complete({})["base"]["model"], Path(scratch)).path
-        texts = material.sentences(options.lists * options.sentences, Path(scratch))
         size = options.sentences
+        if options.rewrites:  # chains one after the other, because those of a default run are shorter
+            texts = read_lists(options.rewrites).flat[: options.lists * size]
+        else:
+            texts = material.sentences(options.lists * size, Path(scratch))
         lists = [texts[i * size : (i + 1) * size] for i in range(options.lists)]
         student, teacher = open_encoder(encoder), open_encoder(encoder)
         bound = _bound(student, lists)
-        print(f"{len(lists)} lists of {size}; matrix products alone: {bound:.2f} lists/s")
+        padded = [preprocessor(student, LENGTH)(sentences)["attention_mask"].float().mean() for sentences in lists]
+        print(f"{len(lists)} lists of {size}, {1 - torch.stack(padded).mean():.0%} of a padded list is padding")
+        print(f"matrix products alone: {bound:.2f} lists/s")
         ratios = []
         for repeat in range(options.repeats + 1):
             mine = len(lists) / ours(student, teacher, lists, options.batch, options.bf16)

@@ -122,7 +122,10 @@ def test_completing_changes_nothing_that_is_given_and_not_the_input() -> None:
             r"refine.experiments.a.omega is -1 but must be at least 0",
         ),
         ({"refine": {"experiments": {"a": {"seeds": []}}}}, r"experiments.a.seeds: this key is the same for all"),
-        ({"refine": {"experiments": {"a": {"contrastive": 1}}}}, r"experiments.a: contrastive .* batch_size to 2"),
+        (
+            {"refine": {"batch_size": 1, "experiments": {"a": {"contrastive": 1}}}},
+            r"experiments.a: contrastive .* batch_size to 2",
+        ),
         ({"refine": {"experiments": {}}}, r"refine.experiments must not be empty"),
         ({"refine": {"teacher": {"x": 0}}}, r"refine.teacher.x is 0 but must be more than 0"),
         ({"refine": {"omega": float("nan")}}, r"refine.omega is not a finite number"),
