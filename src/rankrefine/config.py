@@ -198,6 +198,8 @@ def _check_together(config: dict[str, Any], origin: str) -> None:
         )
     for name, changes in config["refine"]["experiments"].items():
         _check_experiment(config, name, changes, origin)
+    if config["base"]["recipe"] == "none" and config["base"]["data"] is not None:
+        raise UserError(f"{origin}: base.data is for a recipe, but base.recipe is none; choose one.")
     if config["base"]["recipe"] != "none" and config["refine"]["development"] is None:
         raise UserError(f"{origin}: base.recipe chooses its best step by refine.development, which is null; name it.")
     if config["base"]["recipe"] == "simcse_sup" and config["base"]["data"] is None:
@@ -226,6 +228,8 @@ def _check_experiment(config: dict[str, Any], name: str, changes: dict[str, Any]
     merged = config["refine"] | changes
     if merged["contrastive"] > 0 and merged["batch_size"] < 2:
         raise UserError(f"{origin}: {where}: contrastive compares the lists of a batch; set batch_size to 2 or more.")
+    if merged["anchor"] > 0 and config["base"]["pooling"] == "cls_training_head":
+        raise UserError(f"{origin}: {where}: anchor compares with the base, which has no head; take another pooling.")
 
 
 def _all_teachers(config: dict[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The one exception for anything the user can put right."""
+"""The exception for anything the user can put right, and a kind of it."""
 
 
 class UserError(Exception):
@@ -6,6 +6,10 @@ class UserError(Exception):
 
     The command line prints the sentence without a traceback and exits with 1; every other exception is a defect.
     """
+
+
+class DeadEnd(UserError):
+    """A training has come to where it would come again from any of its checkpoints."""
 
 
 def reason(error: Exception) -> str:

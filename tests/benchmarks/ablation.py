@@ -39,6 +39,8 @@ def main() -> None:
     for text in options.experiments:
         label, _, folder = text.rpartition("=")
         models = [cosines(path, table) for path in sorted(Path(folder).glob("*/model"))]
+        if not models:
+            parser.error(f"{folder} holds no SEED/model")
         rows.append((label or Path(folder).name, gains(table, base, models, options.resamples)))
         print("scored", rows[-1][0], len(models), flush=True)
     print(markdown(rows))
@@ -57,9 +59,9 @@ def cosines(folder: Path, table: dict[str, list]) -> np.ndarray:
 
 def gains(table: dict[str, list], base: np.ndarray, models: list[np.ndarray], resamples: int) -> dict[str, Any]:
     """For all pairs and for each genre: the base's score, the mean gain, its interval and the gains of the seeds."""
-    gold, genres = np.array(table["score"]), np.array(table["genre"])
+    gold, genres = np.array(table["score"]), np.array(table.get("genre", []))
     found = {}
-    for name in ("all", *dict.fromkeys(table["genre"])):
+    for name in ("all", *dict.fromkeys(table.get("genre", []))):
         chosen = np.full(len(gold), True) if name == "all" else genres == name
         scores = [100 * spearmanr(gold[chosen], each[chosen]).statistic for each in (base, *models)]
         samples = 100 * bootstrap(gold[chosen], np.stack([base, *models])[:, chosen], resamples, seed=0)

@@ -44,7 +44,8 @@ def make(inputs: Path, output: Path, model: str = "bare", examples: str | None =
     """Make an encoder below `output`; the history."""
     from rankrefine.base import run
 
-    chosen = {"batch_size": 8, "evaluate_every": 2, "learning_rate": 1e-3, "data": "x"} | settings
+    chosen = {"batch_size": 8, "evaluate_every": 2, "learning_rate": 1e-3} | settings
+    chosen |= {"data": "x"} if examples else {}
     run.run(
         config.complete({"seed": 3, "base": chosen}),
         model=inputs / f"{model}.json",

@@ -90,6 +90,11 @@ def test_completing_changes_nothing_that_is_given_and_not_the_input() -> None:
             {"generate": {"forbid": ["swearing"]}},
             r"generate.forbid.0 is 'swearing' but must be one of marker, refusal",
         ),
+        ({"base": {"data": "a.txt"}}, r"base.data is for a recipe, but base.recipe is none; choose one"),
+        (
+            {"base": {"pooling": "cls_training_head"}, "refine": {"anchor": 0.1}},
+            r"experiments.refined: anchor compares with the base, which has no head",
+        ),
         ({"base": {"recipe": "simcse_sup"}}, r"base.recipe simcse_sup trains on triplets; name them in base.data"),
         ({"base": {"recipe": "simcse_unsup"}, "refine": {"development": None}}, r"refine.development, which is null"),
         ({"base": {"model": "x/y.gguf"}}, r"base.model is 'x/y.gguf', a GGUF file, .*; name the folder of an enc"),

@@ -91,10 +91,10 @@ def test_of_equal_scores_the_first_wins(tmp_path: Path):
 def test_no_improvement_is_said_aloud(tmp_path: Path):
     card, selection = exported(tmp_path, 86.72)
     assert selection["why"] == (
-        "refined/1: no training step beat the base's development score of 86.72, so it holds the base's own weights; "
+        "refined/1: no training step beat the development score before training (86.72), so it holds those weights; "
         "the only candidate."
     )
-    assert "these are the base's own weights" in card
+    assert "these are the weights before training" in card
 
 
 def test_an_old_export_is_replaced(tmp_path: Path):

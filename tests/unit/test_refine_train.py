@@ -241,8 +241,10 @@ def test_the_kept_model_is_that_of_the_best_step(inputs: Path, tmp_path: Path):
     assert model.max_seq_length == 64  # not the 16 of the training
 
 
-def test_training_lowers_the_loss(inputs: Path, tmp_path: Path):
-    history = refine(inputs, tmp_path, batch_size=11, epochs=25, evaluate_every=25, learning_rate=5e-3)
+@pytest.mark.parametrize("settings", [{}, {"lora": 4, "learning_rate": 2e-2}], ids=str)
+def test_training_lowers_the_loss(inputs: Path, tmp_path: Path, settings: dict):
+    settings = {"batch_size": 11, "epochs": 25, "evaluate_every": 25, "learning_rate": 5e-3} | settings
+    history = refine(inputs, tmp_path, **settings)
     first, last = history["steps"][0]["loss"], history["steps"][-1]["loss"]
     assert last < 0.8 * first
 
@@ -274,11 +276,11 @@ def test_when_no_step_beats_the_base_its_weights_are_kept(
     assert history["best_step"] == 0
     assert history["base_development"] == history["best_development"] == pytest.approx(100)
     assert torch.equal(weights(tmp_path / "out" / "model"), weights(folder / "encoder"))
-    assert "no step beats the base's development score of 100.00" in caplog.text
+    assert "no step beats the development score before training (100.00)" in caplog.text
 
 
 def test_a_loss_that_is_no_number_stops_with_step_and_lists(inputs: Path, tmp_path: Path):
-    with pytest.raises(UserError, match=r"The loss at step 1 is not a finite number \(lists list\d+, list\d+\)"):
+    with pytest.raises(UserError, match=r"The loss at step 1 \(lists list\d+, list\d+\) is not a finite number"):
         refine(inputs, tmp_path / "out", tau=1e-40)
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -372,7 +374,7 @@ def test_a_tracker_that_is_not_installed_is_named(inputs: Path, tmp_path: Path):
 
 
 def test_a_folder_of_something_else_is_not_gone_on_from(inputs: Path, tmp_path: Path):
-    stale = tmp_path / ".work" / "best"
+    stale = tmp_path / ".work" / "best-0"
     stale.mkdir(parents=True)
     (stale / "half").write_text("written")
     refine(inputs, tmp_path)
@@ -429,14 +431,14 @@ def test_adapters_are_merged_into_a_plain_encoder(inputs: Path, tmp_path: Path, 
     assert lora.merged(whole) is whole
 
 
+@pytest.mark.parametrize("layers", [0, 1])
 def test_adapters_train_go_on_after_a_kill_and_leave_a_plain_folder(
-    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layers: int
 ):
     from rankrefine.refine.trainer import BestStep
 
-    settings = {"lora": 4, "learning_rate": 0.003, "epochs": 4}
+    settings = {"lora": 4, "learning_rate": 0.003, "epochs": 4, "layers": layers}
     history = refine(inputs, tmp_path / "whole", **settings)
-    assert sum(step["loss"] for step in history["steps"][-6:]) < sum(step["loss"] for step in history["steps"][:6])
     assert sorted(digests(tmp_path / "whole" / "model")) == sorted(digests(inputs / "encoder"))
     ended = BestStep.on_step_end
 
@@ -449,8 +451,55 @@ def test_adapters_train_go_on_after_a_kill_and_leave_a_plain_folder(
         patched.setattr(BestStep, "on_step_end", killing)
         refine(inputs, tmp_path / "killed", **settings)
     again = refine(inputs, tmp_path / "killed", **settings)
+    assert again["steps"] == history["steps"]
     assert again["development"] == history["development"]
     assert digests(tmp_path / "killed" / "model") == digests(tmp_path / "whole" / "model")
+
+
+def test_bf16_trains_on_a_processor_and_keeps_float32_weights(inputs: Path, tmp_path: Path):
+    exact, rounded = (refine(inputs, tmp_path / str(bf16), bf16=bf16) for bf16 in (False, True))
+    assert exact["steps"] != rounded["steps"]
+    assert rounded["steps"][0]["loss"] == pytest.approx(exact["steps"][0]["loss"], rel=0.05)
+    assert weights(tmp_path / "True" / "model").dtype == torch.float32
+
+
+def test_a_full_disk_keeps_what_is_finished(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The training is done when its output cannot be written; with space again, no step is taken twice."""
+    from rankrefine.refine.trainer import Trainer
+
+    def full(*args, **kwargs):
+        raise UserError("No space is left.")
+
+    with monkeypatch.context() as patched, pytest.raises(UserError, match="No space"):
+        patched.setattr(train, "write_manifest", full)
+        refine(inputs, tmp_path)
+    monkeypatch.setattr(Trainer, "training_step", full)
+    assert refine(inputs, tmp_path)["steps"]
+    assert not (tmp_path / ".work").exists()
+
+
+def test_a_smaller_student_is_held_against_the_whole_base(inputs: Path, tmp_path: Path):
+    whole, cut = (refine(inputs, tmp_path / str(layers), layers=layers) for layers in (0, 1))
+    assert cut["base_development"] == pytest.approx(whole["base_development"])
+    assert cut["development"][0]["score"] != pytest.approx(whole["base_development"])
+
+
+def test_other_embeddings_are_not_gone_on_with(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A killed training whose teacher has changed since begins again."""
+    from rankrefine.refine.trainer import BestStep
+
+    folder = copy(inputs, tmp_path / "copy")
+
+    def killing(self, args, state, control, **kwargs):
+        raise Killed
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(BestStep, "on_train_end", killing)
+        refine(folder, tmp_path / "a")
+    embed(folder, teacher_prompt="query: ")
+    refine(folder, tmp_path / "a")
+    refine(folder, tmp_path / "b")
+    assert digests(tmp_path / "a" / "model") == digests(tmp_path / "b" / "model")
 
 
 def test_matryoshka_ranks_with_cut_embeddings(inputs: Path, tmp_path: Path):
@@ -487,17 +536,22 @@ def test_two_processes_train_as_one(inputs: Path, tmp_path: Path, pooling: str):
         first, second = ([(note["step"], note[value]) for note in each[notes]] for each in (one, two))
         assert len(first) == len(second)
         assert all(a == (b[0], pytest.approx(b[1], abs=1e-2)) for a, b in zip(first, second, strict=True))
-    assert torch.allclose(weights(tmp_path / "1" / "model"), weights(tmp_path / "2" / "model"), atol=1e-3)
+    # AdamW makes whole steps of gradients that are nearly nothing, so single weights may differ more
+    assert (weights(tmp_path / "1" / "model") - weights(tmp_path / "2" / "model")).abs().mean() < 1e-4
 
 
 def test_processes_that_cannot_share_a_batch_are_refused(inputs: Path, tmp_path: Path):
+    with pytest.raises(UserError, match=r"contrastive compares the lists of a process, but of 2 lists each of 2 pro"):
+        refine(inputs, tmp_path, parallel=2, contrastive=1)
+    with pytest.raises(UserError, match=r"lists.parquet holds 11 lists, fewer than refine.batch_size"):
+        refine(inputs, tmp_path, parallel=2, batch_size=12)
     with pytest.raises(UserError, match=r"refine.batch_size is 2, which 3 processes cannot share; take a multiple"):
         refine(inputs, tmp_path, parallel=3)
 
 
 def test_an_error_in_one_of_several_processes_is_told(inputs: Path, tmp_path: Path):
     with pytest.raises(
-        UserError, match=r"^The loss at step 1 is not a finite number \(lists list\d+\); lower the lear"
+        UserError, match=r"^The loss at step 1 \(lists list\d+\) is not a finite number; lower the lea"
     ):
         refine(inputs, tmp_path / "out", parallel=2, tau=1e-40)
     assert list((tmp_path / "out").iterdir()) == []

@@ -73,7 +73,7 @@ if config["base"]["recipe"] != "none":
 TEACHERS = {  # of each experiment: slug -> weight
     name: {
         "base" if source == "base" else Path(manifest(source, "model", "refine.teacher")).stem: weight
-        for source, weight in configuration.teachers(configuration.experiment(config, name)).items()
+        for source, weight in sorted(configuration.teachers(configuration.experiment(config, name)).items())
     }
     for name in config["refine"]["experiments"]
 }

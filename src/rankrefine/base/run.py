@@ -56,17 +56,18 @@ def run(
     settings |= {"seed": config["seed"]}
     found = load_manifest(model)
     fields: dict[str, Any] = {"base": {"model": found.source, "revision": found.revision}}
-    made_by = record.made_by() | {"base": [found.source, found.revision], "code": code}
+    inputs = [io.sha256(path) for path in (model, examples, development) if path]
+    made_by = record.made_by() | {"inputs": inputs, "code": code}
     with work.folder(output.with_name(".work"), made_by) as aside:
         student = _prepared(found.path, settings, threads)
         if recipe == "none":
-            student.save_pretrained(str(aside / "best"), create_model_card=False)
+            student.save_pretrained(str(work.best(aside, 0)), create_model_card=False)
         else:
             if examples is None or development is None:
                 raise UserError(f"base.recipe {recipe} needs --examples and --development.")
             fields |= _trained(student, settings, examples, load_manifest(development).path, aside)
         with io.atomic(output) as final:
-            shutil.copytree(aside / "best", final)
+            shutil.copytree(work.best(aside, fields.get("best_step", 0)), final)
         write_manifest(manifest, source=f"base:{found.source}", kind="model", path=output)
         io.write_json(history, record.finish(**fields))
     log.info("base: %s with pooling %s%s.", found.source, settings["pooling"], _told(fields))

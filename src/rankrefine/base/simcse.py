@@ -31,6 +31,8 @@ def examples(recipe: str, path: Path) -> dict[str, list[str]]:
     Raises:
         UserError: a column is missing or has gaps, the columns differ in length, or there is next to nothing.
     """
+    if recipe == "simcse_sup" and path.suffix == ".txt":
+        raise UserError(f"base.data: {path} has no columns; triplets are a table with {', '.join(COLUMNS[recipe])}.")
     columns = [list(read.sentences(path, column, SPLIT)) for column in COLUMNS[recipe]]
     if recipe == "simcse_unsup":
         sentences = list(dict.fromkeys(text.strip() for text in columns[0] if text and text.strip()))
@@ -47,16 +49,16 @@ def train(
     columns: dict[str, list[str]],
     evaluator: Any,
     settings: dict[str, Any],
-    work: Path,
+    folder: Path,
 ) -> dict[str, Any]:
-    """Train and leave the model of the best development score in `work/best`; losses and scores.
+    """Train and leave the model of the best development score in `folder`, as `work.best`; losses and scores.
 
     Args:
         model: A transformer with pooling.
         columns: From `examples`.
         evaluator: Gives the development score.
         settings: The section `base` of the config and its `seed`.
-        work: The private folder of this training.
+        folder: The private one of this training.
     """
     from datasets import Dataset
 
@@ -70,7 +72,7 @@ def train(
         MultipleNegativesRankingLoss(model, scale=1 / settings["tau"]),
         evaluator,
         settings | fixed,
-        work,
+        folder,
         SentenceTransformerDataCollator(lambda sentences, **_: preprocess(sentences)),
         report_to=[],
     )

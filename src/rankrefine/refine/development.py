@@ -61,6 +61,11 @@ def evaluator(folder: Path) -> EmbeddingSimilarityEvaluator:
     )
 
 
+def score(evaluator: Any, model: SentenceTransformer) -> float:
+    """The development score of a model, x100."""
+    return 100 * float(evaluator(model)[METRIC])
+
+
 def held_out(count: int) -> list[int]:
     """Numbers of the lists that are not trained on where there is no development data: every tenth.
 

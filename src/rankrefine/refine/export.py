@@ -75,8 +75,8 @@ def reason(chosen: dict[str, Any], candidates: list[dict[str, Any]]) -> str:
     if chosen["improved"]:
         return f"{_label(chosen)}: development score {score:.2f}, against {base:.2f} of its base; {among}."
     return (
-        f"{_label(chosen)}: no training step beat the base's development score of {base:.2f}, so it holds the base's "
-        f"own weights; {among}."
+        f"{_label(chosen)}: no training step beat the development score before training ({score:.2f}), so it holds "
+        f"those weights; {among}."
     )
 
 
@@ -87,7 +87,7 @@ def card(chosen: dict[str, Any], rows: list[dict[str, str]]) -> str:
     if chosen["improved"]:
         trained = f"The weights are those of step {chosen['best_step']}, the best on development data."
     else:
-        trained = "**No training step beat the base on development data: these are the base's own weights.**"
+        trained = "**No training step beat the start on development data: these are the weights before training.**"
     return f"""# {_label(chosen)}
 
 A sentence encoder made by rankrefine from `{chosen["base"]}` (revision {chosen["revision"]}): it learned to order \

@@ -6,13 +6,12 @@ with any number of processes a step stands for the same lists.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Callable
 from typing import Any
 
-from rankrefine.errors import UserError
+from rankrefine.errors import DeadEnd, UserError
 
 
 def count() -> int:
@@ -40,13 +39,17 @@ def launch(wanted: int, function: Callable[..., Any], *arguments: Any) -> Any:
     """`function(*arguments)`, in `wanted` processes at once; what the first of them returns.
 
     Raises:
-        UserError: one of them raised it.
+        UserError: one of them raised it, or there are fewer GPUs than processes.
     """
     if wanted == 1:
         return function(*arguments)
+    import torch
+    from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+    if torch.cuda.is_available() and wanted > torch.cuda.device_count():
+        raise UserError(f"{wanted} processes are wanted but there are {torch.cuda.device_count()} GPUs; take as many.")
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -59,10 +62,29 @@ def launch(wanted: int, function: Callable[..., Any], *arguments: Any) -> Any:
     for name in ("torch.distributed", "torch.multiprocessing", "torchelastic"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # they would print every trace thrice; we raise it
     try:
-        return elastic_launch(config, function)(*arguments)[0]
+        return elastic_launch(config, _logged)(_log_files(), function, *arguments)[0]
+    except SignalException as error:  # the launcher turns signals into exceptions
+        raise SystemExit(128 + error.sigval) from error
     except ChildFailedError as error:
         for failure in error.failures.values():
-            message = failure.message if isinstance(failure.message, str) else json.dumps(failure.message)
-            if UserError.__name__ in message:
-                raise UserError(message.partition(f"{UserError.__name__}: ")[2]) from error
+            message = failure.message if isinstance(failure.message, str) else failure.message["message"]
+            for kind in (DeadEnd, UserError):
+                if message.startswith(f"{kind.__name__}: "):
+                    raise kind(message.removeprefix(f"{kind.__name__}: ")) from error
         raise
+
+
+def _log_files() -> list[str]:
+    return [one.baseFilename for one in logging.getLogger().handlers if isinstance(one, logging.FileHandler)]
+
+
+def _logged(files: list[str], function: Callable[..., Any], *arguments: Any) -> Any:
+    """`function(*arguments)` in a new process, which has no handlers; the first one logs where its parent does."""
+    if is_first():
+        logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[logging.StreamHandler()])
+        for file in files:
+            written = logging.FileHandler(file, encoding="utf-8")
+            written.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+            logging.getLogger().addHandler(written)
+        logging.getLogger("rankrefine").setLevel(logging.INFO)
+    return function(*arguments)

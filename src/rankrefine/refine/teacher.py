@@ -50,6 +50,7 @@ def run(config: dict[str, Any], lists: Path, model: Path, threads: int | None, o
     if not embeddings.isfinite().all():
         raise UserError(f"The teacher {manifest.path} gives embeddings that are not finite; take another one.")
     named = {"model": manifest.source, "revision": manifest.revision}
+    named |= {key: settings[key] for key in ("teacher_pooling", "teacher_prompt")}
     write_embeddings(output, embeddings, found, named)
     summary = statistics(to_seed(embeddings.numpy(), found.sizes))
     counts = {"lists": len(found.ids), "sentences": sum(found.sizes), "distinct": len(set(found.flat))}

@@ -8,6 +8,7 @@ and step 0, the base, counts.
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -86,23 +87,33 @@ def run(
     settings = settings | {"seed": config["seed"]}
     if missing := [tracker for tracker in report_to if find_spec(tracker) is None]:
         raise UserError(f"refine.report_to: {missing[0]} is not installed here; pip install {missing[0]}.")
-    if settings["batch_size"] % parallel:
-        raise UserError(
-            f"refine.batch_size is {settings['batch_size']}, which {parallel} processes cannot share; take a multiple."
-        )
+    _check_processes(settings, parallel)
     found, base = read_lists(lists), load_manifest(model)
     data = load_manifest(development) if development else None
     chosen_by = {"source": data.source if data else HELD_OUT_LISTS, "revision": data.revision if data else ""}
-    teacher, teacher_names = _teachers(teacher_embeddings, weights, found)
+    if parallel > 1 and len(found.ids) < settings["batch_size"]:
+        raise UserError(f"{lists} holds {len(found.ids)} lists, fewer than refine.batch_size; lower that.")
+    teacher_names = _read_teachers(teacher_embeddings, weights, found)[1]
     made_by = record.made_by() | {"lists": found.digest, "teachers": teacher_names, "code": code, "parallel": parallel}
+    made_by |= {"embeddings": [io.sha256(file) for file in teacher_embeddings]}
     made_by |= {"base": [base.source, base.revision], "development": chosen_by}
     with work.folder(output.with_name(".work"), made_by) as aside:
         shared = max(1, threads // parallel) if threads else None
         fields = processes.launch(
-            parallel, _train, settings, found, teacher, base.path, data and data.path, shared, aside, report_to
+            parallel,
+            _train,
+            settings,
+            found,
+            teacher_embeddings,
+            weights,
+            base.path,
+            data and data.path,
+            shared,
+            aside,
+            report_to,
         )
         with io.atomic(output) as final:
-            shutil.copytree(aside / "best", final)
+            shutil.copytree(work.best(aside, fields["best_step"]), final)
         write_manifest(manifest, source=f"refined:{name}/{settings['seed']}", kind="model", path=output)
         fields |= {
             "name": name,
@@ -117,7 +128,19 @@ def run(
     _report(fields)
 
 
-def _teachers(files: list[Path], weights: list[float], lists: Lists) -> tuple[list[Tensor], list[dict[str, Any]]]:
+def _check_processes(settings: dict[str, Any], parallel: int) -> None:
+    """Refuse a batch that the processes cannot share."""
+    batch = settings["batch_size"]
+    if batch % parallel:
+        raise UserError(f"refine.batch_size is {batch}, which {parallel} processes cannot share; take a multiple.")
+    if settings["contrastive"] and batch // parallel < 2:
+        raise UserError(
+            f"refine.contrastive compares the lists of a process, but of {batch} lists each of {parallel} processes "
+            "has one; raise refine.batch_size."
+        )
+
+
+def _read_teachers(files: list[Path], weights: list[float], lists: Lists) -> tuple[list[Tensor], list[dict[str, Any]]]:
     """The teachers' embeddings as those of one teacher, and which teachers they are."""
     if len(files) != len(weights):
         raise UserError(f"There are {len(files)} files of teacher embeddings but {len(weights)} weights.")
@@ -129,22 +152,25 @@ def _teachers(files: list[Path], weights: list[float], lists: Lists) -> tuple[li
 def _train(
     settings: dict[str, Any],
     lists: Lists,
-    teacher: list[Tensor],
+    teacher_embeddings: list[Path],
+    weights: list[float],
     base: Path,
     development: Path | None,
     threads: int | None,
     aside: Path,
     report_to: list[str],
 ) -> dict[str, Any]:
-    """Train and leave the best model in `aside/best`; losses and scores."""
+    """Train and leave the best model in `aside`, as `work.best`; losses and scores."""
     go_offline()
     from datasets import Dataset
 
     from rankrefine.refine import trainer  # imports Hugging Face libraries
 
+    teacher, _ = _read_teachers(teacher_embeddings, weights, lists)
     evaluator, held_out = _evaluator(development, lists, settings["max_length"])
     student = open_encoder(base, threads)
     anchored = embed(student, lists, settings["max_length"]).split(lists.sizes) if settings["anchor"] else None
+    whole = development_data.score(evaluator, student) if settings["layers"] else None
     _change(student, settings)
     collator = ListCollator(
         preprocessor(student, settings["max_length"]),
@@ -167,8 +193,10 @@ def _train(
     )
     if checkpoint:
         log.info("refine: going on from %s.", Path(checkpoint).name)
+    os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(aside.with_name("tensorboard")))
     training.train(resume_from_checkpoint=checkpoint)
-    return watch.summary()
+    summary = watch.summary()
+    return summary if whole is None else summary | {"base_development": whole}  # not that of its first layers
 
 
 def _evaluator(development: Path | None, lists: Lists, max_length: int) -> tuple[Any, set[int]]:
@@ -228,6 +256,6 @@ def _report(fields: dict[str, Any]) -> None:
         )
     else:
         log.info(
-            "refine: no step beats the base's development score of %.2f; the base's weights are kept.",
-            fields["base_development"],
+            "refine: no step beats the development score before training (%.2f); those weights are kept.",
+            fields["best_development"],
         )

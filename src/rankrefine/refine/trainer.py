@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,8 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import ExportableState
 
 from rankrefine import io
-from rankrefine.errors import UserError
-from rankrefine.refine import lora, processes
+from rankrefine.errors import DeadEnd, UserError
+from rankrefine.refine import lora, processes, work
 from rankrefine.refine.data import COLUMN
 from rankrefine.refine.development import METRIC
 
@@ -35,7 +36,7 @@ class BestStep(TrainerCallback, ExportableState):
 
     Args:
         model: The student.
-        folder: Where the best one goes; replaced at every improvement.
+        folder: Where the best one goes, as `work.best`.
         patience: Scores without a new best after which the training stops; 0 never stops it.
         notes: Those of a checkpoint from which the training goes on.
     """
@@ -87,22 +88,26 @@ class BestStep(TrainerCallback, ExportableState):
         """Note the development score (x100); keep the model if it is the best."""
         if any(note["step"] == state.global_step for note in self.scores):
             return  # the trainer scores again where it goes on from a checkpoint, and what ends with a whole interval
-        # of several processes only the first one scores
+        # of several processes the first one's score counts
         score = 100 * float(processes.agreed(metrics.get(f"eval_{METRIC}")))
         if score != score:
-            raise UserError(
-                f"The development score at step {state.global_step} is not a number: all cosines are equal."
-            )
+            raise DeadEnd(f"The development score at step {state.global_step} is not a number: all cosines are equal.")
         self.scores.append({"step": state.global_step, "score": score})
         log.info("step %d, development score %.2f", state.global_step, score)
         self.bar.set_postfix_str(f"development {score:.2f}")
         if self.best["step"] == state.global_step:
             if processes.is_first():
-                with io.atomic(self.folder) as aside:
+                with io.atomic(work.best(self.folder, state.global_step)) as aside:
                     lora.merged(self.model).save_pretrained(str(aside), create_model_card=False)
         elif self.patience:
             since = sum(note["step"] > self.best["step"] for note in self.scores)
             control.should_training_stop |= since >= self.patience
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Remove what was the best before; not until the checkpoint is there that knows of the new one."""
+        for old in self.folder.glob("best-*"):
+            if old != work.best(self.folder, int(self.best["step"])) and processes.is_first():
+                shutil.rmtree(old)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Close the progress bar."""
@@ -114,6 +119,7 @@ class Trainer(SentenceTransformerTrainer):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
+        self._lists: list[str] | None = None
         self.remove_callback(PrinterCallback)  # it prints every log to stdout
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
@@ -123,25 +129,38 @@ class Trainer(SentenceTransformerTrainer):
         """The loss of a batch.
 
         Raises:
-            UserError: the loss is not finite, or memory ran out.
+            DeadEnd: the loss is not finite.
         """
-        lists = inputs.pop(COLUMN, None)
-        named = f" (lists {', '.join(lists)})" if lists else ""
+        self._lists = inputs.pop(COLUMN, None)
+        loss = super().compute_loss(model, inputs, *args, **kwargs)
+        if not torch.isfinite(loss):
+            raise DeadEnd(f"The loss{self._where()} is not a finite number; lower the learning rate or raise tau.")
+        return loss
+
+    def training_step(self, *args: Any, **kwargs: Any) -> Any:
+        """One step, forward and backward.
+
+        Raises:
+            UserError: memory ran out.
+        """
         try:
-            loss = super().compute_loss(model, inputs, *args, **kwargs)
+            return super().training_step(*args, **kwargs)
         except RuntimeError as error:  # torch.OutOfMemoryError is one, too
             if "out of memory" not in str(error) and "not enough memory" not in str(error):
                 raise
             raise UserError(
-                f"Memory ran out at step {self.state.global_step + 1}{named}; lower batch_size (accumulation makes up "
-                "for it) or max_length, or set bf16."
+                f"Memory ran out{self._where()}; lower batch_size (accumulation makes up for it) or max_length, or "
+                "set bf16."
             ) from error
-        if not torch.isfinite(loss):
-            raise UserError(
-                f"The loss at step {self.state.global_step + 1} is not a finite number{named}; lower the learning "
-                "rate or raise tau."
-            )
-        return loss
+
+    def _where(self) -> str:
+        lists = f" (lists {', '.join(self._lists)})" if self._lists else ""
+        return f" at step {self.state.global_step + 1}{lists}"
+
+    def _load_from_checkpoint(self, checkpoint_path: str) -> None:
+        """The weights of a checkpoint; the library's own way would put adapters on the encoder as it was fetched."""
+        if not lora.load(self.model, Path(checkpoint_path)):
+            super()._load_from_checkpoint(checkpoint_path)
 
 
 def build(
@@ -150,11 +169,11 @@ def build(
     loss: torch.nn.Module,
     evaluator: Any,
     settings: dict[str, Any],
-    work: Path,
+    folder: Path,
     collator: Callable[[list[Any]], dict[str, Any]],
     report_to: list[str],
 ) -> tuple[Trainer, BestStep, str | None]:
-    """A trainer that writes only below `work` (the best model to `work/best`), the callback with its notes, and the
+    """A trainer that writes only below `folder` (the best model as `work.best`), the callback with its notes, and the
     checkpoint from which to go on.
 
     Args:
@@ -163,17 +182,17 @@ def build(
         loss: Module that holds the encoder.
         evaluator: Gives the development score.
         settings: A section of the config with learning rate and all, and its `seed`.
-        work: A private folder; of a training that was killed, its own one.
+        folder: A private one; of a training that was killed, its own.
         collator: Makes batches of the examples.
         report_to: Trackers.
     """
     batches = -(-len(examples) // settings["batch_size"])
     steps = -(-batches // settings["accumulation"]) * settings["epochs"]
-    checkpoint, notes = last_checkpoint(work)
-    watch = BestStep(model, work / "best", settings["patience"], notes)
+    checkpoint, notes = last_checkpoint(folder)
+    watch = BestStep(model, folder, settings["patience"], notes)
     trainer = Trainer(
         model=model,
-        args=arguments(settings, work, steps, report_to),
+        args=arguments(settings, folder, steps, report_to),
         train_dataset=examples,
         loss=loss,
         data_collator=collator,
@@ -183,19 +202,19 @@ def build(
     return trainer, watch, checkpoint
 
 
-def last_checkpoint(work: Path) -> tuple[str | None, dict[str, Any] | None]:
-    """The newest checkpoint in `work` that is whole, and the notes of `BestStep` in it; None if there is none."""
-    for folder in sorted(work.glob("checkpoint-*"), key=lambda path: -int(path.name.rpartition("-")[2])):
+def last_checkpoint(folder: Path) -> tuple[str | None, dict[str, Any] | None]:
+    """The newest checkpoint in `folder` that is whole, and the notes of `BestStep` in it; None if there is none."""
+    for path in sorted(folder.glob("checkpoint-*"), key=lambda path: -int(path.name.rpartition("-")[2])):
         try:  # the trainer writes this file last
-            state = json.loads((folder / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
-            return str(folder), state["stateful_callbacks"][BestStep.__name__]["attributes"]
+            state = json.loads((path / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
+            return str(path), state["stateful_callbacks"][BestStep.__name__]["attributes"]
         except (OSError, ValueError, KeyError):
             continue
     return None, None
 
 
 def arguments(
-    settings: dict[str, Any], work: Path, steps: int, report_to: list[str]
+    settings: dict[str, Any], folder: Path, steps: int, report_to: list[str]
 ) -> SentenceTransformerTrainingArguments:
     """AdamW as the settings have it, a checkpoint and a development score every `evaluate_every` of the `steps`.
 
@@ -203,14 +222,14 @@ def arguments(
 
     Args:
         settings: As for `build`.
-        work: Where checkpoints go.
+        folder: Where checkpoints go.
         steps: Of the whole training.
         report_to: Trackers.
     """
     every = settings["evaluate_every"]
     interval = math.ceil(every * steps) if every < 1 else round(every)
     found = SentenceTransformerTrainingArguments(
-        output_dir=str(work),
+        output_dir=str(folder),
         seed=settings["seed"],
         num_train_epochs=settings["epochs"],
         per_device_train_batch_size=settings["batch_size"] // processes.count(),
@@ -221,7 +240,7 @@ def arguments(
         weight_decay=settings["weight_decay"],
         max_grad_norm=settings["clip"],
         bf16=settings["bf16"],
-        use_cpu=processes.count() > 1 and not torch.cuda.is_available(),  # else they would not find each other
+        use_cpu=not torch.cuda.is_available(),  # said, or bf16 is refused and processes do not find each other
         eval_strategy="steps",
         eval_steps=interval,
         eval_on_start=True,

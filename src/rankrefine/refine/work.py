@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from rankrefine import io
-from rankrefine.errors import UserError
+from rankrefine.errors import DeadEnd, UserError
 
 
 @contextmanager
 def folder(path: Path, made_by: dict[str, Any]) -> Iterator[Path]:
     """The folder that a killed training of the same making left at `path`, else a new one.
 
-    It is gone after success, and after a UserError, since going on would only lead there again.
+    It is gone after success, after a `DeadEnd`, and where no checkpoint is worth keeping.
 
     Args:
         path: Where it is.
@@ -29,7 +29,13 @@ def folder(path: Path, made_by: dict[str, Any]) -> Iterator[Path]:
         io.write_text(note, text)
     try:
         yield path
-    except UserError:
-        shutil.rmtree(path, ignore_errors=True)
+    except UserError as error:  # a full disk, say: what is finished waits for the next attempt
+        if isinstance(error, DeadEnd) or not any(path.glob("checkpoint-*")):
+            shutil.rmtree(path, ignore_errors=True)
         raise
     shutil.rmtree(path, ignore_errors=True)
+
+
+def best(path: Path, step: int) -> Path:
+    """Folder in `path` of the model after `step`, where that was the best so far."""
+    return path / f"best-{step}"
