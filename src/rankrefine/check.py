@@ -6,8 +6,11 @@ A run starts with it; each stage still checks what it opens.
 from __future__ import annotations
 
 import logging
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
+from rankrefine import config as configuration
 from rankrefine import io
 from rankrefine.assets.manifest import load_manifest
 from rankrefine.encoder import check_encoder
@@ -19,39 +22,51 @@ log = logging.getLogger(__name__)
 
 
 def run(
-    model: Path,
-    pooling: str,
-    teachers: list[Path],
-    teacher_pooling: str,
-    development: Path | None,
-    llm: Path | None,
-    prompt: str,
-    output: Path,
+    config: dict[str, Any], model: Path, teachers: list[Path], development: Path | None, llm: Path | None, output: Path
 ) -> None:
-    """Check the manifests' folders and write a record of what was checked.
+    """Check the manifests' folders, and what the experiments want of them; write a record of what was checked.
 
     Args:
+        config: Completed configuration.
         model: Manifest of the base encoder.
-        pooling: What it will get; `model` is its own.
         teachers: Manifests of the teachers.
-        teacher_pooling: What they will get.
         development: Manifest of the development data, if there is any.
         llm: Manifest of the language model; None with the fake engine.
-        prompt: Name or path of the prompt template.
 
     Raises:
         UserError: one of them cannot do its part.
     """
-    check_encoder(load_manifest(model).path, bare=pooling != "model")
+    base = load_manifest(model).path
+    check_encoder(base, bare=config["base"]["pooling"] != "model")
     for manifest in teachers:
-        check_encoder(load_manifest(manifest).path, bare=teacher_pooling != "model")
+        check_encoder(load_manifest(manifest).path, bare=config["refine"]["teacher_pooling"] != "model")
+    for name in config["refine"]["experiments"]:
+        check_experiment(name, configuration.experiment(config, name), base)
     pairs = len(read_development(load_manifest(development).path)[0]) if development else 0
-    template = prompts.load(prompt)
+    template = prompts.load(config["generate"]["prompt"])
     if llm is not None:
         check_language_model(load_manifest(llm).path, template)
     checked = [path for path in (model, *teachers, development, llm) if path]
     io.write_json(output, {"checked": [str(path) for path in checked], "pairs": pairs})
     log.info("check: models are usable; %d development pairs.", pairs)
+
+
+def check_experiment(name: str, settings: dict[str, Any], encoder: Path) -> None:
+    """Refuse settings that this encoder cannot have, as far as its config.json says, and trackers that are not there.
+
+    Raises:
+        UserError: more layers or dimensions than it has, or a tracker's package is missing.
+    """
+    file = encoder / "config.json"
+    held = io.read_json(file) if file.is_file() else {}
+    layers, width = held.get("num_hidden_layers"), held.get("hidden_size")
+    where = f"refine.experiments.{name}"
+    if layers and settings["layers"] > layers:
+        raise UserError(f"{where}: layers is {settings['layers']} but the encoder has {layers} layers.")
+    if width and (wide := [dim for dim in settings["matryoshka"] if dim > width]):
+        raise UserError(f"{where}: matryoshka holds {wide[0]} but the encoder has {width} dimensions.")
+    if missing := [tracker for tracker in settings["report_to"] if find_spec(tracker) is None]:
+        raise UserError(f"refine.report_to: {missing[0]} is not installed here; pip install {missing[0]}.")
 
 
 def check_language_model(folder: Path, prompt: prompts.Prompt) -> None:

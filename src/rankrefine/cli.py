@@ -215,9 +215,6 @@ FLAGS: dict[str, dict] = {
         "help": "Processes that share out each batch, one for each GPU (default: 1).",
     },
     "examples": {"type": Path, "help": "What a recipe trains on: a manifest (JSON), or parquet with a column text."},
-    "pooling": {"default": "model", "help": "Pooling that the encoder will get (base.pooling)."},
-    "teacher_pooling": {"default": "model", "help": "Pooling that the teachers will get (refine.teacher_pooling)."},
-    "prompt": {"required": True, "help": "Prompt template, by name or as a path to a YAML file."},
     "preview": {
         "type": _positive,
         "metavar": "N",
@@ -260,7 +257,7 @@ VERBS: dict[str, tuple[Callable[..., None], str, tuple[str, ...]]] = {
     "check": (
         _check,
         "Check models and development data before anything long runs.",
-        ("model", "pooling", "teachers", "teacher_pooling", "development", "llm", "prompt", "output"),
+        ("config", "model", "teachers", "development", "llm", "output"),
     ),
     "seeds": (_seeds, "Stage 1: extract seed sentences.", ("config", "assets", "output", "stats")),
     "generate": (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rankrefine.check import check_language_model
+from rankrefine.check import check_experiment, check_language_model
 from rankrefine.errors import UserError
 from rankrefine.generate import prompts
 
@@ -54,3 +54,21 @@ def test_a_gguf_file_in_a_folder_is_pointed_at(tmp_path: Path) -> None:
     (tmp_path / "small.gguf").touch()
     with pytest.raises(UserError, match=r"holds no .safetensors weights; name the file .*small.gguf itself\."):
         check_language_model(model(tmp_path, weights=False), CHAT)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"layers": 9}, "refine.experiments.a: layers is 9 but the encoder has 6 layers"),
+        ({"matryoshka": [64, 512]}, "refine.experiments.a: matryoshka holds 512 but the encoder has 384 dimensions"),
+        ({"report_to": ["wandb"]}, "refine.report_to: wandb is not installed here; pip install wandb"),
+    ],
+)
+def test_what_the_encoder_cannot_have_is_named_before_generation(
+    tmp_path: Path, settings: dict, sentence: str
+) -> None:
+    fine = {"layers": 6, "matryoshka": [384], "report_to": []}
+    (tmp_path / "config.json").write_text('{"num_hidden_layers": 6, "hidden_size": 384}', encoding="utf-8")
+    check_experiment("a", fine, tmp_path)
+    with pytest.raises(UserError, match=sentence):
+        check_experiment("a", fine | settings, tmp_path)

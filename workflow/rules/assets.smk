@@ -98,14 +98,14 @@ rule check:
         code=digest.code("rankrefine.check"),
         llm=LLM_FLAG,
         development=DEVELOPMENT_FLAG,
-        pooling=lambda wc: config["base"]["pooling"],
-        teacher_pooling=lambda wc: config["refine"]["teacher_pooling"],
-        prompt=lambda wc: config["generate"]["prompt"],
+        config=stage(
+            "generate.prompt",
+            "base.pooling",
+            *(f"refine.{key}" for key in ("experiments", "layers", "matryoshka", "teacher_pooling", "report_to")),
+        ),
         prompt_content=PROMPT,
     message:
         "Checking the models, the prompt and the development data"
     shell:
-        "python -m rankrefine check --model {input.model:q} --pooling {params.pooling} --teachers {input.teachers:q}"
-        " --teacher-pooling {params.teacher_pooling}"
-        " {params.development} {params.llm} --prompt {params.prompt:q}"
-        " --output {output:q} --log {log:q}"
+        "python -m rankrefine check --config {params.config:q} --model {input.model:q} --teachers {input.teachers:q}"
+        " {params.development} {params.llm} --output {output:q} --log {log:q}"
