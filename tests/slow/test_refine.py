@@ -20,7 +20,7 @@ def test_real_encoder_is_trained_saved_and_opened_again(asset: Callable[[str], P
     lists, embeddings = tmp_path / "lists.parquet", tmp_path / "teacher.safetensors"
     pairs = io.read_table(load_manifest(data).path / "validation.parquet").slice(0, 12)["sentence1"].to_pylist()
     io.write_table(lists, pa.table({"seed_id": ["a", "b", "c"], "sentences": [pairs[:3], pairs[3:7], pairs[7:]]}))
-    whole = config.complete({"refine": {"learning_rate": 1e-6}})
+    whole = config.complete({"refine": {"learning_rate": 1e-6, "batch_size": 1, "evaluate_every": 50}})
     teacher.run(whole, lists, model, None, embeddings, tmp_path / "similarity.json")
     output, history = tmp_path / "out" / "model", tmp_path / "history.json"
     train.run(
