@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -199,3 +200,24 @@ def test_a_new_experiment_and_a_new_seed_train_nothing_again(finished) -> None:
     chosen = json.loads((finished.path / "results" / "selection.json").read_text(encoding="utf-8"))
     assert len(chosen["candidates"]) == 4
     assert "best mean of 2 experiments" in chosen["why"]
+
+
+def test_a_bare_transformer_becomes_an_encoder_and_its_own_teacher(fresh) -> None:
+    """Supervised SimCSE from triplets, a head that stays, and the refinement of what it gives."""
+    folder = fresh.path / "encoder"
+    for name in ("modules.json", "sentence_bert_config.json", "config_sentence_transformers.json"):
+        (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / "1_Pooling")
+    texts = (fresh.path / "sentences.txt").read_text(encoding="utf-8").splitlines()
+    rows = [",".join(texts[i : i + 3]) for i in range(0, 60, 3)]
+    (fresh.path / "triplets.csv").write_text("anchor,positive,negative\n" + "\n".join(rows), encoding="utf-8")
+    recipe = {"recipe": "simcse_sup", "pooling": "cls_head", "data": "triplets.csv", "batch_size": 8}
+    fresh.configure("base", {"model": "encoder"} | recipe)
+    fresh.configure("refine.teacher", "base")
+    fresh.snakemake("--cores", "2", "results/selection.json")
+    made = json.loads((fresh.path / "results/base/history.json").read_text(encoding="utf-8"))
+    trained = json.loads((fresh.path / "results/refine/refined/7/history.json").read_text(encoding="utf-8"))
+    assert made["examples"] == 20
+    assert trained["base"]["model"] == trained["teachers"][0]["model"] == "base:encoder"
+    modules = json.loads((fresh.path / "results/encoder/modules.json").read_text(encoding="utf-8"))
+    assert [module["type"].rpartition(".")[2] for module in modules] == ["Transformer", "Pooling", "Dense"]

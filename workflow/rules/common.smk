@@ -108,7 +108,7 @@ def stage(*keys, without=()):
 
 def base_config():
     """Canonical JSON of what making the encoder reads of the config; without a recipe, none of its settings count."""
-    names = ["model", "data"]
+    names = ["model"]  # an input by its manifest; so are the data, but the config is checked as a whole
     if config["base"]["recipe"] == "none":
         names = [key for key in config["base"] if key not in ("recipe", "pooling", "prompt")]
     text = configuration.section(configuration.without(config, "base", *names), "seed", "base")
