@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterator
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from rankrefine.config_errors import sentence
 from rankrefine.errors import UserError
 from rankrefine.sources import is_gguf
 
@@ -61,7 +60,7 @@ def complete(config: Any, origin: str = "config") -> dict[str, Any]:
     if unbounded := next(_not_finite(config), None):
         raise UserError(f"{origin}: {unbounded} is not a finite number.")
     for first in _errors(config, schema()):
-        raise UserError(f"{origin}: {_sentence(first)}")
+        raise UserError(f"{origin}: {sentence(first)}")
     _check_together(config, origin)
     return config
 
@@ -224,7 +223,7 @@ def _check_experiment(config: dict[str, Any], name: str, changes: dict[str, Any]
         raise UserError(f"{origin}: {where}.{shared[0]}: this key is the same for all experiments.")
     node = schema()["properties"]["refine"]
     for error in _errors(config["refine"] | changes, node):
-        raise UserError(f"{origin}: {_sentence(error, where)}")
+        raise UserError(f"{origin}: {sentence(error, where)}")
     merged = config["refine"] | changes
     if merged["contrastive"] > 0 and merged["batch_size"] < 2:
         raise UserError(f"{origin}: {where}: contrastive compares the lists of a batch; set batch_size to 2 or more.")
@@ -235,69 +234,3 @@ def _check_experiment(config: dict[str, Any], name: str, changes: dict[str, Any]
 def _all_teachers(config: dict[str, Any]) -> list[str]:
     found = [teachers(experiment(config, name)) for name in config["refine"]["experiments"]]
     return list(dict.fromkeys(source for sources in found for source in sources))
-
-
-def _sentence(error: Any, within: str = "") -> str:
-    """One sentence for a jsonschema error: the key (found `within` another one), what is wrong, what is allowed."""
-    if error.validator == "anyOf" and (meant := _meant(error)):
-        return _sentence(meant, within)
-    path = ".".join([*([within] if within else []), *(str(part) for part in error.absolute_path)])
-    node = error.schema
-    match error.validator:
-        case "additionalProperties" if "properties" in node:
-            key = sorted(set(error.instance) - set(node["properties"]), key=str)[0]
-            near = get_close_matches(str(key), node["properties"], 1)
-            full = f"{path}.{key}" if path else str(key)
-            hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(node['properties'])}."
-            return f"unknown key '{full}'; {hint}"
-        case "required":
-            missing = next(key for key in node["required"] if key not in error.instance)
-            return f"{path}: the key '{missing}' is missing."
-        case "enum":
-            return f"{path} is {error.instance!r} but must be one of {', '.join(map(str, node['enum']))}."
-        case "type" | "anyOf":
-            hint = " Write 2.0e-5: YAML takes 2e-5 for text." if _is_number(error.instance) else ""
-            return f"{path or 'the file'} is {_short(error.instance)} but must be {_type(node)}.{hint}"
-        case "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum":
-            word = {
-                "minimum": "at least",
-                "maximum": "at most",
-                "exclusiveMinimum": "more than",
-                "exclusiveMaximum": "less than",
-            }[error.validator]
-            value = error.instance
-            shown = int(value) if isinstance(value, float) and value.is_integer() else value
-            return f"{path} is {shown} but must be {word} {error.validator_value}."
-        case "format":
-            return f"{path} is {_short(error.instance)}, which is not a regular expression."
-        case "not":
-            return f"{path}: '{error.instance}' is taken; choose another name."
-        case "minItems" | "minProperties" | "minLength":
-            return f"{path} must not be empty."
-        case "pattern":
-            where = path or "a name"
-            return f"{where}: '{error.instance}' may hold only letters, digits, '_', '.' and '-'."
-        case _:
-            return f"{path}: {error.message}."
-
-
-def _meant(error: Any) -> Any | None:
-    """The error about that alternative of an `anyOf` whose type the value has, or None."""
-    other = {inner.schema_path[0] for inner in error.context if inner.validator == "type" and not inner.path}
-    return next((inner for inner in error.context if inner.schema_path[0] not in other), None)
-
-
-def _type(node: dict[str, Any]) -> str:
-    """The type that a schema asks for, in words."""
-    if "anyOf" in node:
-        return " or ".join(map(_type, node["anyOf"]))
-    return {"object": "a mapping", "array": "a list", "string": "text"}.get(node["type"], f"of type {node['type']}")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d+)?[eE][-+]?\d+", value) is not None
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,73 @@
+"""What jsonschema finds wrong with a configuration, said in one sentence."""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+from typing import Any
+
+
+def sentence(error: Any, within: str = "") -> str:
+    """One sentence for a jsonschema error: the key (found `within` another one), what is wrong, what is allowed."""
+    if error.validator == "anyOf" and (meant := _meant(error)):
+        return sentence(meant, within)
+    path = ".".join([*([within] if within else []), *(str(part) for part in error.absolute_path)])
+    node = error.schema
+    match error.validator:
+        case "additionalProperties" if "properties" in node:
+            key = sorted(set(error.instance) - set(node["properties"]), key=str)[0]
+            near = get_close_matches(str(key), node["properties"], 1)
+            full = f"{path}.{key}" if path else str(key)
+            hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(node['properties'])}."
+            return f"unknown key '{full}'; {hint}"
+        case "required":
+            missing = next(key for key in node["required"] if key not in error.instance)
+            return f"{path}: the key '{missing}' is missing."
+        case "enum":
+            return f"{path} is {error.instance!r} but must be one of {', '.join(map(str, node['enum']))}."
+        case "type" | "anyOf":
+            hint = " Write 2.0e-5: YAML takes 2e-5 for text." if _is_number(error.instance) else ""
+            return f"{path or 'the file'} is {_short(error.instance)} but must be {_type(node)}.{hint}"
+        case "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum":
+            word = {
+                "minimum": "at least",
+                "maximum": "at most",
+                "exclusiveMinimum": "more than",
+                "exclusiveMaximum": "less than",
+            }[error.validator]
+            value = error.instance
+            shown = int(value) if isinstance(value, float) and value.is_integer() else value
+            return f"{path} is {shown} but must be {word} {error.validator_value}."
+        case "format":
+            return f"{path} is {_short(error.instance)}, which is not a regular expression."
+        case "not":
+            return f"{path}: '{error.instance}' is taken; choose another name."
+        case "minItems" | "minProperties" | "minLength":
+            return f"{path} must not be empty."
+        case "pattern":
+            where = path or "a name"
+            return f"{where}: '{error.instance}' may hold only letters, digits, '_', '.' and '-'."
+        case _:
+            return f"{path}: {error.message}."
+
+
+def _meant(error: Any) -> Any | None:
+    """The error about that alternative of an `anyOf` whose type the value has, or None."""
+    other = {inner.schema_path[0] for inner in error.context if inner.validator == "type" and not inner.path}
+    return next((inner for inner in error.context if inner.schema_path[0] not in other), None)
+
+
+def _type(node: dict[str, Any]) -> str:
+    """The type that a schema asks for, in words."""
+    if "anyOf" in node:
+        return " or ".join(map(_type, node["anyOf"]))
+    return {"object": "a mapping", "array": "a list", "string": "text"}.get(node["type"], f"of type {node['type']}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d+)?[eE][-+]?\d+", value) is not None
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
