@@ -46,12 +46,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _options(arguments: list[str] | None) -> dict[str, Any]:
-    """The parsed arguments. A preview finds by itself what a verb must otherwise be told."""
+    """The parsed arguments. A preview or a listing finds by itself what a verb must otherwise be told."""
     parser = _parser()
     options = vars(parser.parse_args(arguments))
     needed = [flag for flag in VERBS[options["verb"]][2] if FLAGS[flag].get("required")]
     missing = ", ".join(_spelled(flag) for flag in needed if options[flag] is None)
-    if missing and options.get("preview") is None:
+    if missing and not any(options.get(flag) for flag in ALONE):
         parser.error(f"the following arguments are required: {missing}")
     return options
 
@@ -94,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         verb = verbs.add_parser(name, help=summary, description=summary)
         verb.set_defaults(call=call)
         for flag in flags:
-            optional = {"required": False} if "preview" in flags else {}
+            optional = {"required": False} if set(ALONE) & set(flags) and "required" in FLAGS[flag] else {}
             verb.add_argument(_spelled(flag), **FLAGS[flag] | optional)
         verb.add_argument("--log", type=Path, help="Also write messages to this file.")
     return parser
@@ -165,10 +165,21 @@ def _task(**options: object) -> None:
     task.run(**options)
 
 
-def _evaluate(**options: object) -> None:
-    from rankrefine.evaluate import run
+def _overlap(**options: object) -> None:
+    from rankrefine.evaluate import overlap
 
-    run.run(**options)
+    overlap.run(**options)
+
+
+def _evaluate(list: bool, config: dict[str, Any], inputs: Path, **options: object) -> None:
+    if list:
+        from rankrefine.evaluate.listing import listing
+
+        sys.stdout.write(listing(config, inputs))
+    else:
+        from rankrefine.evaluate import run
+
+        run.run(**options)
 
 
 def _scores(**options: object) -> None:
@@ -188,6 +199,8 @@ def _config(markdown: bool) -> None:
 
     sys.stdout.write(reference.markdown() if markdown else reference.yaml())
 
+
+ALONE = ("preview", "list")  # flags with which a verb needs none of the others
 
 FLAGS: dict[str, dict] = {
     "config": {"default": "config.yaml", "help": "Configuration: a YAML file (default config.yaml) or inline JSON."},
@@ -239,9 +252,18 @@ FLAGS: dict[str, dict] = {
     },
     "scores": {"type": Path, "required": True, "help": "Score table (CSV) from `scores`."},
     "selection": {"type": Path, "required": True, "help": "Selection record (JSON) to write."},
-    "task": {"required": True, "help": "Name of the MTEB task."},
+    "task": {"required": True, "help": "Name of the task: MTEB's, or one of our own."},
     "data": {"type": Path, "required": True, "help": "Manifest (JSON) of the task's data."},
     "prepared": {"type": Path, "required": True, "help": "Prepared task (JSON) from `task`."},
+    "list": {
+        "action": "store_true",
+        "help": "Show which tasks there are and whose data are here; needs --config alone.",
+    },
+    "pooling": {"default": "model", "help": "Pooling of the encoder (default: its own)."},
+    "prompt": {"help": "Text before every sentence (default: the encoder's own)."},
+    "store": {"type": Path, "help": "Folder for embeddings that the tasks of a model share."},
+    "parquet": {"type": Path, "required": True, "help": "Score table (parquet) to write."},
+    "mteb": {"type": Path, "required": True, "help": "Folder to write: MTEB's own results."},
     "name": {"required": True, "help": "Name of the model or the experiment in tables."},
     "results": {"type": Path, "nargs": "+", "required": True, "help": "Results (JSON) from `evaluate`; base first."},
     "table": {"type": Path, "required": True, "help": "Table (Markdown) to write."},
@@ -313,13 +335,21 @@ VERBS: dict[str, tuple[Callable[..., None], str, tuple[str, ...]]] = {
             "history",
         ),
     ),
-    "task": (_task, "Stage 5a: check an MTEB task and its data.", ("task", "data", "output")),
+    "task": (_task, "Stage 5a: check a task and its data.", ("task", "data", "output")),
+    "overlap": (_overlap, "Count the seeds in a task's text.", ("config", "pool", "prepared", "output")),
     "evaluate": (
         _evaluate,
         "Stage 5b: evaluate one encoder on one task.",
-        ("prepared", "model", "name", "threads", "output"),
+        (
+            *("list", "config", "inputs"),
+            *("prepared", "model", "name", "pooling", "prompt", "threads", "store", "output"),
+        ),
     ),
-    "scores": (_scores, "Stage 5c: table of scores with intervals.", ("config", "results", "output", "table")),
+    "scores": (
+        _scores,
+        "Stage 5c: table of scores with intervals.",
+        ("config", "results", "output", "parquet", "table", "mteb"),
+    ),
     "export": (
         _export,
         "Copy the encoder with the best development score.",

@@ -117,6 +117,23 @@ def first_teacher(config: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     return base["model"], settings | {"teacher_pooling": pooling, "teacher_prompt": base["prompt"]}
 
 
+def other_encoders(config: dict[str, Any]) -> list[tuple[str, str, str, str, str | None]]:
+    """Encoders that are evaluated beside base and refined ones: (name, config key, source, pooling, prompt).
+
+    Teachers are among them, unless one is the base encoder as it is.
+    """
+    opened = (config["refine"]["teacher_pooling"], config["refine"]["teacher_prompt"])
+    base = () if is_prepared(config) else (config["base"]["model"], "model", None)
+    found = [source for source in _all_teachers(config) if source != "base" and (source, *opened) != base]
+    names = ["teacher"] if len(found) == 1 else [f"teacher-{number}" for number in range(1, len(found) + 1)]
+    teachers_found = [(name, "refine.teacher", source, *opened) for name, source in zip(names, found, strict=True)]
+    added = [
+        (one["name"], f"evaluate.encoders ({one['name']})", one["source"], one["pooling"], one["prompt"])
+        for one in config["evaluate"]["encoders"]
+    ]
+    return teachers_found + added
+
+
 def without(config: dict[str, Any], name: str, *keys: str) -> dict[str, Any]:
     """A copy of `config` whose section `name` lacks `keys`: what the stage's result does not depend on."""
     return config | {name: {key: value for key, value in config[name].items() if key not in keys}}
@@ -203,6 +220,7 @@ def _check_together(config: dict[str, Any], origin: str) -> None:
         raise UserError(f"{origin}: base.recipe chooses its best step by refine.development, which is null; name it.")
     if config["base"]["recipe"] == "simcse_sup" and config["base"]["data"] is None:
         raise UserError(f"{origin}: base.recipe simcse_sup trains on triplets; name them in base.data.")
+    _check_evaluate(config, origin)
     teachers_of_all = [("refine.teacher", source) for source in _all_teachers(config)]
     for key, source in (("base.model", config["base"]["model"]), *teachers_of_all):
         if is_gguf(source):
@@ -210,6 +228,15 @@ def _check_together(config: dict[str, Any], origin: str) -> None:
                 f"{origin}: {key} is '{source}', a GGUF file, which holds a language model; name the folder of an "
                 "encoder."
             )
+
+
+def _check_evaluate(config: dict[str, Any], origin: str) -> None:
+    """Refuse an evaluation of nothing, and two encoders of one name."""
+    if not config["evaluate"]["suites"] and not config["evaluate"]["tasks"]:
+        raise UserError(f"{origin}: evaluate.suites and evaluate.tasks are both empty; name at least one task.")
+    names = [*config["refine"]["experiments"], *(encoder["name"] for encoder in config["evaluate"]["encoders"])]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UserError(f"{origin}: evaluate.encoders: two models have the name '{twice[0]}'; give each its own.")
 
 
 def _check_experiment(config: dict[str, Any], name: str, changes: dict[str, Any], origin: str) -> None:

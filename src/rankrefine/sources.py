@@ -1,7 +1,8 @@
-"""Where a model or a data set comes from: one string in the config, four forms.
+"""Where a model or a data set comes from: one string in the config, five forms.
 
     embedded:NAME                       a pinned package of the Python package index (see rankrefine/assets)
     hub:ORG/NAME@REVISION[#SUBSET]      the Hugging Face hub, revision required; a subset only for data sets
+    mteb:TASK                           the data of an MTEB task, from the hub at the revision that MTEB pins
     some/model.gguf                     a local language model, which is converted once
     some/path                           a local file or folder, used where it is
 
@@ -21,6 +22,7 @@ from rankrefine.errors import UserError
 
 EMBEDDED_MODELS = ("smollm2-135m-instruct", "all-minilm-l6-v2")
 EMBEDDED_DATASETS = ("stsb", "vader")
+MTEB = re.compile(r"mteb:(?P<task>[\w.-]+)")
 HUB = re.compile(r"hub:(?P<repo>[\w.-]+(?:/[\w.-]+)?)@(?P<revision>[\w./-]+)(?:#(?P<subset>[\w.-]+))?")
 
 Kind = Literal["model", "dataset"]
@@ -32,13 +34,13 @@ class Source:
 
     text: str
     kind: Kind
-    form: Literal["embedded", "hub", "gguf", "local"]
+    form: Literal["embedded", "hub", "mteb", "gguf", "local"]
     slug: str
 
     @property
     def name(self) -> str:
-        """The embedded asset's name."""
-        return self.text.removeprefix("embedded:")
+        """The name of the embedded asset or the MTEB task."""
+        return self.text.partition(":")[2]
 
     @property
     def hub(self) -> tuple[str, str, str | None]:
@@ -78,6 +80,10 @@ def parse(text: str, kind: Kind, key: str) -> Source:
         if HUB.fullmatch(text)["revision"] in ("main", "master"):
             raise UserError(f"{key}: '{text}' names a branch, which moves; write the commit or a tag instead.")
         return Source(text, kind, "hub", _slug("hub", text, kind))
+    if text.startswith("mteb:"):
+        if kind != "dataset" or not MTEB.fullmatch(text):
+            raise UserError(f"{key}: '{text}' must read mteb:TASK, and stands for the data of an MTEB task.")
+        return Source(text, kind, "mteb", _slug("mteb", text, kind))
     if not Path(text).exists():
         raise UserError(
             f"{key}: there is no file or folder '{text}'; write an existing path, embedded:NAME or "
@@ -92,9 +98,13 @@ def parse(text: str, kind: Kind, key: str) -> Source:
 
 def is_gguf(text: str) -> bool:
     """Whether a source string names a GGUF file."""
-    return text.lower().endswith(".gguf") and not text.startswith(("embedded:", "hub:")) and not Path(text).is_dir()
+    return (
+        text.lower().endswith(".gguf")
+        and not text.startswith(("embedded:", "hub:", "mteb:"))
+        and not Path(text).is_dir()
+    )
 
 
 def _slug(form: str, text: str, kind: str) -> str:
-    readable = re.sub(r"[^A-Za-z0-9.]+", "-", text.removeprefix("hub:")).strip("-.")[:60]
+    readable = re.sub(r"[^A-Za-z0-9.]+", "-", text.removeprefix(f"{form}:")).strip("-.")[:60]
     return f"{form}-{readable}-{hashlib.sha256(f'{kind}:{text}'.encode()).hexdigest()[:8]}"

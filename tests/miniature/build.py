@@ -58,6 +58,9 @@ def build(folder: Path, encoder: Path | None = None) -> None:
     (folder / "sts").mkdir(exist_ok=True)
     pq.write_table(pairs(40, 10), folder / "sts" / "validation.parquet")
     pq.write_table(pairs(40, 20), folder / "sts" / "test.parquet")
+    for name in ("tasks", "tasks2"):
+        (folder / name / "EvalRank").mkdir(parents=True, exist_ok=True)
+        pq.write_table(alike(pairs(40, 20)), folder / name / "EvalRank" / "test.parquet")
     shutil.copy(HERE / "config.yaml", folder / "config.yaml")
     if encoder is not None:
         shutil.copytree(encoder, folder / "encoder", dirs_exist_ok=True)

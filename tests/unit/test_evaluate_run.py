@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from scipy.stats import spearmanr
+from sklearn.metrics import average_precision_score
 
 from rankrefine import io
 from rankrefine.assets.manifest import write_manifest
@@ -60,11 +61,12 @@ def test_result_is_mtebs_and_pairs_keep_their_order(tmp_path: Path, prepared: Pa
     found, pairs = json.loads(output.read_text()), _pairs()
     model = open_encoder(tmp_path / "model", 1)
     cosines = model.similarity_pairwise(model.encode(pairs["sentence1"]), model.encode(pairs["sentence2"]))
-    np.testing.assert_allclose(found["predicted"], cosines, atol=1e-5)
-    assert found["gold"] == pairs["score"].tolist()
-    assert found["value"] == pytest.approx(100 * spearmanr(pairs["score"], cosines)[0], abs=1e-6)
-    assert found["mteb"]["scores"]["test"][0]["main_score"] * 100 == pytest.approx(found["value"])
-    assert (found["task"], found["model"], found["metric"]) == ("STSBenchmark", "refined/7", "spearman")
+    (metric,) = found["metrics"]
+    np.testing.assert_allclose(metric["predicted"], cosines, atol=1e-5)
+    assert metric["gold"] == pairs["score"].tolist()
+    assert metric["value"] == pytest.approx(100 * spearmanr(pairs["score"], cosines)[0], abs=1e-6)
+    assert found["mteb"]["result"]["scores"]["test"][0]["main_score"] * 100 == pytest.approx(metric["value"])
+    assert (found["task"], found["model"], metric["metric"]) == ("STSBenchmark", "refined/7", "spearman")
     assert (found["source"], found["revision"], found["stage"]) == ("somewhere", "rev", "evaluate")
     assert [path.name for path in output.parent.iterdir()] == ["STSBenchmark.json"]  # MTEB's files are gone
 
@@ -84,14 +86,16 @@ def test_nothing_tries_the_network(tmp_path: Path, prepared: Path, monkeypatch: 
 
 
 def test_nan_embeddings(tmp_path: Path, prepared: Path) -> None:
-    with pytest.raises(UserError, match="embeddings that hold NaN or infinity on STSBenchmark"):
+    with pytest.raises(
+        UserError, match="model on STSBenchmark: The encoder gives an embedding with NaN or infinity for"
+    ):
         run.run(prepared, _model(tmp_path, np.full((len(WORDS), 4), np.nan)), "base", 1, tmp_path / "out" / "x.json")
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.filterwarnings("ignore:An input array is constant")
 def test_constant_embeddings(tmp_path: Path, prepared: Path) -> None:
-    with pytest.raises(UserError, match="gives all 70 pairs of STSBenchmark the same similarity"):
+    with pytest.raises(UserError, match="all 70 pairs of STSBenchmark get the same similarity"):
         run.run(prepared, _model(tmp_path, np.ones((len(WORDS), 4))), "base", 1, tmp_path / "out.json")
 
 
@@ -99,3 +103,130 @@ def test_data_that_changed_since_the_check(tmp_path: Path, prepared: Path) -> No
     io.write_table(tmp_path / "data" / "test.parquet", pa.table(_pairs(60)))
     with pytest.raises(UserError, match=r"test\.parquet has changed since its task was checked"):
         run.run(prepared, _model(tmp_path), "base", 1, tmp_path / "out.json")
+
+
+def test_subsets_of_pairs(tmp_path: Path) -> None:
+    genres = ["news"] * 40 + ["forum"] * 25 + ["rare"] * 5
+    io.write_table(tmp_path / "data" / "test.parquet", pa.table(_pairs() | {"genre": genres}))
+    write_manifest(tmp_path / "data.json", source="data", kind="dataset", path=tmp_path / "data")
+    task.run("STSBenchmark", tmp_path / "data.json", tmp_path / "task.json")
+    run.run(tmp_path / "task.json", _model(tmp_path), "base", 1, tmp_path / "out.json")
+    whole, *parts = json.loads((tmp_path / "out.json").read_text())["metrics"]
+    assert [part["subset"] for part in parts] == ["forum", "news"]  # five pairs say nothing
+    held = np.array(genres) == "news"
+    expected = spearmanr(np.array(whole["gold"])[held], np.array(whole["predicted"])[held])[0]
+    assert parts[1]["value"] == pytest.approx(100 * expected)
+
+
+def _reranking(tmp_path: Path, queries: int = 12) -> Path:
+    rng = np.random.default_rng(2)
+    text = iter([" ".join(rng.choice(WORDS[1:], size=rng.integers(2, 9))) for _ in range(9 * queries)])
+    rows = {"query": [], "positive": [], "negative": []}
+    for _ in range(queries):
+        rows["query"].append(next(text))
+        rows["positive"].append([next(text), next(text)])
+        rows["negative"].append([next(text) for _ in range(5)])
+    io.write_table(tmp_path / "data" / "test.parquet", pa.table(rows))
+    write_manifest(tmp_path / "data.json", source="data", kind="dataset", path=tmp_path / "data")
+    task.run("AskUbuntuDupQuestions", tmp_path / "data.json", tmp_path / "task.json")
+    return tmp_path / "task.json"
+
+
+def test_reranking_is_the_mean_average_precision_of_the_queries(tmp_path: Path) -> None:
+    prepared = _reranking(tmp_path)
+    assert json.loads(prepared.read_text())["units"] == 12
+    run.run(prepared, _model(tmp_path), "base", 1, tmp_path / "out.json")
+    (metric,) = json.loads((tmp_path / "out.json").read_text())["metrics"]
+    model = open_encoder(tmp_path / "model", 1)
+    expected = []
+    for row in io.read_table(tmp_path / "data" / "test.parquet").to_pylist():
+        candidates = list(dict.fromkeys(row["positive"] + row["negative"]))
+        cosines = model.similarity(model.encode([row["query"]]), model.encode(candidates))[0].numpy()
+        relevant = [text in row["positive"] for text in candidates]
+        expected.append(100 * average_precision_score(relevant, cosines))
+    assert metric["metric"] == "map"
+    np.testing.assert_allclose(metric["scores"], expected, atol=0.01)
+    assert metric["value"] == pytest.approx(np.mean(expected), abs=0.01)
+
+
+def test_a_folder_as_it_lies_on_the_hub_is_opened_by_mteb(tmp_path: Path) -> None:
+    """Any other task: here a classification, whose data MTEB reads itself."""
+    rng = np.random.default_rng(3)
+    rows = [{"text": " ".join(rng.choice(WORDS[1:], 5)), "label": int(rng.integers(2))} for _ in range(80)]
+    (tmp_path / "data").mkdir()
+    for split in ("train", "test"):
+        lines = "\n".join(json.dumps(row) for row in rows)
+        (tmp_path / "data" / f"{split}.jsonl").write_text(lines, encoding="utf-8")
+    write_manifest(
+        tmp_path / "data.json", source="mteb:ToxicConversationsClassification", kind="dataset", path=tmp_path / "data"
+    )
+    task.run("ToxicConversationsClassification", tmp_path / "data.json", tmp_path / "task.json")
+    run.run(tmp_path / "task.json", _model(tmp_path), "base", 1, tmp_path / "out.json")
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert found["metrics"][0]["metric"] == "accuracy"
+    assert found["metrics"][0]["value"] == pytest.approx(
+        100 * found["mteb"]["result"]["scores"]["test"][0]["main_score"]
+    )
+    assert 0 < found["metrics"][0]["value"] <= 100
+
+
+def test_tasks_share_what_is_encoded(tmp_path: Path, prepared: Path) -> None:
+    model, store = _model(tmp_path), tmp_path / "store"
+    run.run(prepared, model, "base", 1, tmp_path / "alone.json")
+    for name in ("first", "second"):
+        run.run(prepared, model, "base", 1, tmp_path / f"{name}.json", store=store)
+    alone, first, second = (
+        json.loads((tmp_path / f"{name}.json").read_text()) for name in ("alone", "first", "second")
+    )
+    pairs = _pairs()
+    assert first["encoded"] == len({*pairs["sentence1"], *pairs["sentence2"]})
+    assert second["encoded"] == 0
+    assert alone["metrics"] == first["metrics"] == second["metrics"]
+    other = _model(tmp_path / "other", np.random.default_rng(9).normal(size=(len(WORDS), 16)))
+    run.run(prepared, other, "other", 1, tmp_path / "other.json", store=store)
+    assert json.loads((tmp_path / "other.json").read_text())["encoded"] == first["encoded"]
+
+
+def test_a_damaged_store_is_made_again(tmp_path: Path, prepared: Path) -> None:
+    model, store = _model(tmp_path), tmp_path / "store"
+    run.run(prepared, model, "base", 1, tmp_path / "out.json", store=store)
+    (file,) = store.rglob("*.safetensors")
+    file.write_bytes(file.read_bytes()[:-40])
+    run.run(prepared, model, "base", 1, tmp_path / "again.json", store=store)
+    results = [json.loads((tmp_path / name).read_text()) for name in ("out.json", "again.json")]
+    assert results[0]["metrics"] == results[1]["metrics"]
+    assert results[1]["encoded"] == results[0]["encoded"]
+
+
+def test_reranking_data_as_they_lie_on_the_hub_give_the_same(tmp_path: Path) -> None:
+    """Corpus, queries, relevant documents and candidates in files of their own, which the README names."""
+    run.run(_reranking(tmp_path), _model(tmp_path), "base", 1, tmp_path / "table.json")
+    rows = io.read_table(tmp_path / "data" / "test.parquet").to_pylist()
+    hub = tmp_path / "hub"
+    texts = list(dict.fromkeys(text for row in rows for text in row["positive"] + row["negative"]))
+    ids = {text: f"d{number:04d}" for number, text in enumerate(texts)}
+    parts = {
+        "corpus": [{"_id": ids[text], "title": "", "text": text} for text in texts],
+        "queries": [{"_id": f"q{n:02d}", "text": row["query"]} for n, row in enumerate(rows)],
+        "default": [
+            {"query-id": f"q{n:02d}", "corpus-id": ids[text], "score": 1}
+            for n, row in enumerate(rows)
+            for text in row["positive"]
+        ],
+        "top_ranked": [
+            {"query-id": f"q{n:02d}", "corpus-ids": [ids[text] for text in row["positive"] + row["negative"]]}
+            for n, row in enumerate(rows)
+        ],
+    }
+    header = ["---", "configs:"]
+    for name, lines in parts.items():
+        io.write_table(hub / name / "test.parquet", pa.Table.from_pylist(lines))
+        header += [f"- config_name: {name}", "  data_files:", "  - split: test", f"    path: {name}/test.parquet"]
+    (hub / "README.md").write_text("\n".join([*header, "---", ""]), encoding="utf-8")
+    write_manifest(tmp_path / "hub.json", source="mteb:AskUbuntuDupQuestions", kind="dataset", path=hub)
+    task.run("AskUbuntuDupQuestions", tmp_path / "hub.json", tmp_path / "hub-task.json")
+    assert json.loads((tmp_path / "hub-task.json").read_text())["kind"] == "mteb"
+    run.run(tmp_path / "hub-task.json", tmp_path / "model.json", "base", 1, tmp_path / "hub-out.json")
+    ours, theirs = (json.loads((tmp_path / f"{name}.json").read_text())["metrics"][0] for name in ("table", "hub-out"))
+    assert ours["value"] == pytest.approx(theirs["value"], abs=1e-3)
+    np.testing.assert_allclose(ours["scores"], theirs["scores"], atol=1e-3)

@@ -1,67 +1,88 @@
-"""The score table from results of `evaluate`."""
+"""The score tables from results of `evaluate`."""
 
 from __future__ import annotations
 
 import csv
 import json
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from rankrefine import config
+from rankrefine import config, io
 from rankrefine.errors import UserError
 from rankrefine.evaluate import scores
+from rankrefine.evaluate.catalogue import SUITES
+from rankrefine.evaluate.metric import Metric
 
-SETTING = config.complete({"evaluate": {"resamples": 500}})
 
-
-def _result(folder: Path, model: str, task: str = "STSBenchmark", noise: float = 1.0, n: int = 60) -> Path:
-    rng = np.random.default_rng([n, len(task)])
+def _pairs(n: int, noise: float, salt: int) -> Metric:
+    rng = np.random.default_rng([n, salt])
     gold = np.round(rng.uniform(0, 5, n), 1)
     predicted = gold + noise * rng.normal(size=n)
+    return Metric("spearman", 100 * spearmanr(gold, predicted).statistic, gold=gold, predicted=predicted)
+
+
+def _result(folder: Path, model: str, task: str = "STSBenchmark", noise: float = 1.0, n: int = 60, **fields) -> Path:
+    return _written(folder, model, task, [_pairs(n, noise, len(task))], **fields)
+
+
+def _written(folder: Path, model: str, task: str, metrics: list[Metric], **fields) -> Path:
     path = folder / f"{model.replace('/', '-')}-{task}.json"
-    fields = {"task": task, "model": model, "metric": "spearman", "value": 100 * spearmanr(gold, predicted).statistic}
-    path.write_text(json.dumps(fields | {"gold": gold.tolist(), "predicted": predicted.tolist()}))
+    meta = {"name": f"rankrefine/{model.replace('/', '-')}", "revision": "r1"}
+    result = {"task": task, "model": model, "revision": "r1", "texts": f"of {task}"}
+    result |= {"metrics": [metric.as_dict() for metric in metrics]}
+    result |= {"mteb": {"result": {"task_name": task}, "model_meta": meta}}
+    path.write_text(json.dumps(result | fields))
     return path
 
 
-def _run(folder: Path, *results: Path) -> list[dict[str, str]]:
-    scores.run(SETTING, list(results), folder / "scores.csv", folder / "scores.md")
+def _run(folder: Path, *results: Path, **settings) -> list[dict[str, str]]:
+    setting = config.complete({"evaluate": {"resamples": 500} | settings})
+    names = ("scores.csv", "scores.parquet", "scores.md", "mteb")
+    scores.run(setting, list(results), *(folder / name for name in names))
     with open(folder / "scores.csv", newline="") as stream:
         return list(csv.DictReader(stream))
 
 
 def test_columns_and_rows(tmp_path: Path) -> None:
     base, refined = _result(tmp_path, "base"), _result(tmp_path, "refined/2024", noise=0.3)
-    rows = _run(tmp_path, base, refined)
+    first, second = _run(tmp_path, base, refined)
     header = (tmp_path / "scores.csv").read_text().splitlines()[0]
-    assert header == "model,task,metric,value,ci_low,ci_high"
-    assert [(r["model"], r["metric"]) for r in rows] == [
-        ("base", "spearman"),
-        ("refined", "spearman"),
-        ("refined", "delta"),
-    ]
-    values = {(r["model"], r["metric"]): [float(r[k]) for k in ("ci_low", "value", "ci_high")] for r in rows}
-    for low, value, high in values.values():
-        assert low < value < high
-    assert values["refined", "delta"][1] == pytest.approx(
-        values["refined", "spearman"][1] - values["base", "spearman"][1], abs=2e-4
+    assert header == (
+        "model,seeds,task,subset,metric,n,value,sd,ci_low,ci_high,delta,delta_sd,delta_low,delta_high,higher"
     )
-    assert values["refined", "delta"][0] > 0  # far less noise is surely better
-    assert values["base", "spearman"][1] == pytest.approx(json.loads(base.read_text())["value"], abs=1e-4)
+    assert [(row["model"], row["seeds"], row["n"]) for row in (first, second)] == [
+        ("base", "1", "60"),
+        ("refined", "1", "60"),
+    ]
+    for row in (first, second):
+        assert float(row["ci_low"]) < float(row["value"]) < float(row["ci_high"])
+    assert float(second["delta_low"]) < float(second["delta"]) < float(second["delta_high"])
+    assert float(second["delta"]) == pytest.approx(float(second["value"]) - float(first["value"]), abs=2e-4)
+    assert float(second["delta_low"]) > 0  # far less noise is surely better
+    assert first["delta"] == first["sd"] == second["sd"] == ""
+    assert float(first["value"]) == pytest.approx(json.loads(base.read_text())["metrics"][0]["value"], abs=1e-4)
+
+
+def test_parquet_holds_the_same(tmp_path: Path) -> None:
+    rows = _run(tmp_path, _result(tmp_path, "base"), _result(tmp_path, "refined/1", noise=0.5))
+    table = io.read_table(tmp_path / "scores.parquet").to_pylist()
+    assert [list(row) for row in table] == [list(row) for row in rows]
+    assert [row["value"] for row in table] == pytest.approx([float(row["value"]) for row in rows], abs=1e-4)
 
 
 def test_paired_interval_is_narrower_than_unpaired(tmp_path: Path) -> None:
-    rows = _run(tmp_path, _result(tmp_path, "base"), _result(tmp_path, "refined/1", noise=1.05))
-    width = {(r["model"], r["metric"]): float(r["ci_high"]) - float(r["ci_low"]) for r in rows}
-    assert width["refined", "delta"] < 0.3 * width["base", "spearman"]
+    base, refined = _run(tmp_path, _result(tmp_path, "base"), _result(tmp_path, "refined/1", noise=1.05))
+    width = float(base["ci_high"]) - float(base["ci_low"])
+    assert float(refined["delta_high"]) - float(refined["delta_low"]) < 0.3 * width
 
 
 def test_equal_models_have_an_empty_delta(tmp_path: Path) -> None:
-    rows = _run(tmp_path, _result(tmp_path, "base"), _result(tmp_path, "refined/1"))
-    assert [rows[2][key] for key in ("value", "ci_low", "ci_high")] == ["0.0000"] * 3
+    _, refined = _run(tmp_path, _result(tmp_path, "base"), _result(tmp_path, "refined/1"))
+    assert [refined[key] for key in ("delta", "delta_low", "delta_high")] == ["0.0000"] * 3
 
 
 def test_another_task_changes_nothing(tmp_path: Path) -> None:
@@ -70,38 +91,99 @@ def test_another_task_changes_nothing(tmp_path: Path) -> None:
     more = [_result(tmp_path, model, task="SICK-R", n=40) for model in ("base", "refined/1")]
     both = _run(tmp_path, *results, *more)
     assert [row for row in both if row["task"] == "STSBenchmark"] == alone
-    assert [row["task"] for row in both] == ["STSBenchmark", "SICK-R"] + 2 * ["STSBenchmark"] + 2 * ["SICK-R"]
+    assert [row["task"] for row in both] == 2 * ["STSBenchmark", "SICK-R"]
+
+
+def test_tasks_of_the_same_size_are_resampled_apart(tmp_path: Path) -> None:
+    metric = _pairs(60, 1.0, 0)
+    rows = _run(tmp_path, *(_written(tmp_path, "base", task, [metric]) for task in ("STS12", "STS13")))
+    assert rows[0]["value"] == rows[1]["value"]
+    assert rows[0]["ci_low"] != rows[1]["ci_low"]
+
+
+def test_seeds_are_averaged_with_their_spread(tmp_path: Path) -> None:
+    noise = {"base": 1.0, "refined/1": 0.7, "refined/2": 0.9, "other/1": 1.1}
+    rows = _run(tmp_path, *(_result(tmp_path, model, noise=level) for model, level in noise.items()))
+    assert [(row["model"], row["seeds"]) for row in rows] == [
+        ("base", "1"),
+        ("refined", "2"),
+        ("refined/1", "1"),
+        ("refined/2", "1"),
+        ("other", "1"),
+    ]
+    base, mean, *seeds, _ = rows
+    values = [float(row["value"]) for row in seeds]
+    assert float(mean["value"]) == pytest.approx(np.mean(values), abs=1e-3)
+    assert float(mean["sd"]) == float(mean["delta_sd"]) == pytest.approx(np.std(values, ddof=1), abs=1e-3)
+    assert float(mean["delta"]) == pytest.approx(np.mean(values) - float(base["value"]), abs=1e-3)
+    assert "±" in (tmp_path / "scores.md").read_text()
+
+
+def test_means_of_units_are_resampled_pairwise(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    precision = rng.uniform(0, 100, 80)
+    better = np.minimum(precision + rng.uniform(0, 2, 80), 100)
+    metrics = [Metric("map", values.mean(), scores=values) for values in (precision, better)]
+    paths = [_written(tmp_path, m, "SciDocsRR", [x]) for m, x in zip(("base", "refined/1"), metrics, strict=True)]
+    base, refined = _run(tmp_path, *paths)
+    assert float(refined["delta_low"]) > 0.5
+    assert float(base["ci_high"]) - float(base["ci_low"]) > 8
+
+
+def test_what_cannot_be_resampled_has_no_interval(tmp_path: Path) -> None:
+    paths = [
+        _written(tmp_path, m, "Representation", [Metric("uniformity", -2.0, higher=False)]) for m in ("base", "a/1")
+    ]
+    base, _ = _run(tmp_path, *paths)
+    assert (base["ci_low"], base["ci_high"], base["n"], base["higher"]) == ("", "", "0", "False")
+    assert "-2.000" in (tmp_path / "scores.md").read_text()
+
+
+def test_an_average_is_printed_only_over_a_whole_suite(tmp_path: Path) -> None:
+    tasks = SUITES["sts"]
+    results = [_result(tmp_path, model, task) for task in tasks for model in ("base", "refined/1")]
+    assert not any("average" in row["task"] for row in _run(tmp_path, *results[:-2]))
+    rows = _run(tmp_path, *results)
+    average = next(row for row in rows if row["task"] == "average (sts)" and row["model"] == "base")
+    values = [float(row["value"]) for row in rows if row["model"] == "base" and row["task"] in tasks]
+    assert float(average["value"]) == pytest.approx(np.mean(values), abs=1e-3)
+    # seven independent tasks: the mean is surer than each of them
+    assert float(average["ci_high"]) - float(average["ci_low"]) < 0.6 * min(
+        float(row["ci_high"]) - float(row["ci_low"]) for row in rows if row["task"] in tasks
+    )
+
+
+def test_an_average_needs_every_model_on_every_task(tmp_path: Path) -> None:
+    results = [_result(tmp_path, "base", task) for task in SUITES["sts"]] + [_result(tmp_path, "refined/1", "STS12")]
+    rows = _run(tmp_path, *results)
+    assert [row["task"] for row in rows if row["model"] == "refined"] == ["STS12"]
+    assert "average (sts)" in [row["task"] for row in rows if row["model"] == "base"]
 
 
 def test_same_input_same_bytes(tmp_path: Path) -> None:
     results = [_result(tmp_path, model) for model in ("base", "refined/1")]
     _run(tmp_path, *results)
-    first = [(tmp_path / name).read_bytes() for name in ("scores.csv", "scores.md")]
+    first = [(tmp_path / name).read_bytes() for name in ("scores.csv", "scores.md", "scores.parquet")]
     _run(tmp_path, *results)
-    assert [(tmp_path / name).read_bytes() for name in ("scores.csv", "scores.md")] == first
+    assert [(tmp_path / name).read_bytes() for name in ("scores.csv", "scores.md", "scores.parquet")] == first
 
 
-def test_seeds_are_named_where_there_are_several(tmp_path: Path) -> None:
-    several = [_result(tmp_path, model) for model in ("base", "refined/1", "refined/2", "other/1")]
-    assert dict.fromkeys(row["model"] for row in _run(tmp_path, *several)) == dict.fromkeys(
-        ["base", "refined/1", "refined/2", "other"]
-    )
-
-
-def test_table_has_one_line_per_task(tmp_path: Path) -> None:
-    tasks = ("STSBenchmark", "SICK-R")
-    _run(tmp_path, *(_result(tmp_path, model, task) for task in tasks for model in ("base", "refined/1")))
+def test_table_has_one_line_per_task_and_subset(tmp_path: Path) -> None:
+    metrics = [_pairs(60, 1.0, 0), Metric("spearman", 50.0, "news", gold=np.arange(9), predicted=np.arange(9) ** 2)]
+    _run(tmp_path, *(_written(tmp_path, model, "STSBenchmark", metrics) for model in ("base", "refined/1")))
     lines = (tmp_path / "scores.md").read_text().splitlines()
-    assert [text.strip() for text in lines[0].strip("|").split("|")] == [
-        "task",
-        "pairs",
-        "base",
-        "refined",
-        "refined - base",
-    ]
-    assert [line.split()[1] for line in lines[2:4]] == list(tasks)
+    cells = [[text.strip() for text in line.strip("|").split("|")] for line in lines[:4]]
+    assert cells[0] == ["task", "metric", "n", "base", "refined", "refined - base"]
+    assert [line[0] for line in cells[2:]] == ["STSBenchmark", "news"]
     assert len({len(line) for line in lines[:4]}) == 1  # aligned
     assert "+0.00 [+0.00, +0.00]" in lines[2]
+
+
+def test_mtebs_own_results_lie_as_they_are_submitted(tmp_path: Path) -> None:
+    _run(tmp_path, _result(tmp_path, "base"), _result(tmp_path, "refined/1"))
+    folder = tmp_path / "mteb" / "rankrefine__refined-1" / "r1"
+    assert json.loads((folder / "STSBenchmark.json").read_text()) == {"task_name": "STSBenchmark"}
+    assert json.loads((folder / "model_meta.json").read_text())["revision"] == "r1"
 
 
 @pytest.mark.parametrize(
@@ -109,10 +191,7 @@ def test_table_has_one_line_per_task(tmp_path: Path) -> None:
     [
         ([("refined/1", 60)], "no result of base on STSBenchmark"),
         ([("base", 60), ("base", 60)], "two results of base on STSBenchmark"),
-        (
-            [("base", 60), ("refined/1", 50)],
-            r"refined/1 \(50 pairs\) and base \(60 pairs\) were evaluated on different",
-        ),
+        ([("base", 60), ("refined/1", 50)], "refined/1 and base were evaluated on different data of STSBenchmark"),
     ],
 )
 def test_results_that_do_not_fit(tmp_path: Path, models: list[tuple[str, int]], message: str) -> None:
@@ -121,21 +200,30 @@ def test_results_that_do_not_fit(tmp_path: Path, models: list[tuple[str, int]], 
     assert not (tmp_path / "scores.csv").exists()
 
 
-def test_other_gold_scores_do_not_fit(tmp_path: Path) -> None:
-    base, refined = _result(tmp_path, "base"), _result(tmp_path, "refined/1")
-    changed = json.loads(refined.read_text())
-    changed["gold"][0] += 1
-    refined.write_text(json.dumps(changed))
-    with pytest.raises(UserError, match="evaluated on different pairs of STSBenchmark"):
-        _run(tmp_path, base, refined)
+def test_other_texts_do_not_fit(tmp_path: Path) -> None:
+    results = _result(tmp_path, "base"), _result(tmp_path, "refined/1", texts="others")
+    with pytest.raises(UserError, match="evaluated on different data of STSBenchmark"):
+        _run(tmp_path, *results)
 
 
 @pytest.mark.parametrize(
-    ("change", "message"), [({"gold": None}, "is not a result of evaluate"), ({"gold": [1]}, "has 1 gold scores")]
+    ("key", "value", "message"),
+    [
+        ("gold", [1.0], "spearman has other numbers of gold scores and predictions"),
+        ("value", math.nan, r"spearman \(all\) is nan, not a number"),
+    ],
 )
-def test_damaged_result(tmp_path: Path, change: dict, message: str) -> None:
+def test_damaged_result(tmp_path: Path, key: str, value: object, message: str) -> None:
     path = _result(tmp_path, "base")
-    fields = json.loads(path.read_text()) | change
-    path.write_text(json.dumps({key: value for key, value in fields.items() if value is not None}))
+    fields = json.loads(path.read_text())
+    fields["metrics"][0][key] = value
+    path.write_text(json.dumps(fields))
     with pytest.raises(UserError, match=message):
+        _run(tmp_path, path)
+
+
+def test_another_file_is_no_result(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text('{"task": "STSBenchmark", "model": "base"}')
+    with pytest.raises(UserError, match=r"x\.json is not a result of evaluate \(no 'metrics'\)"):
         _run(tmp_path, path)

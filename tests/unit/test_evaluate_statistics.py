@@ -46,6 +46,7 @@ def test_undefined_resamples_do_not_count() -> None:
     samples = statistics.bootstrap(gold, predictions, 100, seed=0)[0]
     assert np.isnan(samples).any()
     assert statistics.interval(samples, 0.95) == (1.0, 1.0)
+    assert np.isnan(statistics.interval(np.full(5, np.nan), 0.95)).all()
 
 
 def test_interval_covers_the_true_correlation() -> None:
@@ -53,11 +54,37 @@ def test_interval_covers_the_true_correlation() -> None:
     truth = 6 / np.pi * np.arcsin(0.7 / 2)
     rng, covered = np.random.default_rng(0), 0
     for trial in range(200):
-        x, noise = rng.normal(size=(2, 80))
-        samples = statistics.bootstrap(x, (0.7 * x + np.sqrt(1 - 0.49) * noise)[None], 300, seed=trial)[0]
-        low, high = statistics.interval(samples, 0.9)
+        x, noise = rng.normal(size=(2, 200))
+        samples = statistics.bootstrap(x, (0.7 * x + np.sqrt(1 - 0.49) * noise)[None], 500, seed=trial)[0]
+        low, high = statistics.interval(samples, 0.95)
         covered += low <= truth <= high
-    assert 0.84 <= covered / 200 <= 0.95
+    assert 0.91 <= covered / 200 <= 0.98  # binomial, two standard deviations
+
+
+def test_interval_of_a_difference_covers_the_true_one() -> None:
+    """Two models of the same pairs, whose correlations differ by a known amount."""
+    truth = 6 / np.pi * (np.arcsin(0.8 / 2) - np.arcsin(0.6 / 2))
+    rng, covered = np.random.default_rng(1), 0
+    for trial in range(200):
+        x, first, second = rng.normal(size=(3, 200))
+        models = np.stack([r * x + np.sqrt(1 - r * r) * noise for r, noise in ((0.6, first), (0.8, second))])
+        worse, better = statistics.bootstrap(x, models, 500, seed=trial)
+        low, high = statistics.interval(better - worse, 0.95)
+        covered += low <= truth <= high
+    assert 0.91 <= covered / 200 <= 0.98
+
+
+def test_means_of_resampled_units() -> None:
+    scores = np.random.default_rng(0).uniform(size=(3, 50))
+    found = statistics.bootstrap_means(scores, 40, seed=7)
+    drawn = np.random.default_rng(7).integers(50, size=(40, 50))
+    np.testing.assert_allclose(found, [[model[rows].mean() for rows in drawn] for model in scores], atol=1e-12)
+
+
+def test_the_spread_of_means_is_the_standard_error() -> None:
+    scores = np.random.default_rng(0).normal(size=(1, 400))
+    found = statistics.bootstrap_means(scores, 4000, seed=1)[0]
+    assert found.std() == pytest.approx(scores.std() / 20, rel=0.05)
 
 
 def test_memory_stays_small() -> None:

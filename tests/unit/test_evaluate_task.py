@@ -13,6 +13,8 @@ from rankrefine import io
 from rankrefine.assets.manifest import write_manifest
 from rankrefine.errors import UserError
 from rankrefine.evaluate import task
+from rankrefine.evaluate.catalogue import SUITES
+from rankrefine.evaluate.library import known_task
 
 PAIRS = {"sentence1": ["A.", "B.", "C."], "sentence2": ["a.", "b.", "c."], "score": [0.0, 2.5, 5.0]}
 
@@ -27,13 +29,19 @@ def test_a_task_that_fits(tmp_path: Path) -> None:
     task.run("STSBenchmark", _manifest(tmp_path, PAIRS), tmp_path / "out.json")
     found = json.loads((tmp_path / "out.json").read_text())
     file = tmp_path / "data" / "test.parquet"
-    expected = {"task": "STSBenchmark", "split": "test", "path": file.as_posix(), "rows": 3}
-    assert found == expected | {"sha256": io.sha256(file), "source": "embedded:stsb", "revision": "r1"}
+    expected = {
+        "task": "STSBenchmark",
+        "kind": "pairs",
+        "splits": ["test"],
+        "path": file.parent.as_posix(),
+        "units": 3,
+    }
+    assert found == expected | {"files": {file.name: io.sha256(file)}, "source": "embedded:stsb", "revision": "r1"}
 
 
-@pytest.mark.parametrize("name", ["STS12", "STS13", "STS14", "STS15", "STS16", "STSBenchmark", "SICK-R"])
-def test_the_sts_tasks_of_the_paper_are_known(name: str) -> None:
-    assert task.checked_split(name) == "test"
+@pytest.mark.parametrize("name", [task for suite in ("sts", "reranking") for task in SUITES[suite]])
+def test_mtebs_tasks_of_the_suites_are_known_and_on_test(name: str) -> None:
+    assert known_task(name).eval_splits == ["test"]
 
 
 @pytest.mark.parametrize(
@@ -41,15 +49,15 @@ def test_the_sts_tasks_of_the_paper_are_known(name: str) -> None:
     [
         ("STSBenchmrk", "MTEB has no task 'STSBenchmrk'; did you mean STSBenchmark"),
         ("sick-r", "did you mean SICK-R"),
+        ("evalrank", "did you mean EvalRank"),
         ("qqqqqqqqqq", "see mteb.get_tasks()"),
-        ("Banking77Classification", "STS tasks .* and Banking77Classification is of the type Classification"),
-        ("STS17", "STS17 has 11 language subsets"),
         ("STSBenchmark.v2", "STSBenchmark.v2 is the mean over the splits validation and test"),
+        ("CIFAR10", "CIFAR10 is about image, not about text alone"),
     ],
 )
-def test_tasks_that_are_refused(name: str, message: str) -> None:
+def test_tasks_that_are_refused(tmp_path: Path, name: str, message: str) -> None:
     with pytest.raises(UserError, match=message.replace("(", r"\(").replace(")", r"\)")):
-        task.checked_split(name)
+        task.run(name, _manifest(tmp_path, PAIRS), tmp_path / "out.json")
 
 
 @pytest.mark.parametrize(
@@ -84,3 +92,30 @@ def test_a_truncated_file(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:-20])
     with pytest.raises(UserError, match="corrupt or truncated"):
         task.run("STSBenchmark", manifest, tmp_path / "out.json")
+
+
+RERANKING = {"query": ["A?", "B?"], "positive": [["a"], ["b"]], "negative": [["x", "y"], ["z"]]}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"negative": None}, "has no column negative; there are: query, positive."),
+        ({"positive": ["a", "b"]}, "column positive holds string instead of lists of texts"),
+        ({"positive": [["a"], []]}, r"column positive is empty in row 2 \(1 such rows\)"),
+        ({"query": [None, "B?"]}, "column query is empty in row 1"),
+    ],
+)
+def test_reranking_data_that_are_refused(tmp_path: Path, change: dict, message: str) -> None:
+    columns = {name: values for name, values in (RERANKING | change).items() if values is not None}
+    with pytest.raises(UserError, match=message):
+        task.run("SciDocsRR", _manifest(tmp_path, columns), tmp_path / "out.json")
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_a_folder_that_mteb_cannot_open(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "README.md").write_text("# nothing", encoding="utf-8")
+    write_manifest(tmp_path / "data.json", source="x", kind="dataset", path=tmp_path / "data", revision="r1")
+    with pytest.raises(UserError, match=r"data cannot be opened as the data of SciDocsRR: .*repository"):
+        task.run("SciDocsRR", tmp_path / "data.json", tmp_path / "out.json")

@@ -17,6 +17,7 @@ from rankrefine import config as configuration
 from rankrefine import digest, sources
 from rankrefine.assets.embedded import CATALOGUE
 from rankrefine.errors import UserError
+from rankrefine.evaluate import catalogue
 from rankrefine.generate import prompts
 from rankrefine.shards import shards
 
@@ -83,7 +84,14 @@ DEVELOPMENT = config["refine"]["development"] and manifest(
     config["refine"]["development"], "dataset", "refine.development"
 )
 DEVELOPMENT_FLAG = f"--development {shlex.quote(DEVELOPMENT)}" if DEVELOPMENT else ""
-TASKS = {task: manifest(s, "dataset", f"evaluate.tasks.{task}") for task, s in config["evaluate"]["tasks"].items()}
+TASKS = {
+    task: manifest(source, "dataset", f"evaluate.tasks.{task}")
+    for task, source in or_stop(catalogue.tasks, config["evaluate"]).items()
+}
+OTHERS = {  # encoders that are evaluated beside base and refined ones: name -> manifest, and how it is opened
+    name: {"manifest": manifest(source, "model", key), "pooling": pooling, "prompt": prompt}
+    for name, key, source, pooling, prompt in configuration.other_encoders(config)
+}
 
 
 # --- what a job depends on
@@ -91,6 +99,7 @@ TASKS = {task: manifest(s, "dataset", f"evaluate.tasks.{task}") for task, s in c
 SHARDS = shards(config["seeds"]["count"], config["generate"]["shard_size"])
 # the encoders that are trained, EXPERIMENT/SEED
 REFINED = [f"{name}/{seed}" for name in config["refine"]["experiments"] for seed in configuration.seeds(config)]
+EVALUATED = ["base", *REFINED, *OTHERS]
 PROMPT = or_stop(prompts.digest, config["generate"]["prompt"])
 
 
@@ -157,8 +166,17 @@ def rows(shard):
 
 
 def model_manifest(wildcards):
-    """Manifest of the model to evaluate: the base encoder or a refined one."""
+    """Manifest of the model to evaluate: the base encoder, a refined one, a teacher or one that the config adds."""
+    if wildcards.model in OTHERS:
+        return OTHERS[wildcards.model]["manifest"]
     return ENCODER if wildcards.model == "base" else f"results/refine/{wildcards.model}/model.json"
+
+
+def opening(wildcards):
+    """Flags that say how the model to evaluate is opened; base and refined encoders are whole."""
+    settings = OTHERS.get(wildcards.model, {"pooling": "model", "prompt": None})
+    flags = [f"--pooling={settings['pooling']}"]
+    return flags if settings["prompt"] is None else [*flags, f"--prompt={settings['prompt']}"]
 
 
 def captions():
@@ -186,7 +204,7 @@ def show_errors():
 
 wildcard_constraints:
     shard=r"\d+",
-    model=r"base|[^/]+/\d+",
+    model=r"[^/]+(/\d+)?",
     name=r"[^/]+",
     seed=r"\d+",
     task=r"[^/]+",

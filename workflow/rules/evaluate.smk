@@ -18,6 +18,27 @@ rule task:
         "python -m rankrefine task --task {wildcards.task:q} --data {input.data:q} --output {output:q} --log {log:q}"
 
 
+rule overlap:
+    input:
+        pool="results/seeds/pool.parquet",
+        task="results/tasks/{task}.json",
+    output:
+        "results/overlap/{task}.json",
+    log:
+        "results/logs/overlap/{task}.log",
+    localrule: True
+    conda:
+        "../../envs/rankrefine.yaml"
+    params:
+        config=stage("seeds.count", "seeds.decontaminate", "seeds.overlap_ngram", "seeds.overlap_limit"),
+        code=digest.code("rankrefine.evaluate.overlap"),
+    message:
+        "Counting seed sentences in {wildcards.task}"
+    shell:
+        "python -m rankrefine overlap --config {params.config:q} --pool {input.pool:q} --prepared {input.task:q}"
+        " --output {output:q} --log {log:q}"
+
+
 rule evaluate:
     input:
         task="results/tasks/{task}.json",
@@ -35,20 +56,23 @@ rule evaluate:
         mem_mb=8000,
         runtime=240,
     params:
+        opening=opening,
         code=digest.code("rankrefine.evaluate.run"),
     message:
         "Stage 5: evaluating {wildcards.model} on {wildcards.task}"
     shell:
         "python -m rankrefine evaluate --prepared {input.task:q} --model {input.model:q} --name {wildcards.model:q}"
-        " --threads {threads} --output {output:q} --log {log:q}"
+        " {params.opening:q} --threads {threads} --store results/cache/embeddings --output {output:q} --log {log:q}"
 
 
 rule scores:
     input:
-        results=collect("results/evaluate/{model}/{task}.json", model=["base", *REFINED], task=TASKS),
+        results=collect("results/evaluate/{model}/{task}.json", model=EVALUATED, task=TASKS),
     output:
         scores="results/scores.csv",
+        parquet="results/scores.parquet",
         table="results/scores.md",
+        mteb=directory("results/mteb"),
     log:
         "results/logs/scores.log",
     localrule: True
@@ -60,5 +84,5 @@ rule scores:
     message:
         "Stage 5: score table"
     shell:
-        "python -m rankrefine scores --config {params.config:q} --results {input.results:q}"
-        " --output {output.scores:q} --table {output.table:q} --log {log:q}"
+        "python -m rankrefine scores --config {params.config:q} --results {input.results:q} --output {output.scores:q}"
+        " --parquet {output.parquet:q} --table {output.table:q} --mteb {output.mteb:q} --log {log:q}"

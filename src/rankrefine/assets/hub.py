@@ -12,6 +12,7 @@ from rankrefine.errors import UserError
 from rankrefine.sources import Source
 
 WANTED = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken", "README.md", "LICENSE*"]
+TABLES = ["*.parquet", "*.json", "*.jsonl", "*.csv", "*.tsv", "*.gz", "*.zst", "*.arrow", "README.md", "LICENSE*"]
 UNWANTED = ["onnx/*", "openvino/*", "original/*", "coreml/*"]  # the same weights in other forms
 
 
@@ -19,15 +20,17 @@ def fetch(source: Source, folder: Path, resume: Path) -> str:
     """Write a hub model or data set to `folder` and return its commit.
 
     Args:
-        source: a parsed hub source; its revision may be a commit, a tag or a branch.
+        source: a parsed hub source, whose revision may be a commit or a tag, or an MTEB task.
         folder: does not exist yet.
         resume: folder that holds an unfinished download, so that a second attempt goes on where the first one ended.
 
     Raises:
         UserError: no network, no such repository, revision or subset, no access, or no safe weights.
     """
+    if source.form == "mteb":
+        return _task(source, folder, resume)
     repo, revision, subset = source.hub
-    with _clear_errors(source):
+    with _clear_errors(source, repo, revision, subset):
         from huggingface_hub import HfApi
 
         commit = HfApi().repo_info(repo, revision=revision, repo_type=source.kind).sha
@@ -52,6 +55,22 @@ def _model(source: Source, repo: str, commit: str, folder: Path) -> None:
     check_model(folder, source.text)
 
 
+def _task(source: Source, folder: Path, resume: Path) -> str:
+    """The data of an MTEB task as they lie on the hub, for MTEB itself to open; its revision as MTEB pins it."""
+    from rankrefine.evaluate.library import known_task
+
+    data = known_task(source.name, offline=False).metadata.dataset
+    with _clear_errors(source, data["path"], data["revision"]):
+        from huggingface_hub import snapshot_download
+
+        snapshot_download(
+            data["path"], repo_type="dataset", revision=data["revision"], local_dir=resume, allow_patterns=TABLES
+        )
+    shutil.rmtree(resume / ".cache", ignore_errors=True)
+    resume.rename(folder)
+    return data["revision"]
+
+
 def _dataset(repo: str, commit: str, subset: str | None, folder: Path) -> None:
     from datasets import load_dataset
 
@@ -61,12 +80,11 @@ def _dataset(repo: str, commit: str, subset: str | None, folder: Path) -> None:
 
 
 @contextmanager
-def _clear_errors(source: Source) -> Iterator[None]:
+def _clear_errors(source: Source, repo: str, revision: str, subset: str | None = None) -> Iterator[None]:
     """The libraries' errors as one sentence each."""
     from datasets.exceptions import DatasetNotFoundError, DatasetsError
     from huggingface_hub import errors
 
-    repo, revision, subset = source.hub
     try:
         yield
     except (errors.GatedRepoError, errors.DisabledRepoError) as error:

@@ -1,138 +1,95 @@
-"""Evaluate one encoder on one task, through MTEB: `python -m rankrefine evaluate --prepared results/tasks/X.json …`.
+"""Evaluate one encoder on one task: `python -m rankrefine evaluate --prepared results/tasks/X.json …`.
 
-MTEB encodes and scores; what it predicted for each pair is kept, because the intervals of `scores` need it.
+MTEB encodes and scores its tasks; what it predicted for each pair or query is kept, because the intervals of `scores`
+need it. Tasks of our own take the same embeddings.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-import math
-import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from scipy.stats import spearmanr
 
 from rankrefine import io
 from rankrefine.assets.manifest import Manifest, load_manifest
 from rankrefine.encoder import open_encoder
 from rankrefine.errors import UserError
-from rankrefine.evaluate.offline import load_mteb
+from rankrefine.evaluate import own, through_mteb
+from rankrefine.evaluate.memory import Memory, store_of
 from rankrefine.provenance import Record
 
 if TYPE_CHECKING:
-    from mteb.abstasks.abstask import AbsTask
-    from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
-    from mteb.results import TaskResult
     from sentence_transformers import SentenceTransformer
+
+    from rankrefine.evaluate.metric import Metric
 
 log = logging.getLogger(__name__)
 
-BATCH_SIZE = 32  # MTEB's default
 
-
-def run(prepared: Path, model: Path, name: str, threads: int | None, output: Path) -> None:
-    """Write the model's score on the task with gold scores and predicted cosines of all pairs.
+def run(
+    prepared: Path,
+    model: Path,
+    name: str,
+    threads: int | None,
+    output: Path,
+    pooling: str = "model",
+    prompt: str | None = None,
+    store: Path | None = None,
+) -> None:
+    """Write the model's metrics on the task, with what their intervals need.
 
     Args:
         prepared: JSON from `task`.
         model: Manifest of the encoder.
-        name: Its name in tables, `base` or NAME/SEED.
+        name: Its name in tables, such as `base` or NAME/SEED.
         threads: Processor threads (default: all).
-        output: JSON file to write: task, model, metric, value (x100), gold `[n]`, predicted `[n]`, MTEB's own result.
+        output: JSON file to write: task, model, metrics (see `Metric`), digest of the texts, MTEB's own result.
+        pooling: Of its token vectors; `model` is the encoder's own.
+        prompt: Text before every sentence; None is the encoder's own default.
+        store: Folder for embeddings that tasks share; None keeps none.
 
     Raises:
         UserError: the folder is no encoder, the data changed since `task`, or the embeddings are not usable.
     """
-    record = Record("evaluate", {}, "mteb", "sentence-transformers", "transformers", "torch", "numpy")
-    setting = io.read_json(prepared)
-    manifest = load_manifest(model)
-    task = offline_task(setting)
-    encoder = open_encoder(manifest.path, threads)
-    result, predicted = score(task, _named(encoder, manifest, name), manifest.path)
-    gold = task.dataset[setting["split"]]["score"][:]
-    value = result.get_score()
-    ours = float(spearmanr(gold, predicted).statistic)
-    if not math.isclose(ours, value, abs_tol=1e-9):
-        raise RuntimeError(f"MTEB's score {value} is not the Spearman correlation of its own predictions, {ours}")
-    fields = {"task": setting["task"], "model": name, "metric": "spearman", "value": 100 * value}
+    packages = ("mteb", "sentence-transformers", "transformers", "torch", "numpy", "scikit-learn")
+    settings = {"pooling": pooling, "prompt": prompt}
+    record = Record("evaluate", settings, *packages)
+    setting, manifest = io.read_json(prepared), load_manifest(model)
+    encoder = _opened(manifest.path, pooling, prompt, threads)
+    device = str(encoder.device)
+    memory = Memory(encoder, setting["task"], store and store_of(store, manifest, settings, device))
+    metrics, mteb = _scored(encoder, manifest, name, setting)
+    memory.save()
     made_from = {"source": manifest.source, "revision": manifest.revision, "data": setting, "threads": threads}
-    pairs = {
-        "gold": gold,
-        "predicted": predicted,
-        "mteb": result.model_dump(mode="json"),
-        "device": str(encoder.device),
-    }
-    io.write_json(output, record.finish(**fields, **made_from, **pairs))
-    log.info("%s on %s: Spearman %.2f over %d pairs.", name, setting["task"], 100 * value, len(gold))
+    used = {"texts": memory.texts, "encoded": memory.encoded, "device": device}
+    fields = {"task": setting["task"], "model": name, "metrics": [metric.as_dict() for metric in metrics]}
+    io.write_json(output, record.finish(**fields, **made_from, **used, mteb=mteb))
+    told = ", ".join(f"{metric.name} {metric.value:.2f}" for metric in metrics if metric.subset == "all")
+    log.info("%s on %s: %s (%d texts encoded).", name, setting["task"], told, memory.encoded)
 
 
-def offline_task(setting: dict[str, Any]) -> AbsTask:
-    """MTEB's task with the prepared data already loaded, so that it looks for nothing elsewhere.
-
-    The data are given to it as a table and not as a path: `datasets` would copy them to a cache in the home folder.
+def _scored(
+    encoder: SentenceTransformer, manifest: Manifest, name: str, setting: dict[str, Any]
+) -> tuple[list[Metric], dict[str, Any] | None]:
+    """The metrics, and MTEB's own result where the task is MTEB's.
 
     Raises:
-        UserError: the data file is not the one that was checked.
+        UserError: with the model's folder in it.
     """
-    mteb = load_mteb()
-    from datasets import Dataset
-
-    path = Path(setting["path"])
-    table = io.read_table(path).select(["sentence1", "sentence2", "score"])
-    if io.sha256(path) != setting["sha256"]:
-        raise UserError(f"{path} has changed since its task was checked; run again from there.")
-    task = mteb.get_task(setting["task"])
-    origin = {"path": path.parent.as_posix(), "revision": setting["revision"]}
-    task.metadata = task.metadata.model_copy(update={"dataset": origin})
-    columns = table.to_pydict()
-    task.dataset = {setting["split"]: Dataset.from_dict(columns | {"score": [float(s) for s in columns["score"]]})}
-    task.data_loaded = True
-    return task
-
-
-def score(task: AbsTask, model: SentenceTransformerEncoderWrapper, path: Path) -> tuple[TaskResult, list[float]]:
-    """MTEB's result, and the cosine it predicted for each pair in the order of the data.
-
-    Args:
-        task: A task with its data loaded.
-        model: The encoder as MTEB wraps it.
-        path: Its folder, for messages.
-
-    Raises:
-        UserError: the embeddings hold NaN or infinity, or all pairs are equally similar.
-    """
-    mteb = load_mteb()
-    name = task.metadata.name
-    with tempfile.TemporaryDirectory(prefix="rankrefine-mteb-") as folder:
-        try:
-            found = mteb.evaluate(
-                model,
-                tasks=task,
-                cache=mteb.ResultCache(folder),
-                prediction_folder=folder,
-                co2_tracker=False,
-                encode_kwargs={"batch_size": BATCH_SIZE, "show_progress_bar": sys.stderr.isatty()},
-            )
-        except ValueError as error:
-            if "NaN" in str(error) or "infinity" in str(error):
-                raise UserError(f"{path} gives embeddings that hold NaN or infinity on {name}.") from error
+    try:
+        if setting["kind"] == "own":
+            return own.evaluate(encoder, setting), None
+        return through_mteb.evaluate(encoder, name, manifest.revision, setting)
+    except UserError as error:
+        if str(manifest.path) in str(error) or setting["path"] in str(error):
             raise
-        saved = json.loads((Path(folder) / task.prediction_file_name).read_text(encoding="utf-8"))
-    predicted = saved["default"][task.eval_splits[0]]["cosine_scores"]
-    if np.ptp(predicted) == 0:
-        raise UserError(f"{path} gives all {len(predicted)} pairs of {name} the same similarity; is it trained?")
-    return found.task_results[0], predicted
+        raise UserError(f"{manifest.path} on {setting['task']}: {error}") from error
 
 
-def _named(encoder: SentenceTransformer, manifest: Manifest, name: str) -> SentenceTransformerEncoderWrapper:
-    """The encoder in MTEB's wrapper, filed under our name and revision instead of a guess from its model card."""
-    from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
+def _opened(path: Path, pooling: str, prompt: str | None, threads: int | None) -> SentenceTransformer:
+    encoder = open_encoder(path, threads, bare=pooling != "model")
+    from rankrefine.base.pooling import set_prompt, with_pooling  # imports Hugging Face libraries
 
-    wrapper = SentenceTransformerEncoderWrapper(encoder)
-    filed = {"name": f"rankrefine/{name.replace('/', '-')}", "revision": manifest.revision}
-    wrapper.mteb_model_meta = wrapper.mteb_model_meta.model_copy(update=filed)
-    return wrapper
+    encoder = with_pooling(encoder, pooling)
+    set_prompt(encoder, prompt)
+    return encoder

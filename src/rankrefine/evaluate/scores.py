@@ -1,134 +1,258 @@
-"""The table of scores: `python -m rankrefine scores --results results/evaluate/base/X.json … --output …`."""
+"""The tables of scores: `python -m rankrefine scores --results results/evaluate/base/X.json … --output …`."""
 
 from __future__ import annotations
 
-import csv
+import json
 import logging
-from io import StringIO
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from rankrefine import io
 from rankrefine.errors import UserError
-from rankrefine.evaluate.statistics import bootstrap, interval
+from rankrefine.evaluate.catalogue import AVERAGED, SUITES
+from rankrefine.evaluate.statistics import bootstrap, bootstrap_means, interval
+from rankrefine.evaluate.table import as_markdown
 
 log = logging.getLogger(__name__)
 
 BASE = "base"
+NAN = float("nan")
 
 
-class Row(NamedTuple):
-    """One line of the table; values and interval x100."""
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: a model, or the mean over an experiment's seeds, on a task or a part of it.
+
+    Attributes:
+        model: name of the model, or of the experiment whose seeds are averaged.
+        seeds: of how many trainings this is the mean.
+        n: pairs, queries or examples.
+        value: x100 for correlations, precisions and accuracies.
+        sd: standard deviation over the seeds.
+        ci_low, ci_high: bootstrap interval of the value over the pairs.
+        delta: difference to the base, with its own standard deviation and interval.
+        higher: whether more is better.
+    """
 
     model: str
+    seeds: int
     task: str
+    subset: str
     metric: str
+    n: int
     value: float
+    sd: float
     ci_low: float
     ci_high: float
+    delta: float
+    delta_sd: float
+    delta_low: float
+    delta_high: float
+    higher: bool
 
 
-def run(config: dict[str, Any], results: list[Path], output: Path, table: Path) -> None:
-    """Write all scores with their bootstrap intervals as CSV, and the table that a run prints as Markdown.
+@dataclass(frozen=True)
+class Sample:
+    """A metric of one model: its value, and its value on each resample (`[B]`, NaN where it has no interval)."""
+
+    value: float
+    resampled: np.ndarray
+    n: int
+    higher: bool = True
+
+
+Key = tuple[str, str, str]  # task, subset, metric
+
+
+def run(config: dict[str, Any], results: list[Path], output: Path, parquet: Path, table: Path, mteb: Path) -> None:
+    """Write all scores with their bootstrap intervals.
 
     Args:
         config: Completed configuration; read are `seed` and `evaluate`.
         results: JSON files from `evaluate`, base first.
-        output: CSV to write: model, task, metric (`spearman`, or `delta` against the base), value, ci_low, ci_high.
-        table: Markdown file to write.
+        output: CSV to write, a line per `Row`.
+        parquet: The same as parquet.
+        table: Markdown file to write: what a run prints.
+        mteb: Folder to write: MTEB's own results in the layout in which they can be submitted.
 
     Raises:
-        UserError: a result is damaged or there twice, the base lacks a task, or models saw different pairs of a task.
+        UserError: a result is damaged or there twice, the base lacks a task, or models saw different data of a task.
     """
-    by_task = _by_task([_read(path) for path in results])
-    names = _short_names([model for models in by_task.values() for model in models])
-    resamples, confidence = config["evaluate"]["resamples"], config["evaluate"]["confidence"]
-    rows = []
+    read = [_read(path) for path in results]
+    by_task = _by_task(read)
+    names = list(dict.fromkeys(result["model"] for models in by_task.values() for result in models.values()))
+    settings = config["evaluate"]
+    samples: dict[str, dict[Key, Sample]] = {name: {} for name in names}
     for task, models in by_task.items():
-        rows += task_rows(
-            task, {names[m]: result for m, result in models.items()}, resamples, confidence, config["seed"]
-        )
-    order = {name: place for place, name in enumerate(names.values())}
-    rows.sort(key=lambda row: order[row.model])  # stable: tasks keep their order
-    pairs = {task: len(models[BASE]["gold"]) for task, models in by_task.items()}
-    io.write_text(output, to_csv(rows))
-    io.write_text(table, to_markdown(rows, pairs, resamples, confidence))
-    log.info("scores: %d rows for %d models on %d tasks.", len(rows), len(order), len(by_task))
+        for model, found in resampled(task, models, settings["resamples"], config["seed"]).items():
+            samples[model] |= found
+    for model in names:
+        samples[model] = averages(samples[model]) | samples[model]
+    rows = [
+        row
+        for name, models in grouped(names).items()
+        for row in rows_of(name, models, samples, settings["confidence"])
+    ]
+    _write(rows, output, parquet)
+    io.write_text(table, as_markdown(rows, settings["resamples"], settings["confidence"]))
+    _write_mteb(read, mteb)
+    log.info("scores: %d rows for %d models on %d tasks.", len(rows), len(names), len(by_task))
 
 
-def task_rows(
-    task: str, results: dict[str, dict[str, Any]], resamples: int, confidence: float, seed: int
-) -> list[Row]:
-    """The rows of one task: the score of each model, and behind it the difference to the base.
+def resampled(task: str, models: dict[str, dict[str, Any]], resamples: int, seed: int) -> dict[str, dict[Key, Sample]]:
+    """The metrics of all models on one task, resampled alike, so that their differences are paired.
 
-    The resamples depend on the seed and the number of pairs alone, so that another task or model changes nothing here.
+    The draw depends on the run's seed, the task and the number of its pairs alone: another task or model changes
+    nothing here, and tasks are independent of each other.
     """
-    gold, predictions = results[BASE]["gold"], np.array([result["predicted"] for result in results.values()])
-    samples = dict(zip(results, 100 * bootstrap(np.array(gold), predictions, resamples, seed), strict=True))
+    draw = zlib.crc32(f"{seed} {task}".encode())
+    found: dict[str, dict[Key, Sample]] = {model: {} for model in models}
+    for metric in models[BASE]["metrics"]:
+        key = (task, metric["subset"], metric["metric"])
+        ours = {model: _same(result, metric) for model, result in models.items()}
+        if metric["gold"] is not None:
+            predictions = np.array([one["predicted"] for one in ours.values()])
+            drawn = 100 * bootstrap(np.array(metric["gold"]), predictions, resamples, draw)
+            n = len(metric["gold"])
+        elif metric["scores"] is not None:
+            drawn = bootstrap_means(np.array([one["scores"] for one in ours.values()]), resamples, draw)
+            n = len(metric["scores"])
+        else:
+            drawn, n = np.full((len(ours), resamples), np.nan), 0
+        for (model, one), row in zip(ours.items(), drawn, strict=True):
+            found[model][key] = Sample(one["value"], row, n, metric["higher"])
+    return found
+
+
+def averages(found: dict[Key, Sample]) -> dict[Key, Sample]:
+    """The mean over each suite whose tasks are all there; none of a suite that lacks one."""
+    means = {}
+    for suite in AVERAGED:
+        own = {key[0]: (key, sample) for key, sample in found.items() if key[1] == "all" and key[2] != "f1"}
+        parts = [own[task] for task in SUITES[suite] if task in own]
+        if len(parts) == len(SUITES[suite]):
+            metric = parts[0][0][2] if len({key[2] for key, _ in parts}) == 1 else "mean"
+            samples = [sample for _, sample in parts]
+            means[f"average ({suite})", "all", metric] = mean(samples, n=sum(sample.n for sample in samples))
+    return means
+
+
+def mean(samples: list[Sample], n: int) -> Sample:
+    """The mean of metrics, with that of their resamples."""
+    resamples = np.mean([sample.resampled for sample in samples], axis=0)
+    return Sample(float(np.mean([sample.value for sample in samples])), resamples, n, samples[0].higher)
+
+
+def grouped(names: Iterable[str]) -> dict[str, list[str]]:
+    """Rows of the table and the models that each is the mean of: NAME for NAME/SEED, and each seed where several."""
+    by_name: dict[str, list[str]] = {}
+    for name in names:
+        by_name.setdefault(name.partition("/")[0], []).append(name)
+    found = {}
+    for name, models in by_name.items():
+        found[name] = models
+        if len(models) > 1:
+            found |= {model: [model] for model in models}
+    return found
+
+
+def rows_of(name: str, models: list[str], samples: dict[str, dict[Key, Sample]], confidence: float) -> list[Row]:
+    """The rows of a model, or of the mean over an experiment's seeds."""
     rows = []
-    for model, result in results.items():
-        rows.append(Row(model, task, "spearman", result["value"], *interval(samples[model], confidence)))
-        if model != BASE:
-            delta = result["value"] - results[BASE]["value"]
-            rows.append(Row(model, task, "delta", delta, *interval(samples[model] - samples[BASE], confidence)))
+    for key in samples[models[0]]:
+        own = [samples[model][key] for model in models]
+        base = samples[BASE][key]
+        value = mean(own, own[0].n)
+        delta = Sample(value.value - base.value, value.resampled - base.resampled, value.n)
+        is_base = name == BASE
+        spread = _sd([sample.value for sample in own])
+        rows.append(
+            Row(
+                name,
+                len(models),
+                *key,
+                value.n,
+                value.value,
+                spread,
+                *interval(value.resampled, confidence),
+                NAN if is_base else delta.value,
+                spread,  # the base has one value, so that the differences spread as the values do
+                *((NAN, NAN) if is_base else interval(delta.resampled, confidence)),
+                value.higher,
+            )
+        )
     return rows
 
 
-def to_csv(rows: list[Row]) -> str:
-    """The rows as CSV with a header and four decimals."""
-    text = StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(Row._fields)
-    writer.writerows((*row[:3], *(f"{number:.4f}" for number in row[3:])) for row in rows)
-    return text.getvalue()
+def _sd(values: list[float]) -> float:
+    return float(np.std(values, ddof=1)) if len(values) > 1 else NAN
 
 
-def to_markdown(rows: list[Row], pairs: dict[str, int], resamples: int, confidence: float) -> str:
-    """One line per task, with a column per model and the difference to the base behind each refined one."""
-    cells = {(row.model, row.task, row.metric): row for row in rows}
-    others = [model for model in dict.fromkeys(row.model for row in rows) if model != BASE]
-    header = ["task", "pairs", BASE, *(text for model in others for text in (model, f"{model} - {BASE}"))]
-    lines = [header]
-    for task, count in pairs.items():
-        line = [task, str(count), _cell(cells.get((BASE, task, "spearman")))]
-        for model in others:
-            line += [_cell(cells.get((model, task, "spearman"))), _cell(cells.get((model, task, "delta")))]
-        lines.append(line)
-    note = (
-        f"Spearman correlation x 100 of cosine similarity and gold score. In brackets the {100 * confidence:g} % "
-        f"interval of the difference ({resamples} paired bootstrap resamples)."
+def _same(result: dict[str, Any], metric: dict[str, Any]) -> dict[str, Any]:
+    """A model's metric that is the base's `metric`.
+
+    Raises:
+        UserError: it has none, or it is about other data.
+    """
+    for one in result["metrics"]:
+        if (one["metric"], one["subset"]) != (metric["metric"], metric["subset"]):
+            continue
+        if one["gold"] == metric["gold"] and np.shape(one["scores"]) == np.shape(metric["scores"]):
+            return one
+    raise UserError(_different(result))
+
+
+def _different(result: dict[str, Any]) -> str:
+    return (
+        f"{result['model']} and {BASE} were evaluated on different data of {result['task']}; delete both results and "
+        "run again."
     )
-    return f"{_aligned(lines)}\n\n{note}\n"
 
 
-def _cell(row: Row | None) -> str:
-    if row is None:
-        return "-"
-    if row.metric == "delta":
-        return f"{row.value:+.2f} [{row.ci_low:+.2f}, {row.ci_high:+.2f}]"
-    return f"{row.value:.2f}"
+def _write(rows: list[Row], csv: Path, parquet: Path) -> None:
+    """The rows as CSV with four decimals, where what does not exist is empty, and as they are in parquet."""
+    import pandas as pd
+    import pyarrow as pa
+
+    frame = pd.DataFrame([[getattr(row, field.name) for field in fields(Row)] for row in rows], columns=_columns())
+    io.write_text(csv, frame.to_csv(index=False, float_format="%.4f", lineterminator="\n"))
+    io.write_table(parquet, pa.Table.from_pandas(frame, preserve_index=False))
 
 
-def _aligned(lines: list[list[str]]) -> str:
-    """A Markdown table that is also readable as plain text: names to the left, numbers to the right."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    padded = [
-        [line[0].ljust(widths[0]), *(text.rjust(width) for text, width in zip(line[1:], widths[1:], strict=True))]
-        for line in lines
-    ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in (padded[0], rule, *padded[1:]))
+def _columns() -> list[str]:
+    return [field.name for field in fields(Row)]
+
+
+def _write_mteb(results: list[dict[str, Any]], folder: Path) -> None:
+    """MODEL/REVISION/TASK.json, MTEB's layout, with the file that says which model it is."""
+    with io.atomic(folder) as aside:
+        aside.mkdir(parents=True)
+        for result in results:
+            if result.get("mteb") is None:
+                continue
+            meta = result["mteb"]["model_meta"]
+            own = aside / meta["name"].replace("/", "__") / str(meta["revision"]).replace("/", "_")
+            own.mkdir(parents=True, exist_ok=True)
+            for name, content in (("model_meta", meta), (result["task"], result["mteb"]["result"])):
+                (own / f"{name}.json").write_text(json.dumps(content, indent=2), encoding="utf-8")
 
 
 def _read(path: Path) -> dict[str, Any]:
     result = io.read_json(path)
-    missing = [key for key in ("task", "model", "value", "gold", "predicted") if key not in result]
+    missing = [key for key in ("task", "model", "metrics", "texts", "revision") if key not in result]
     if missing:
         raise UserError(f"{path} is not a result of evaluate (no '{missing[0]}'); delete it and run again.")
-    if len(result["gold"]) != len(result["predicted"]):
-        raise UserError(f"{path} has {len(result['gold'])} gold scores but {len(result['predicted'])} predictions.")
+    for metric in result["metrics"]:
+        sizes = {len(metric[key]) for key in ("gold", "predicted") if metric[key] is not None}
+        if len(sizes) > 1:
+            raise UserError(f"{path}: {metric['metric']} has other numbers of gold scores and predictions.")
+        if not np.isfinite(metric["value"]):
+            raise UserError(f"{path}: {metric['metric']} ({metric['subset']}) is {metric['value']}, not a number.")
     return result
 
 
@@ -147,17 +271,7 @@ def _by_task(results: list[dict[str, Any]]) -> dict[str, dict[str, dict[str, Any
     for task, models in tasks.items():
         if BASE not in models:
             raise UserError(f"There is no result of {BASE} on {task} to compare {', '.join(models)} with.")
-        for model, result in models.items():
-            if result["gold"] != models[BASE]["gold"]:
-                raise UserError(
-                    f"{model} ({len(result['gold'])} pairs) and {BASE} ({len(models[BASE]['gold'])} pairs) were "
-                    f"evaluated on different pairs of {task}; delete both results and run again."
-                )
+        for result in models.values():
+            if result["texts"] != models[BASE]["texts"]:
+                raise UserError(_different(result))
     return tasks
-
-
-def _short_names(models: list[str]) -> dict[str, str]:
-    """Names for the table: NAME/SEED is NAME where that name has one seed only."""
-    unique = list(dict.fromkeys(models))
-    heads = [model.partition("/")[0] for model in unique]
-    return {model: head if heads.count(head) == 1 else model for model, head in zip(unique, heads, strict=True)}

@@ -1,4 +1,4 @@
-"""The paired bootstrap of Spearman correlations, in numpy."""
+"""The paired bootstrap of Spearman correlations and of means, in numpy."""
 
 from __future__ import annotations
 
@@ -37,8 +37,32 @@ def bootstrap(gold: np.ndarray, predictions: np.ndarray, resamples: int, seed: i
     return result
 
 
+def bootstrap_means(scores: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """Means of each model's scores on resampled units, the same ones for all models.
+
+    Args:
+        scores: One number per unit `[models, n]`.
+        resamples: Number of resamples B.
+        seed: Seed of the draw; the result depends on nothing else.
+
+    Returns:
+        Means `[models, B]`.
+    """
+    scores = np.asarray(scores, dtype=float)
+    n = scores.shape[1]
+    rng = np.random.default_rng(seed)
+    result = np.empty((len(scores), resamples))
+    size = max(1, BLOCK // n)
+    for start in range(0, resamples, size):
+        counts = _draw(rng, min(size, resamples - start), n)
+        result[:, start : start + len(counts)] = scores @ counts.T / n
+    return result
+
+
 def interval(samples: np.ndarray, confidence: float) -> tuple[float, float]:
-    """Percentile interval of bootstrap samples `[B]`; undefined (NaN) samples do not count."""
+    """Percentile interval of bootstrap samples `[B]`; undefined (NaN) samples do not count, and of none it is NaN."""
+    if np.isnan(samples).all():
+        return float("nan"), float("nan")
     tail = (1 - confidence) / 2
     low, high = np.nanquantile(samples, [tail, 1 - tail])
     return float(low), float(high)

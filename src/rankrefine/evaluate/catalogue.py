@@ -1,0 +1,59 @@
+"""Which tasks a run evaluates and where their data come from. Standard library only: the Snakefile imports this.
+
+A task is MTEB's, by MTEB's name, or one of our own (`OWN`). Its data are, in this order: what `evaluate.tasks` says, a
+folder of that name in `evaluate.data`, an embedded data set, and for MTEB's tasks the hub, at the revision that MTEB
+pins.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rankrefine.errors import UserError
+
+TRANSFER = ("MR", "CR", "SUBJ", "MPQA", "SST2", "TREC", "MRPC")
+REPRESENTATION = ("Representation", "EvalRank")
+OWN = (*TRANSFER, *REPRESENTATION)
+
+SUITES = {
+    "sts": ("STS12", "STS13", "STS14", "STS15", "STS16", "STSBenchmark", "SICK-R"),
+    "reranking": ("AskUbuntuDupQuestions", "MindSmallReranking", "SciDocsRR", "StackOverflowDupQuestions"),
+    "transfer": TRANSFER,
+    "representation": REPRESENTATION,
+}
+AVERAGED = ("sts", "reranking", "transfer")  # suites whose tasks share a scale, so that their mean means something
+EMBEDDED = {"STSBenchmark": "embedded:stsb", **dict.fromkeys(REPRESENTATION, "embedded:stsb")}
+
+
+def tasks(settings: dict[str, Any]) -> dict[str, str]:
+    """The source of each task's data, the suites' tasks first.
+
+    Args:
+        settings: Section `evaluate` of the completed configuration.
+
+    Raises:
+        UserError: a task's data are nowhere.
+    """
+    named = [task for suite in settings["suites"] for task in SUITES[suite]]
+    given = dict.fromkeys(named) | settings["tasks"]
+    return {task: source or _found(task, settings["data"]) for task, source in given.items()}
+
+
+def suite_of(task: str) -> str:
+    """The suite that a task belongs to, or an empty text."""
+    return next((suite for suite, names in SUITES.items() if task in names), "")
+
+
+def _found(task: str, folder: str | None) -> str:
+    if folder is not None and (local := Path(folder) / task).is_dir():
+        return str(local)
+    if task in EMBEDDED:
+        return EMBEDDED[task]
+    if task not in OWN:
+        return f"mteb:{task}"
+    held = f"there is no folder {Path(folder) / task}" if folder else "evaluate.data names no folder"
+    raise UserError(
+        f"evaluate: the data of {task} are not here ({held}); docs/evaluation.md says how the folder must look, or "
+        f"name the data in evaluate.tasks.{task}."
+    )
