@@ -101,8 +101,9 @@ def check_encoder(path: Path, bare: bool = False) -> None:
             if bare:
                 return
             raise UserError(
-                f"{path} is a bare transformer (it has no modules.json): choose its pooling with base.pooling, or "
-                "save it as a sentence-transformers model first."
+                f"{path} is a bare transformer (it has no modules.json): choose its pooling with base.pooling, "
+                "refine.teacher_pooling or evaluate.encoders (pooling), or save it as a sentence-transformers "
+                "model first."
             )
         raise UserError(f"{path} is not a sentence-transformers model: it has no modules.json.")
     kind = _json(path / "config_sentence_transformers.json", {}).get("model_type", "SentenceTransformer")

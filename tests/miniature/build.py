@@ -51,6 +51,12 @@ def pairs(count: int, seed: int) -> pa.Table:
     return pa.table({"sentence1": first, "sentence2": second, "score": [5 * share for share in overlap]})
 
 
+def alike(table: pa.Table) -> pa.Table:
+    """The pairs, with a fourth of them scored as paraphrases, which the overlap of made-up sentences never is."""
+    scores = table["score"].to_pylist()
+    return table.set_column(2, "score", [[5.0 if row % 4 == 0 else score for row, score in enumerate(scores)]])
+
+
 def build(folder: Path, encoder: Path | None = None) -> None:
     """Fill `folder`; `encoder` is copied where it is given, instead of being built again."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -58,9 +64,9 @@ def build(folder: Path, encoder: Path | None = None) -> None:
     (folder / "sts").mkdir(exist_ok=True)
     pq.write_table(pairs(40, 10), folder / "sts" / "validation.parquet")
     pq.write_table(pairs(40, 20), folder / "sts" / "test.parquet")
-    for name in ("tasks", "tasks2"):
-        (folder / name / "EvalRank").mkdir(parents=True, exist_ok=True)
-        pq.write_table(alike(pairs(40, 20)), folder / name / "EvalRank" / "test.parquet")
+    for place in ("tasks", "tasks2"):
+        (folder / place / "Representation").mkdir(parents=True, exist_ok=True)
+        pq.write_table(alike(pairs(40, 20)), folder / place / "Representation" / "test.parquet")
     shutil.copy(HERE / "config.yaml", folder / "config.yaml")
     if encoder is not None:
         shutil.copytree(encoder, folder / "encoder", dirs_exist_ok=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from miniature.encoder import build as build_encoder
 from scipy.stats import spearmanr
 from sklearn.metrics import average_precision_score
 
@@ -230,3 +231,97 @@ def test_reranking_data_as_they_lie_on_the_hub_give_the_same(tmp_path: Path) -> 
     ours, theirs = (json.loads((tmp_path / f"{name}.json").read_text())["metrics"][0] for name in ("table", "hub-out"))
     assert ours["value"] == pytest.approx(theirs["value"], abs=1e-3)
     np.testing.assert_allclose(ours["scores"], theirs["scores"], atol=1e-3)
+
+
+def _labelled(folder: Path, **splits: int) -> Path:
+    """Texts of two classes that differ in their animals; a manifest."""
+    rng = np.random.default_rng(5)
+    for split, rows in splits.items():
+        labels = [number % 2 for number in range(rows)]
+        animals = [("cat", "dog")[label] for label in labels]
+        texts = [" ".join([*rng.choice(["the", "a", "mat", "tree"], 3), animal]) for animal in animals]
+        io.write_table(folder / "data" / f"{split}.parquet", pa.table({"text": texts, "label": labels}))
+    write_manifest(folder / "data.json", source="data", kind="dataset", path=folder / "data")
+    return folder / "data.json"
+
+
+@pytest.mark.parametrize(
+    ("name", "splits"), [("CR", {"all": 60}), ("SST2", {"train": 60, "validation": 20, "test": 30})]
+)
+def test_transfer_of_a_separable_task(tmp_path: Path, name: str, splits: dict[str, int]) -> None:
+    task.run(name, _labelled(tmp_path, **splits), tmp_path / "task.json")
+    run.run(tmp_path / "task.json", _model(tmp_path), "base", 1, tmp_path / "out.json")
+    (metric,) = json.loads((tmp_path / "out.json").read_text())["metrics"]
+    assert metric["metric"] == "accuracy"
+    assert metric["value"] == 100
+    assert len(metric["scores"]) == splits.get("test", 60)
+
+
+def test_the_space_of_an_encoder_and_its_paraphrases(tmp_path: Path) -> None:
+    first = _pairs()["sentence1"]
+    pairs = {"sentence1": first, "sentence2": [f"{text} and" for text in first], "score": [5.0, 1.0] * 35}
+    io.write_table(tmp_path / "data" / "test.parquet", pa.table(pairs))
+    write_manifest(tmp_path / "data.json", source="data", kind="dataset", path=tmp_path / "data")
+    found = {}
+    for name in ("Representation", "EvalRank"):
+        task.run(name, tmp_path / "data.json", tmp_path / "task.json")
+        run.run(tmp_path / "task.json", _model(tmp_path), "base", 1, tmp_path / f"{name}.json")
+        metrics = json.loads((tmp_path / f"{name}.json").read_text())["metrics"]
+        found |= {metric["metric"]: metric["value"] for metric in metrics}
+    assert set(found) == {"alignment", "uniformity", "effective_rank", "mrr", "hits@1", "hits@3"}
+    assert found["alignment"] > 0 > found["uniformity"]
+    assert 1 < found["effective_rank"] <= 16
+    assert 50 < found["mrr"] <= 100  # one word more is a near paraphrase
+
+
+def test_evalrank_searches_the_other_splits_too(tmp_path: Path) -> None:
+    pairs = _pairs() | {"score": [5.0, 1.0] * 35}
+    values = []
+    for splits in (("test",), ("test", "train")):
+        for split in splits:
+            io.write_table(tmp_path / "data" / f"{split}.parquet", pa.table(pairs if split == "test" else _pairs(90)))
+        write_manifest(tmp_path / "data.json", source="data", kind="dataset", path=tmp_path / "data")
+        task.run("EvalRank", tmp_path / "data.json", tmp_path / "task.json")
+        run.run(tmp_path / "task.json", _model(tmp_path), "base", 1, tmp_path / "out.json")
+        values.append(json.loads((tmp_path / "out.json").read_text())["metrics"][0]["value"])
+    assert values[1] < values[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "message"),
+    [
+        ("CR", {"text": ["a", "b"], "label": [1, 1]}, "holds only the class 1"),
+        ("CR", {"text": ["a", "b"]}, "has no column label; there are: text."),
+        ("SST2", {"text": ["a", "b"], "label": [0, 1]}, r"SST2 is evaluated on train\.parquet"),
+        ("CR", {"text": ["a"], "label": [0.5]}, "column label holds double instead of text or whole numbers"),
+        (
+            "EvalRank",
+            {"sentence1": ["a", "b"], "sentence2": ["b", "c"], "score": [1.0, 2.0]},
+            "No pair has a score of 4",
+        ),
+    ],
+)
+def test_data_of_own_tasks_that_are_refused(tmp_path: Path, name: str, columns: dict, message: str) -> None:
+    io.write_table(tmp_path / "data" / "test.parquet", pa.table(columns))
+    write_manifest(tmp_path / "data.json", source="data", kind="dataset", path=tmp_path / "data")
+    with pytest.raises(UserError, match=message):
+        task.run(name, tmp_path / "data.json", tmp_path / "task.json")
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Path:
+    """The manifest of a transformer without pooling."""
+    build_encoder(tmp_path / "encoder")
+    open_encoder(tmp_path / "encoder")[0].save(str(tmp_path / "bare"))
+    (tmp_path / "bare" / "sentence_bert_config.json").unlink()
+    write_manifest(tmp_path / "bare.json", source="bare", kind="model", path=tmp_path / "bare")
+    return tmp_path / "bare.json"
+
+
+def test_a_bare_transformer_is_opened_with_a_pooling_only(tmp_path: Path, prepared: Path, bare: Path) -> None:
+    with pytest.raises(UserError, match=r"bare transformer .* base\.pooling"):
+        run.run(prepared, bare, "other", 1, tmp_path / "out.json")
+    run.run(prepared, bare, "other", 1, tmp_path / "mean.json", pooling="mean")
+    run.run(prepared, bare, "other", 1, tmp_path / "cls.json", pooling="cls")
+    mean, cls = (json.loads((tmp_path / f"{name}.json").read_text())["metrics"][0] for name in ("mean", "cls"))
+    assert mean["predicted"] != cls["predicted"]

@@ -13,6 +13,7 @@ from rankrefine import io
 from rankrefine.errors import UserError
 from rankrefine.evaluate import tables
 from rankrefine.evaluate.catalogue import TRANSFER
+from rankrefine.evaluate.embeddings import distinct_sentences, positives
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from rankrefine.evaluate.metric import Metric
 
 BATCH_SIZE = 32
+FOLD_SEED = 0  # which examples are in which fold is part of the task, not of the run
 BACKGROUND = ("train", "validation")  # other splits whose sentences EvalRank searches, where there are any
 
 
@@ -31,10 +33,12 @@ def files(task: str, path: Path) -> dict[str, Path]:
         UserError: one is missing.
     """
     if task in TRANSFER:
-        from rankrefine.evaluate.transfer import PROTOCOLS
+        from rankrefine.evaluate.transfer import TRANSFER as PROTOCOLS
 
-        return {split: tables.split_file(task, split, path) for split in PROTOCOLS[task].splits}
-    found = {"test": tables.split_file(task, "test", path)}
+        wanted = PROTOCOLS[task].splits or sorted(file.stem for file in path.glob("*.parquet")) or ("test",)
+    else:
+        wanted = ("test",)
+    found = {split: tables.split_file(task, split, path) for split in wanted}
     if task == "EvalRank" and path.is_dir():
         found |= {split: path / f"{split}.parquet" for split in BACKGROUND if (path / f"{split}.parquet").is_file()}
     return found
@@ -44,16 +48,18 @@ def size(setting: dict[str, Any]) -> tuple[int, str]:
     """How many pairs or examples the task is scored on, and what they are.
 
     Raises:
-        UserError: a table does not fit, or has too few examples of a class.
+        UserError: a table does not fit, or its labels or scores do not suit the task.
     """
-    read = _read(setting)
-    if setting["task"] not in TRANSFER:
+    task, read = setting["task"], _read(setting)
+    if task not in TRANSFER:
+        positives(read["test"]["score"].to_numpy())
         return len(read["test"]), "pairs"
-    from rankrefine.evaluate.transfer import PROTOCOLS, check_labels
+    from rankrefine.evaluate.transfer import TRANSFER as PROTOCOLS
+    from rankrefine.evaluate.transfer import check_labels
 
-    labels = {split: np.array(table["label"].to_pylist()) for split, table in read.items()}
-    check_labels(setting["task"], labels, setting["path"])
-    return len(read[PROTOCOLS[setting["task"]].scored]), "examples"
+    check_labels(task, _labels(read), {split: _file(setting, split) for split in read})
+    scored = ["test"] if PROTOCOLS[task].splits else list(read)
+    return sum(len(read[split]) for split in scored), "examples"
 
 
 def texts(setting: dict[str, Any]) -> Iterator[str]:
@@ -74,18 +80,22 @@ def evaluate(encoder: SentenceTransformer, setting: dict[str, Any]) -> list[Metr
     if task in TRANSFER:
         from rankrefine.evaluate.transfer import transfer
 
-        labels = {split: np.array(table["label"].to_pylist()) for split, table in read.items()}
-        return transfer(task, {split: _features(encoder, table) for split, table in read.items()}, labels)
-    test = read["test"]
-    left, right = (_embed(encoder, test[column].to_pylist()) for column in tables.PAIR)
-    gold = test["score"].to_numpy()
+        vectors = {split: [_embed(encoder, column) for column in _texts(table)] for split, table in read.items()}
+        return transfer(task, vectors, _labels(read), FOLD_SEED)
+    test, gold = read["test"], read["test"]["score"].to_numpy()
     if task == "Representation":
         from rankrefine.evaluate.representation import representation
 
-        return representation(left, right, gold, _distinct(encoder, [test]))
+        left, right = (_embed(encoder, column) for column in _texts(test))
+        distinct, _ = distinct_sentences(*_texts(test))
+        return representation(left, right, gold, _embed(encoder, distinct))
     from rankrefine.evaluate.evalrank import evalrank
 
-    return evalrank(left, right, gold, _distinct(encoder, list(read.values())))
+    sentences, pairs = distinct_sentences(*_texts(test))
+    background = [
+        text for split, table in read.items() if split != "test" for column in _texts(table) for text in column
+    ]
+    return evalrank(_embed(encoder, list(dict.fromkeys([*sentences, *background]))), pairs, gold)
 
 
 def _read(setting: dict[str, Any]) -> dict[str, pa.Table]:
@@ -94,33 +104,32 @@ def _read(setting: dict[str, Any]) -> dict[str, pa.Table]:
     Raises:
         UserError: one does not fit, or is not the one that was checked.
     """
-    task, found = setting["task"], {}
-    for split, name in zip(setting["splits"], setting["files"], strict=True):
-        file = Path(setting["path"]) / name
-        if io.sha256(file) != setting["files"][name]:
+    found = {}
+    for split in setting["splits"]:
+        file = _file(setting, split)
+        if io.sha256(file) != setting["files"][file.name]:
             raise UserError(f"{file} has changed since its task was checked; run again from there.")
-        if task in TRANSFER:
-            from rankrefine.evaluate.transfer import PROTOCOLS
+        if setting["task"] in TRANSFER:
+            from rankrefine.evaluate.transfer import TRANSFER as PROTOCOLS
 
-            found[split] = tables.labelled(file, PROTOCOLS[task].texts)
+            found[split] = tables.labelled(file, PROTOCOLS[setting["task"]].texts)
         else:
             found[split] = tables.pairs(file)
     return found
 
 
-def _features(encoder: SentenceTransformer, table: pa.Table) -> np.ndarray:
-    """What the classifier sees of each row: the vector of its text, or |u - v| and u * v of a pair."""
-    vectors = [_embed(encoder, table[name].to_pylist()) for name in table.column_names if name != "label"]
-    if len(vectors) == 1:
-        return vectors[0]
-    left, right = vectors
-    return np.hstack([np.abs(left - right), left * right])
+def _file(setting: dict[str, Any], split: str) -> Path:
+    name = dict(zip(setting["splits"], setting["files"], strict=True))[split]
+    return Path(setting["path"]) / name
 
 
-def _distinct(encoder: SentenceTransformer, read: list[pa.Table]) -> np.ndarray:
-    """Vectors of the distinct sentences of pair tables, in order of appearance."""
-    sentences = (text for table in read for name in tables.PAIR for text in table[name].to_pylist())
-    return _embed(encoder, list(dict.fromkeys(sentences)))
+def _labels(read: dict[str, pa.Table]) -> dict[str, list[Any]]:
+    return {split: table["label"].to_pylist() for split, table in read.items()}
+
+
+def _texts(table: pa.Table) -> list[list[str]]:
+    """The columns of text."""
+    return [table[name].to_pylist() for name in table.column_names if name not in ("label", "score", "subset")]
 
 
 def _embed(encoder: SentenceTransformer, sentences: list[str]) -> np.ndarray:

@@ -1,0 +1,48 @@
+"""What the metrics on bare embeddings share: rows that can be used, sentences that differ, pairs that are positive."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rankrefine.errors import UserError
+
+POSITIVE = 4.0  # of 5: "mostly equivalent" in the scale of STS; the threshold of SimCSE and its descendants
+
+
+def refuse_unusable(embeddings: np.ndarray, what: str) -> None:
+    """Refuse embeddings `[n, dim]` that nothing can be measured on; `what` says whose they are, for the message.
+
+    Raises:
+        UserError: a number is NaN or infinite.
+    """
+    rows = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
+    if len(rows):
+        raise UserError(
+            f"{what}: the embedding of sentence {rows[0] + 1} holds NaN or infinity ({len(rows)} of {len(embeddings)} "
+            "sentences); this encoder cannot be evaluated."
+        )
+
+
+def distinct_sentences(first: Sequence[str], second: Sequence[str]) -> tuple[list[str], np.ndarray]:
+    """The different sentences of the pairs in the order of their first use, and the pairs as their places `[n, 2]`."""
+    places = {sentence: place for place, sentence in enumerate(dict.fromkeys([*first, *second]))}
+    pairs = [(places[one], places[other]) for one, other in zip(first, second, strict=True)]
+    return list(places), np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+
+def positives(gold: np.ndarray) -> np.ndarray:
+    """Which of the pairs `[n]`, scored from 0 to 5, mean the same.
+
+    Raises:
+        UserError: none does.
+    """
+    chosen = np.asarray(gold, dtype=float) >= POSITIVE
+    if not chosen.any():
+        highest = f"the highest is {np.max(gold):g}" if len(gold) else "there are no pairs"
+        raise UserError(
+            f"No pair has a score of {POSITIVE:g} or more ({highest}), which alignment and EvalRank are measured on; "
+            "give them pairs that are scored from 0 to 5."
+        )
+    return chosen
