@@ -16,8 +16,18 @@ report: "workflow/report/workflow.rst"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/assets.smk"
-include: "workflow/rules/seeds.smk"
-include: "workflow/rules/generate.smk"
+
+
+if config["lists"]["source"] == "import":
+
+    include: "workflow/rules/lists.smk"
+
+else:
+
+    include: "workflow/rules/seeds.smk"
+    include: "workflow/rules/generate.smk"
+
+
 include: "workflow/rules/consolidate.smk"
 include: "workflow/rules/base.smk"
 include: "workflow/rules/refine.smk"

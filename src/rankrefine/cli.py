@@ -129,6 +129,12 @@ def _generate(preview: int | None, **options: object) -> None:
         screen.run(options["config"], preview, options["threads"])
 
 
+def _lists(**options: object) -> None:
+    from rankrefine import lists
+
+    lists.run(**options)
+
+
 def _consolidate(**options: object) -> None:
     from rankrefine import consolidate
 
@@ -208,8 +214,8 @@ FLAGS: dict[str, dict] = {
     "kind": {"choices": ["model", "dataset"], "required": True, "help": "What the source is."},
     "folder": {"type": Path, "help": "Folder to write; needed for all but local sources."},
     "assets": {"type": Path, "nargs": "*", "default": [], "help": "Manifests of all data sets that the config names."},
-    "pool": {"type": Path, "required": True, "help": "Seed pool (parquet) from `seeds`."},
-    "pool_stats": {"type": Path, "required": True, "help": "Statistics (JSON) from `seeds`."},
+    "pool": {"type": Path, "required": True, "help": "Seed pool (parquet) of `seeds`."},
+    "pool_stats": {"type": Path, "required": True, "help": "Statistics (JSON) of `seeds`."},
     "first": {"type": int, "required": True, "help": "First row of the pool to take."},
     "rows": {"type": int, "required": True, "help": "Number of rows to take."},
     "budget": {"type": int, "required": True, "help": "Seed sentences the whole run needs; checked against the pool."},
@@ -253,7 +259,7 @@ FLAGS: dict[str, dict] = {
     "scores": {"type": Path, "required": True, "help": "Score table (CSV) from `scores`."},
     "selection": {"type": Path, "required": True, "help": "Selection record (JSON) to write."},
     "task": {"required": True, "help": "Name of the task: MTEB's, or one of our own."},
-    "data": {"type": Path, "required": True, "help": "Manifest (JSON) of the task's data."},
+    "data": {"type": Path, "required": True, "help": "Manifest (JSON) of the task's data, or of the lists."},
     "prepared": {"type": Path, "required": True, "help": "Prepared task (JSON) from `task`."},
     "list": {
         "action": "store_true",
@@ -299,6 +305,11 @@ VERBS: dict[str, tuple[Callable[..., None], str, tuple[str, ...]]] = {
             "output",
             "stats",
         ),
+    ),
+    "lists": (
+        _lists,
+        "Stages 1 and 2 replaced: read ranking lists that exist already.",
+        ("config", "data", "assets", "pool", "pool_stats", "output", "stats"),
     ),
     "consolidate": (
         _consolidate,

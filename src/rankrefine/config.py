@@ -22,7 +22,7 @@ from rankrefine.sources import is_gguf
 SCHEMA_FILE = Path(__file__).with_name("config.schema.yaml")
 # keys of `refine` that are the same for all experiments
 SHARED = ("experiments", "seeds", "teacher_pooling", "teacher_prompt", "development", "max_length", "report_to")
-SECTIONS = ("seeds", "generate", "consolidate", "base", "refine", "evaluate", "report")
+SECTIONS = ("seeds", "generate", "lists", "consolidate", "base", "refine", "evaluate", "report")
 
 
 @cache
@@ -206,6 +206,13 @@ def _check_together(config: dict[str, Any], origin: str) -> None:
                 f"{origin}: {part}.min_words ({config[part]['min_words']}) is above {part}.max_words "
                 f"({config[part]['max_words']}), which leaves nothing."
             )
+    lists = config["lists"]
+    if lists["source"] == "import" and lists["file"] is None:
+        raise UserError(f"{origin}: lists.source is import, but lists.file is null; name the file with the lists.")
+    if lists["source"] == "generate" and lists["file"] is not None:
+        raise UserError(
+            f"{origin}: lists.file is for import, but lists.source is generate; write lists.source: import."
+        )
     scales, rounds = config["generate"]["guidance_scale"], config["generate"]["rounds"]
     if isinstance(scales, list) and len(scales) > rounds:
         raise UserError(

@@ -12,7 +12,9 @@ from rankrefine import config, reference
 from rankrefine.errors import UserError
 
 ROOT = Path(__file__).parents[2]
-RULES = {"seeds", "generate", "consolidate", "teacher", "base", "refine", "task", "evaluate", "scores", "report"}
+RULES = {"seeds", "generate", "lists", "consolidate", "teacher", "base", "refine", "task", "evaluate", "scores"} | {
+    "report"
+}
 
 
 def test_an_empty_config_is_the_reference() -> None:
@@ -89,6 +91,11 @@ def test_completing_changes_nothing_that_is_given_and_not_the_input() -> None:
         (
             {"generate": {"forbid": ["swearing"]}},
             r"generate.forbid.0 is 'swearing' but must be one of marker, refusal",
+        ),
+        ({"lists": {"source": "import"}}, r"lists.source is import, but lists.file is null; name the file"),
+        (
+            {"lists": {"file": "a.csv"}},
+            r"lists.file is for import, but lists.source is generate; write lists.source: im",
         ),
         ({"base": {"data": "a.txt"}}, r"base.data is for a recipe, but base.recipe is none; choose one"),
         (

@@ -13,6 +13,7 @@ from rankrefine import digest
 ROOT = Path(__file__).parents[2]
 STAGES = (
     "rankrefine.seeds",
+    "rankrefine.lists",
     "rankrefine.generate.shard",
     "rankrefine.consolidate",
     "rankrefine.refine.teacher",
@@ -91,6 +92,7 @@ def test_the_closure_is_what_python_really_imports() -> None:
     )
     for stage in (
         "rankrefine.seeds",
+        "rankrefine.lists",
         "rankrefine.consolidate",
         "rankrefine.evaluate.scores",
         "rankrefine.generate.shard",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 READERS = {
     "seeds": {"generate", "base"},
     "generate": {"consolidate", "report"},
+    "lists": {"consolidate", "base", "report"},
     "consolidate": {"teacher", "refine", "report"},
     "base": {"refine", "evaluate"},
     "teacher": {"refine", "report"},
@@ -64,6 +66,10 @@ CHANGES = {
     "generate.token_budget": 65537,
     "generate.block_size": 161,
     "generate.shard_size": 9,
+    "lists.source": "import",
+    "lists.file": "lists2.jsonl",
+    "lists.column": "ranked",
+    "lists.split": "test",
     "consolidate.collapse_repeats": 4,
     "consolidate.min_words": 1,
     "consolidate.max_words": 61,
@@ -126,6 +132,10 @@ def with_readers(rules: set[str]) -> set[str]:
     return found
 
 
+# the rules that a run with imported lists does not have, and those of one that makes its own
+NOT_IMPORTING, IMPORTING = {"seeds", "generate"}, {"lists"}
+
+
 def test_every_leaf_of_the_schema_has_a_change() -> None:
     assert set(CHANGES) == {key for key, _ in config.leaves()}
 
@@ -135,11 +145,38 @@ def test_a_second_run_does_nothing(finished) -> None:
     assert "Nothing to be done" in finished.snakemake("--cores", "2").stderr
 
 
-@pytest.mark.parametrize("key", CHANGES)
+@pytest.mark.parametrize("key", [key for key in CHANGES if not key.startswith("lists.")])
 def test_a_change_of_a_key_plans_the_rules_of_the_table(finished, key: str) -> None:
     leaf = dict(config.leaves())[key]
     finished.configure(key, CHANGES[key])
-    assert set(finished.planned()) == with_readers(set(leaf["x-reruns"]))
+    assert set(finished.planned()) == with_readers(set(leaf["x-reruns"]) - IMPORTING)
+
+
+@pytest.fixture
+def importing(finished):
+    """The finished folder as if its lists had been imported."""
+    row = json.dumps({"list_sent": ["A boat is here.", "A ship is here."], "ranked": ["A boat.", "A ship."]}) + "\n"
+    for name in ("lists.jsonl", "lists2.jsonl"):
+        (finished.path / name).write_text(row, encoding="utf-8")
+    finished.configure("lists", {"source": "import", "file": "lists.jsonl"})
+    assert set(finished.planned()) == with_readers(IMPORTING)
+    finished.snakemake("--touch", "--cores", "1")
+    return finished
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("lists.file", "lists.column", "lists.split", "seeds.decontaminate", "seeds.overlap_ngram"),
+        *("seeds.overlap_limit", "seeds.count", "seeds.min_words", "generate.rounds", "consolidate.min_words"),
+    ],
+)
+def test_a_change_of_a_key_plans_the_rules_of_the_table_where_lists_are_imported(importing, key: str) -> None:
+    importing.configure(key, CHANGES[key])
+    rules = set(dict(config.leaves())[key]["x-reruns"])
+    if key == "seeds.count":
+        rules = set()  # all lists of the file are used
+    assert set(importing.planned()) == with_readers(rules - NOT_IMPORTING)
 
 
 def test_reordered_keys_and_comments_plan_nothing(finished) -> None:
@@ -184,6 +221,7 @@ def test_comments_docstrings_and_formatting_of_the_code_plan_nothing(edited) -> 
     [
         ("src/rankrefine/seeds/__init__.py", "log.info(", "log.warning(", {"seeds"}),
         ("src/rankrefine/generate/chains.py", "self.redraws += 1", "self.redraws += 2", {"generate"}),
+        ("src/rankrefine/lists/__init__.py", "log.info(", "log.warning(", set()),
         ("src/rankrefine/generate/engines/fake.py", "seats = 16", "seats = 17", {"generate"}),
         ("src/rankrefine/generate/engines/transformers.py", "ROOM = 16", "ROOM = 17", set()),
         ("src/rankrefine/quality.py", 'return "empty"', 'return "nothing"', {"generate"}),

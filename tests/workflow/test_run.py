@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -221,3 +222,28 @@ def test_a_bare_transformer_becomes_an_encoder_and_its_own_teacher(fresh) -> Non
     assert trained["base"]["model"] == trained["teachers"][0]["model"] == "base:encoder"
     modules = json.loads((fresh.path / "results/encoder/modules.json").read_text(encoding="utf-8"))
     assert [module["type"].rpartition(".")[2] for module in modules] == ["Transformer", "Pooling", "Dense"]
+
+
+def test_imported_lists_are_refined_without_seeds_and_a_language_model(fresh) -> None:
+    """As they are published: a table with one Python list literal in each row."""
+    texts = (fresh.path / "sentences.txt").read_text(encoding="utf-8").splitlines()
+    made = [texts[i : i + 4] for i in range(0, 40, 4)]
+    rows = [str(sentences) for sentences in made] + ["__import__('os').system('touch x')"]
+    with (fresh.path / "lists.csv").open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows([["list_sent"], *([row] for row in rows)])
+    fresh.configure("lists", {"source": "import", "file": "lists.csv"})
+    fresh.configure("seeds", {"sources": [{"name": "gone", "source": "gone.txt"}], "decontaminate": []})
+    fresh.configure("generate", {"engine": "transformers", "model": "gone", "shard_size": 2})
+    target = "results/refine/refined/7/model.json"
+    planned = fresh.planned(target)
+    assert planned == {"lists": 1, "consolidate": 1, "base": 1, "teacher": 1, "refine": 1}
+    fresh.snakemake("--cores", "2", target)
+    assert not (fresh.path / "x").exists()
+    kept = pq.read_table(fresh.path / "results/consolidate/lists.parquet")
+    assert kept["sentences"].to_pylist() == made
+    assert set(kept["model"].to_pylist()) == {"imported:lists.csv"}
+    record = json.loads((fresh.path / "results/seeds/pool.json").read_text(encoding="utf-8"))
+    assert (record["read"], record["kept"], record["dropped"]["not a list"]) == (11, 10, 1)
+    trained = json.loads((fresh.path / "results/refine/refined/7/history.json").read_text(encoding="utf-8"))
+    assert trained["lists"] == 10
+    assert fresh.planned(target) == {}

@@ -19,7 +19,7 @@ from rankrefine.assets.embedded import CATALOGUE
 from rankrefine.errors import UserError
 from rankrefine.evaluate import catalogue
 from rankrefine.generate import prompts
-from rankrefine.shards import shards
+from rankrefine.shards import declared
 
 
 def or_stop(function, *arguments):
@@ -56,11 +56,16 @@ def pin(source):
     return CATALOGUE[source.name].sha256 if source.form == "embedded" else source.text
 
 
-SEED_SOURCES = [manifest(s["source"], "dataset", f"seeds.sources ({s['name']})") for s in config["seeds"]["sources"]]
 DECONTAMINATION = [manifest(s, "dataset", "seeds.decontaminate") for s in config["seeds"]["decontaminate"]]
-LLM = (
-    [] if config["generate"]["engine"] == "fake" else manifest(config["generate"]["model"], "model", "generate.model")
-)
+SEED_SOURCES, LLM, LISTS = [], [], []  # imported lists need neither sentences nor a language model
+if config["lists"]["source"] == "import":
+    LISTS = manifest(config["lists"]["file"], "dataset", "lists.file")
+else:
+    SEED_SOURCES = [
+        manifest(s["source"], "dataset", f"seeds.sources ({s['name']})") for s in config["seeds"]["sources"]
+    ]
+    if config["generate"]["engine"] != "fake":
+        LLM = manifest(config["generate"]["model"], "model", "generate.model")
 LLM_FLAG = f"--llm {shlex.quote(LLM)}" if LLM else ""
 ENGINE_PYTHON = config["generate"]["python"] or "python"
 if ENGINE_PYTHON != "python" and not shutil.which(ENGINE_PYTHON):
@@ -96,7 +101,8 @@ OTHERS = {  # encoders that are evaluated beside base and refined ones: name -> 
 
 # --- what a job depends on
 
-SHARDS = shards(config["seeds"]["count"], config["generate"]["shard_size"])
+SHARDS = declared(config)
+BUDGET = ["lists"] if LISTS else ["seeds.count", "generate.shard_size"]  # the config keys that declare them
 # the encoders that are trained, EXPERIMENT/SEED
 REFINED = [f"{name}/{seed}" for name in config["refine"]["experiments"] for seed in configuration.seeds(config)]
 EVALUATED = ["base", *REFINED, *OTHERS]

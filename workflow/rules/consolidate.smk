@@ -16,7 +16,7 @@ rule consolidate:
         mem_mb=2000,
         runtime=60,
     params:
-        config=stage("seeds.count", "generate.shard_size", "consolidate"),
+        config=stage(*BUDGET, "consolidate"),
         code=digest.code("rankrefine.consolidate"),
     message:
         "Stage 3: consolidating the ranking lists"

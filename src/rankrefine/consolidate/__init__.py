@@ -21,7 +21,7 @@ from rankrefine.errors import UserError
 from rankrefine.generate.schema import SHARD
 from rankrefine.provenance import Record
 from rankrefine.quality import Limits
-from rankrefine.shards import shards as shard_names
+from rankrefine.shards import declared
 
 log = logging.getLogger(__name__)
 
@@ -35,12 +35,12 @@ def run(config: dict[str, Any], shards: Path, output: Path, stats: Path) -> None
     """Join the shards that the configuration declares, without the lists that break a quality rule.
 
     Args:
-        shards: folder with NAME.parquet and NAME.json for every shard of `rankrefine.shards.shards`.
+        shards: folder with NAME.parquet and NAME.json for every shard of `rankrefine.shards.declared`.
 
     Raises:
         UserError: a shard is missing or corrupt, or no list is left.
     """
-    names = shard_names(config["seeds"]["count"], config["generate"]["shard_size"])
+    names = declared(config)
     rules = config["consolidate"]
     record = Record("consolidate", {"consolidate": rules}, "pyarrow")
     tally = _Tally(examples=rules["examples"])
@@ -56,9 +56,11 @@ def run(config: dict[str, Any], shards: Path, output: Path, stats: Path) -> None
     log.info("consolidate: %d of %d lists kept", tally.kept, tally.read)
 
 
-def _read(file: Path, rows: int) -> pa.Table:
-    """The first `rows` lists of a shard; one that was made for a larger budget holds more."""
+def _read(file: Path, rows: int | None) -> pa.Table:
+    """The first `rows` lists of a shard (None: all); one that was made for a larger budget holds more."""
     table = io.read_table(file, SHARD)
+    if rows is None:
+        return table
     if table.num_rows < rows:
         raise UserError(f"{file} holds {table.num_rows} lists but must hold {rows}; delete it and run again.")
     return table.slice(0, rows)

@@ -1,6 +1,7 @@
 """Reading plain text: sentences one by one from text, CSV, TSV, JSON lines and parquet, without loading whole files.
 
-`column=None` reads every piece of text in a file, which is what decontamination compares with.
+`column=None` reads every piece of text in a file, which is what decontamination compares with. With `lists`, the
+values of a column may be lists, too.
 """
 
 from __future__ import annotations
@@ -27,12 +28,21 @@ def sentences(path: Path, column: str, split: str) -> Iterator[str | None]:
     Raises:
         UserError: unknown extension, missing split or column, not UTF-8, or a malformed row.
     """
-    if path.is_dir():
-        splits = _splits(path)
-        if split not in splits:
-            raise UserError(f"{path} has no split '{split}'; there are: {', '.join(splits) or 'none'}.")
-        path = splits[split]
+    path = _file(path, split)
     return _reader(path)(path, column)
+
+
+def values(path: Path, column: str, split: str) -> Iterator[Any]:
+    """The values of one column, in file order: texts, lists (in JSON lines and parquet), None where one is missing.
+
+    Raises:
+        UserError: as `sentences`; a .txt file, which has no columns.
+    """
+    path = _file(path, split)
+    reader = _reader(path)
+    if reader is _lines:
+        raise UserError(f"{path} has no column '{column}'; a .txt file has no columns.")
+    return reader(path, column, lists=True)
 
 
 def everything(path: Path) -> Iterator[str]:
@@ -45,11 +55,21 @@ def everything(path: Path) -> Iterator[str]:
         yield from (text for text in _reader(file)(file, None) if text)
 
 
+def _file(path: Path, split: str) -> Path:
+    """A file itself, or the file of a split."""
+    if not path.is_dir():
+        return path
+    splits = _splits(path)
+    if split not in splits:
+        raise UserError(f"{path} has no split '{split}'; there are: {', '.join(splits) or 'none'}.")
+    return splits[split]
+
+
 def _splits(folder: Path) -> dict[str, Path]:
     return {file.stem: file for file in sorted(folder.glob("*.parquet"))}
 
 
-def _reader(path: Path) -> Callable[[Path, str | None], Iterator[str | None]]:
+def _reader(path: Path) -> Callable[..., Iterator[Any]]:
     try:
         return READERS[path.suffix.lower()]
     except KeyError:
@@ -89,16 +109,16 @@ def _table(path: Path, column: str | None, **form: Any) -> Iterator[str]:
         ) from error
 
 
-def _comma_separated(path: Path, column: str | None) -> Iterator[str]:
+def _comma_separated(path: Path, column: str | None, lists: bool = False) -> Iterator[str]:
     return _table(path, column)
 
 
-def _tab_separated(path: Path, column: str | None) -> Iterator[str]:
+def _tab_separated(path: Path, column: str | None, lists: bool = False) -> Iterator[str]:
     """Without quoting: a lone quotation mark in a sentence must not swallow the lines that follow."""
     return _table(path, column, delimiter="\t", quoting=csv.QUOTE_NONE)
 
 
-def _json_lines(path: Path, column: str | None) -> Iterator[str | None]:
+def _json_lines(path: Path, column: str | None, lists: bool = False) -> Iterator[Any]:
     for number, line in enumerate(_lines(path), start=1):
         if not line.strip():
             continue
@@ -113,12 +133,12 @@ def _json_lines(path: Path, column: str | None) -> Iterator[str | None]:
             yield from _strings(row)
             continue
         _place(column, list(row), f"{path}, line {number}")
-        if not isinstance(row[column], str | None):
+        if not lists and not isinstance(row[column], str | None):
             raise UserError(f"{path}, line {number}: '{column}' is not text.")
         yield row[column]
 
 
-def _parquet(path: Path, column: str | None) -> Iterator[str | None]:
+def _parquet(path: Path, column: str | None, lists: bool = False) -> Iterator[Any]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -127,8 +147,9 @@ def _parquet(path: Path, column: str | None) -> Iterator[str | None]:
         if column is not None:
             _place(column, file.schema_arrow.names, path)
             kind = file.schema_arrow.field(column).type
-            if not _is_text(kind):
-                raise UserError(f"{path}: the column '{column}' is not text but {kind}.")
+            if not _is_text(kind) and not (lists and _is_list(kind)):
+                wanted = "neither text nor lists" if lists else "not text"
+                raise UserError(f"{path}: the column '{column}' is {wanted} but {kind}.")
         for batch in file.iter_batches(BATCH, columns=None if column is None else [column]):
             for values in batch.columns:
                 yield from values.to_pylist() if column is not None else _strings(values.to_pylist())
@@ -141,6 +162,12 @@ def _is_text(kind: Any) -> bool:
 
     kind = kind.value_type if types.is_dictionary(kind) else kind
     return types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+
+
+def _is_list(kind: Any) -> bool:
+    import pyarrow.types as types
+
+    return types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
 
 
 def _place(column: str, there: list[str], where: Path | str) -> int:
@@ -160,7 +187,7 @@ def _strings(value: Any) -> Iterator[str]:
             yield from _strings(item)
 
 
-READERS: dict[str, Callable[[Path, str | None], Iterator[str | None]]] = {
+READERS: dict[str, Callable[..., Iterator[Any]]] = {
     ".txt": _lines,
     ".csv": _comma_separated,
     ".tsv": _tab_separated,

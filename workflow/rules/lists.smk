@@ -1,0 +1,28 @@
+# In place of stages 1 and 2: lists that exist already, in the files that the stages after read.
+rule lists:
+    input:
+        data=LISTS,
+        assets=sorted(set(DECONTAMINATION)),
+    output:
+        pool="results/seeds/pool.parquet",
+        pool_stats="results/seeds/pool.json",
+        shard="results/generate/00000.parquet",
+        stats="results/generate/00000.json",
+    log:
+        "results/logs/lists.log",
+    benchmark:
+        "results/benchmarks/lists.tsv"
+    conda:
+        "../../envs/rankrefine.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        config=stage("lists", "seeds.decontaminate", "seeds.overlap_ngram", "seeds.overlap_limit"),
+        code=digest.code("rankrefine.lists"),
+    message:
+        "Stages 1 and 2: importing ranking lists"
+    shell:
+        "python -m rankrefine lists --config {params.config:q} --data {input.data:q} --assets {input.assets:q}"
+        " --pool {output.pool:q} --pool-stats {output.pool_stats:q}"
+        " --output {output.shard:q} --stats {output.stats:q} --log {log:q}"
