@@ -276,6 +276,7 @@ FLAGS: dict[str, dict] = {
     "inputs": {"type": Path, "default": Path("results"), "help": "Results folder of the run (default: results)."},
     "output": {"type": Path, "required": True, "help": "File or folder to write."},
     "stats": {"type": Path, "required": True, "help": "Statistics (JSON) to write."},
+    "card": {"type": Path, "required": True, "help": "Card (Markdown) to write."},
     "markdown": {"action": "store_true", "help": "As a Markdown table instead of YAML."},
 }
 
@@ -314,7 +315,7 @@ VERBS: dict[str, tuple[Callable[..., None], str, tuple[str, ...]]] = {
     "consolidate": (
         _consolidate,
         "Stage 3: apply the quality rules and join the shards.",
-        ("config", "shards", "output", "stats"),
+        ("config", "shards", "pool_stats", "output", "stats", "card"),
     ),
     "base": (
         _base,

@@ -3,9 +3,11 @@ rule consolidate:
     input:
         shards=collect("results/generate/{shard}.parquet", shard=SHARDS),
         stats=collect("results/generate/{shard}.json", shard=SHARDS),
+        pool_stats="results/seeds/pool.json",
     output:
         lists="results/consolidate/lists.parquet",
         stats="results/consolidate/lists.json",
+        card="results/consolidate/README.md",
     log:
         "results/logs/consolidate.log",
     benchmark:
@@ -22,4 +24,5 @@ rule consolidate:
         "Stage 3: consolidating the ranking lists"
     shell:
         "python -m rankrefine consolidate --config {params.config:q} --shards results/generate"
-        " --output {output.lists:q} --stats {output.stats:q} --log {log:q}"
+        " --pool-stats {input.pool_stats:q} --output {output.lists:q} --stats {output.stats:q} --card {output.card:q}"
+        " --log {log:q}"

@@ -68,7 +68,7 @@ rule report:
     conda:
         "../../envs/rankrefine.yaml"
     params:
-        config=stage("seeds.count", "generate.shard_size", "report"),
+        config=stage(*BUDGET, "report"),
         teacher=lambda wc, input: str(Path(input.teacher).parent),
         code=digest.code("rankrefine.report"),
     message:

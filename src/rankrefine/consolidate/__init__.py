@@ -1,4 +1,4 @@
-"""Stage 3, `python -m rankrefine consolidate`: quality rules, and one parquet data set of ranking lists.
+"""Stage 3, `python -m rankrefine consolidate`: quality rules, and one parquet data set of ranking lists with its card.
 
 Streams shard by shard, so memory does not grow with their number; loads no model.
 """
@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from rankrefine import io
+from rankrefine.consolidate.card import card as render
 from rankrefine.consolidate.rules import list_problem
 from rankrefine.errors import UserError
 from rankrefine.generate.schema import SHARD
@@ -25,17 +26,22 @@ from rankrefine.shards import declared
 
 log = logging.getLogger(__name__)
 
-_MADE_BY = [(key, pa.string()) for key in ("model", "revision", "prompt", "prompt_sha256", "sampling", "shard")]
+ORIGIN = ("model", "revision", "prompt", "prompt_sha256", "sampling")
+_MADE_BY = [(key, pa.string()) for key in (*ORIGIN, "shard")]
 SCHEMA = pa.schema(
     [("seed_id", pa.string()), ("source", pa.string()), ("sentences", pa.list_(pa.string())), *_MADE_BY]
 )
 
 
-def run(config: dict[str, Any], shards: Path, output: Path, stats: Path) -> None:
+def run(config: dict[str, Any], shards: Path, pool_stats: Path, output: Path, stats: Path, card: Path) -> None:
     """Join the shards that the configuration declares, without the lists that break a quality rule.
 
     Args:
         shards: folder with NAME.parquet and NAME.json for every shard of `rankrefine.shards.declared`.
+        pool_stats: record of the seed sentences.
+        output: the lists (parquet).
+        stats: the stage record: counts, and what made the lists.
+        card: Markdown to write beside `output`: with it, the folder opens as a data set.
 
     Raises:
         UserError: a shard is missing or corrupt, or no list is left.
@@ -44,15 +50,21 @@ def run(config: dict[str, Any], shards: Path, output: Path, stats: Path) -> None
     rules = config["consolidate"]
     record = Record("consolidate", {"consolidate": rules}, "pyarrow")
     tally = _Tally(examples=rules["examples"])
+    origins: dict[str, dict[str, Any]] = {}
     with io.atomic(output) as aside:
         with pq.ParquetWriter(aside, SCHEMA, compression="zstd") as writer:
             for name, (_, rows) in tqdm(names.items(), desc="consolidate", unit="shard", disable=None):
                 table = _read(shards / f"{name}.parquet", rows)
-                made_by = _made_by(io.read_json(shards / f"{name}.json"), name)
+                shard = io.read_json(shards / f"{name}.json")
+                made_by = _made_by(shard, name)
+                origin = {key: made_by[key] for key in ORIGIN} | {"prompt_text": shard.get("prompt_text")}
+                origins.setdefault(json.dumps(origin, sort_keys=True), origin)
                 writer.write_table(_keep(table, made_by, rules, tally))
         if not tally.kept:
             raise UserError(f"No ranking list of {tally.read} is left (dropped: {dict(tally.dropped)}).")
-    io.write_json(stats, record.finish(**tally.report(), shards=len(names)))
+    fields = tally.report() | {"made_by": list(origins.values()), "seeds": _seeds(io.read_json(pool_stats))}
+    io.write_text(card, render(fields, output.name))
+    io.write_json(stats, record.finish(**fields, shards=len(names)))
     log.info("consolidate: %d of %d lists kept", tally.kept, tally.read)
 
 
@@ -74,6 +86,7 @@ class _Tally:
         self.dropped: Counter[str] = Counter()
         self.examples: dict[str, list[list[str]]] = {}
         self.sizes: Counter[int] = Counter()
+        self.sources: Counter[str] = Counter()
         self._wanted = examples
 
     def drop(self, reason: str, sentences: list[str]) -> None:
@@ -82,8 +95,9 @@ class _Tally:
         if len(kept) < self._wanted:
             kept.append(sentences)
 
-    def keep(self, sentences: list[str]) -> None:
+    def keep(self, sentences: list[str], source: str) -> None:
         self.kept += 1
+        self.sources[source] += 1
         self.sizes[len(sentences)] += 1
         self.words += sum(len(sentence.split()) for sentence in sentences)
 
@@ -95,9 +109,22 @@ class _Tally:
             "dropped": dict(sorted(self.dropped.items())),
             "examples": {reason: [" → ".join(found) for found in lists] for reason, lists in self.examples.items()},
             "list_sizes": {str(size): count for size, count in sorted(self.sizes.items())},
+            "sources": dict(sorted(self.sources.items())),
             "sentences": sentences,
             "mean_words": round(self.words / max(sentences, 1), 2),
         }
+
+
+def _seeds(pool: dict[str, Any]) -> dict[str, Any]:
+    """Where the seed sentences come from, with revisions, and what they were kept apart from; nothing of the config
+    that says how they were filtered.
+    """
+    section, revisions = pool["config"]["seeds"], pool.get("assets", {})
+    sources = [
+        {key: each[key] for key in ("name", "source")} | {"revision": revisions.get(each["source"])}
+        for each in section.get("sources", [])  # imported lists have none
+    ]
+    return {"sources": sources, "decontaminate": section["decontaminate"]}
 
 
 def _made_by(record: dict[str, Any], shard: str) -> dict[str, str | None]:
@@ -118,7 +145,7 @@ def _keep(table: pa.Table, made_by: dict[str, str | None], rules: dict[str, Any]
         else:
             reason = f"given up: {status}"
         if reason is None:
-            tally.keep(row["sentences"])
+            tally.keep(row["sentences"], row["source"])
             kept.append(row | made_by)
         else:
             tally.drop(reason, row["sentences"])
