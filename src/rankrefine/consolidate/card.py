@@ -57,7 +57,7 @@ def _body(record: dict[str, Any], is_imported: bool) -> str:
     origin = (
         "They were made elsewhere and imported."
         if is_imported
-        else "A language model rewrote each seed step by step, guided away from where it had been; no human checked it."
+        else "A language model rewrote each seed sentence, step by step and guided away; no human checked the order."
     )
     whose = "whoever made the lists" if is_imported else "the generation alone"
     return f"""# Ranking lists made with rankrefine
@@ -94,7 +94,8 @@ Of {record["read"]:,} lists that the quality rules read, {record["kept"]:,} are 
 
 ## Limits and terms
 
-- The order comes from {whose}; neighbours in a list are often in the wrong order. rankrefine joins it with a teacher's opinion before it trains on it.
+- The order comes from {whose}; neighbours in a list are often in the wrong
+order. rankrefine joins it with a teacher's opinion before it trains on it.
 - Texts may be wrong, offensive or about real people, in what the seed sentences say as in what was made of them.
 - The terms of the language model and of the seed sentences apply to this data. This card states no licence, because
 rankrefine does not know them; add `license:` above when you have looked.
