@@ -257,6 +257,8 @@ FLAGS: dict[str, dict] = {
         "help": "Their training histories, in the same order.",
     },
     "scores": {"type": Path, "required": True, "help": "Score table (CSV) from `scores`."},
+    "lists_stats": {"type": Path, "required": True, "help": "Record (JSON) of the lists from `consolidate`."},
+    "cards": {"type": Path, "required": True, "help": "Folder to write the encoders' cards to."},
     "selection": {"type": Path, "required": True, "help": "Selection record (JSON) to write."},
     "task": {"required": True, "help": "Name of the task: MTEB's, or one of our own."},
     "data": {"type": Path, "required": True, "help": "Manifest (JSON) of the task's data, or of the lists."},
@@ -364,8 +366,8 @@ VERBS: dict[str, tuple[Callable[..., None], str, tuple[str, ...]]] = {
     ),
     "export": (
         _export,
-        "Copy the encoder with the best development score.",
-        ("manifests", "histories", "scores", "output", "selection", "table"),
+        "Copy the encoder with the best development score, and write the cards of all.",
+        ("manifests", "histories", "scores", "lists_stats", "output", "cards", "selection", "table"),
     ),
     "report": (_report, "Figures and tables of the report.", ("config", "inputs", "teacher", "output")),
 }

@@ -5,18 +5,41 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from huggingface_hub import ModelCard
 
 from rankrefine import io
 from rankrefine.assets.manifest import write_manifest
 from rankrefine.errors import UserError
 from rankrefine.refine import export
 
-SCORES = """model,task,metric,value,ci_low,ci_high
-base,STSBenchmark,spearman,82.03,80.1,83.9
-refined,STSBenchmark,spearman,82.66,80.8,84.5
-refined,STSBenchmark,delta,0.63,0.2,1.1
-other,STSBenchmark,spearman,99.99,99.9,100.0
+SCORES = """model,seeds,task,subset,metric,n,value,sd,ci_low,ci_high,delta,delta_sd,delta_low,delta_high
+base,1,STSBenchmark,all,spearman,1379,82.03,,80.1,83.9,,,,
+base,1,STSBenchmark,main-news,spearman,500,70.0,,,,,,,
+base,1,Representation,all,uniformity,1379,-2.5,,,,,,,
+refined,1,STSBenchmark,all,spearman,1379,82.66,,80.8,84.5,0.63,,0.2,1.1
+refined,1,STSBenchmark,main-news,spearman,500,71.0,,,,1.0,,,
+refined,1,Representation,all,uniformity,1379,-2.4567,,,,0.0433,,,
+refined,1,EvalRank,all,mrr,100,55.5,,,,0.5,,,
+refined,1,average (sts),all,spearman,7,80.0,,,,1.0,,,
+other,1,STSBenchmark,all,spearman,1379,99.99,,99.9,100.0,1,,1,1
 """
+HEADER = SCORES.splitlines()[0]
+SEVERAL = f"""{HEADER}
+base,1,STS,all,spearman,9,81,,,,,,,
+steady/1,1,STS,all,spearman,9,82.0,,81,83,1,,0.5,1.5
+steady/2,1,STS,all,spearman,9,82.4,,81,83,1.4,,0.5,1.5
+steady,2,STS,all,spearman,9,82.2,0.28,81,83,1.2,0.28,0.5,1.5
+steady/1,1,STS,part,spearman,9,10.0,,,,,,,
+lucky/1,1,STS,all,spearman,9,80.0,,,,-1,,,
+"""
+LISTS = {
+    **{"read": 320, "kept": 315, "sources": {"wiki": 315}},
+    "made_by": [{"model": "hub:org/llm@v1", "revision": "c0ffee", "prompt": "few_shot", "sampling": '{"top_p": 1.0}'}],
+    "seeds": {"sources": [{"name": "wiki", "source": "hub:org/wiki@v2"}], "decontaminate": ["embedded:stsb"]},
+}
+
+
+BASE = "hub:org/base@v9"
 
 
 def candidate(folder: Path, seed: int, score: float, base: float = 86.72, name: str = "refined") -> tuple[Path, Path]:
@@ -28,18 +51,24 @@ def candidate(folder: Path, seed: int, score: float, base: float = 86.72, name: 
     improved = score > base
     fields = {"name": name, "seed": seed, "best_development": score, "base_development": base, "lists": 315}
     fields |= {"best_step": 250 if improved else 0, "improved": improved}
-    io.write_json(place / "history.json", fields | {"base": {"model": "embedded:minilm", "revision": "r1"}})
+    fields |= {"base": {"model": BASE, "revision": "r1"}, "config": {"refine": {"omega": 0.5, "max_length": 128}}}
+    fields |= {"teachers": [{"model": "hub:org/teacher@v3", "revision": "t1", "weight": 1.0}]}
+    fields |= {"development_data": {"source": "embedded:stsb", "revision": "s1"}}
+    io.write_json(place / "history.json", fields)
     return place / "model.json", place / "history.json"
 
 
 def exported(folder: Path, *scores: float) -> tuple[str, dict]:
     """Export the best of candidates with these scores and seeds 1, 2, ...: its card and the selection."""
     (folder / "scores.csv").write_text(SCORES)
+    io.write_json(folder / "lists.json", LISTS)
     manifests, histories = zip(*(candidate(folder, i, score) for i, score in enumerate(scores, 1)), strict=True)
-    output = folder / "encoder"
-    rest = (folder / "selection.json", folder / "experiments.md")
-    export.run(list(manifests), list(histories), folder / "scores.csv", output, *rest)
-    return (output / "README.md").read_text(), io.read_json(folder / "selection.json")
+    export.run(list(manifests), list(histories), folder / "scores.csv", folder / "lists.json", *outputs(folder))
+    return (folder / "encoder" / "README.md").read_text(), io.read_json(folder / "selection.json")
+
+
+def outputs(folder: Path) -> tuple[Path, ...]:
+    return tuple(folder / name for name in ("encoder", "cards", "selection.json", "experiments.md"))
 
 
 def test_the_best_development_score_wins(tmp_path: Path):
@@ -49,39 +78,89 @@ def test_the_best_development_score_wins(tmp_path: Path):
     assert selection["chosen"] == "refined/2"
     assert selection["why"] == ("refined/2: development score 87.15, against 86.72 of its base; best of its 3 seeds.")
     assert [each["development"] for each in selection["candidates"]] == [86.9, 87.15, 87.0]
-    assert "embedded:minilm" in card
-    assert "87.15" in card
-    assert 'SentenceTransformer("FOLDER")' in card
+    assert card == (tmp_path / "cards" / "refined" / "2.md").read_text()
+    assert len(list(tmp_path.glob("cards/refined/*.md"))) == 3
 
 
 def test_the_best_mean_wins_and_not_the_luckiest_seed(tmp_path: Path):
     scores = tmp_path / "scores.csv"
-    scores.write_text(
-        "model,task,metric,value,ci_low,ci_high\n"
-        "steady/1,STS,spearman,82.0,,\nsteady/2,STS,spearman,82.4,,\nlucky/1,STS,spearman,80.0,,\n"
-    )
+    scores.write_text(SEVERAL)
+    io.write_json(tmp_path / "lists.json", LISTS)
     pairs = [candidate(tmp_path, seed, score, name="steady") for seed, score in ((1, 87.2), (2, 87.3))]
     pairs += [candidate(tmp_path, seed, score, name="lucky") for seed, score in ((1, 86.0), (2, 87.9))]
     manifests, histories = zip(*pairs, strict=True)
-    outputs = tmp_path / "encoder", tmp_path / "selection.json", tmp_path / "experiments.md"
-    export.run(list(manifests), list(histories), scores, *outputs)
-    assert io.read_json(outputs[1])["chosen"] == "steady/2"
-    assert "best mean of 2 experiments, best of its 2 seeds" in io.read_json(outputs[1])["why"]
-    rows = [line for line in outputs[2].read_text().splitlines() if line.startswith("| ")]
+    encoder, cards, selection, table = outputs(tmp_path)
+    export.run(list(manifests), list(histories), scores, tmp_path / "lists.json", encoder, cards, selection, table)
+    assert io.read_json(selection)["chosen"] == "steady/2"
+    assert "best mean of 2 experiments, best of its 2 seeds" in io.read_json(selection)["why"]
+    rows = [line for line in table.read_text().splitlines() if line.startswith("| ")]
     assert rows[2:] == [
         "| **steady** | 2 | 87.25 ± 0.07 | +0.53 ± 0.07 | 82.20 ± 0.28 |",
         "| lucky | 2 | 86.95 ± 1.34 | +0.23 ± 1.34 | 80.00 |",
     ]
 
 
+def test_the_mean_over_seeds_stands_beside_the_seed(tmp_path: Path):
+    test_the_best_mean_wins_and_not_the_luckiest_seed(tmp_path)
+    card = ModelCard((tmp_path / "encoder" / "README.md").read_text())
+    assert "| STS | all | spearman | 9 | 81.00 | 82.40 [81.00, 83.00] | +1.40 [+0.50, +1.50] |" in card.text
+    assert "the 2 seeds of steady:" in card.text
+    assert "| STS | spearman | 82.20 ± 0.28 | +1.20 ± 0.28 |" in card.text
+    assert [result.metric_value for result in card.data.eval_results] == [82.4]
+
+
+def test_the_metadata_survive_a_round_trip_and_hold_the_scores(tmp_path: Path):
+    card = ModelCard(exported(tmp_path, 87.0)[0])
+    data = card.data.to_dict()
+    assert ModelCard(str(card)).data.to_dict() == data
+    assert (data["library_name"], data["pipeline_tag"]) == ("sentence-transformers", "sentence-similarity")
+    assert data["base_model"] == "org/base"
+    assert not {"license", "language"} & set(data), "neither is known"
+    (model,) = data["model-index"]
+    assert model["name"] == "refined/1"
+    (result,) = model["results"]
+    assert result["task"]["type"] == "STS"
+    assert result["dataset"]["name"] == "STSBenchmark"
+    (metric,) = result["metrics"]
+    assert (metric["type"], metric["value"]) == ("spearman", 82.66)
+
+
+@pytest.mark.parametrize("source", ["embedded:minilm", "models/mine", "base:models/mine"])
+def test_a_base_that_is_not_on_the_hub_is_described_in_words_alone(tmp_path: Path, monkeypatch, source: str):
+    monkeypatch.setitem(globals(), "BASE", source)
+    card = ModelCard(exported(tmp_path, 87.0)[0])
+    assert "base_model" not in card.data.to_dict()
+    assert f"`{source}`, revision r1" in card.text
+
+
+def test_an_encoder_prepared_from_a_hub_model_names_it(tmp_path: Path, monkeypatch):
+    monkeypatch.setitem(globals(), "BASE", "base:hub:org/bert@v1")
+    assert ModelCard(exported(tmp_path, 87.0)[0]).data.base_model == "org/bert"
+
+
 def test_the_card_has_the_scores_of_base_and_chosen_alone(tmp_path: Path):
     card, _ = exported(tmp_path, 87.0)
-    rows = [line for line in card.splitlines() if "STSBenchmark" in line]
+    rows = [line for line in card.splitlines() if line.startswith(("| STS", "| Rep", "| Eval", "| average"))]
     assert rows == [
-        "| base | STSBenchmark | spearman | 82.03 | 80.1 | 83.9 |",
-        "| refined | STSBenchmark | spearman | 82.66 | 80.8 | 84.5 |",
-        "| refined | STSBenchmark | delta | 0.63 | 0.2 | 1.1 |",
+        "| STSBenchmark | all | spearman | 1379 | 82.03 [80.10, 83.90] | 82.66 [80.80, 84.50] "
+        "| +0.63 [+0.20, +1.10] |",
+        "| STSBenchmark | main-news | spearman | 500 | 70.00 | 71.00 | +1.00 |",
+        "| Representation | all | uniformity | 1379 | -2.5000 | -2.4567 | +0.0433 |",
+        "| EvalRank | all | mrr | 100 |  | 55.50 | +0.50 |",
+        "| average (sts) | all | spearman | 7 |  | 80.00 | +1.00 |",
     ]
+    assert "99.99" not in card
+
+
+def test_the_card_says_what_made_the_encoder(tmp_path: Path):
+    text = ModelCard(exported(tmp_path, 87.15)[0]).text
+    for told in (
+        *("`hub:org/base@v9`, revision r1", "Teacher: `hub:org/teacher@v3`, revision t1", "step 250", "omega: 0.5"),
+        *("`hub:org/llm@v1`, revision c0ffee, prompt `few_shot`", "wiki (`hub:org/wiki@v2`): 315 lists"),
+        *("315 of 320 passed", "embedded:stsb, revision s1", "base 86.72", "87.15", "cut to 128 tokens"),
+        *('SentenceTransformer("FOLDER")', "Seed of the training: 1", "kept apart from: `embedded:stsb`"),
+    ):
+        assert told in text.replace("\n", " ") or told in text, told
 
 
 def test_of_equal_scores_the_first_wins(tmp_path: Path):
@@ -108,15 +187,24 @@ def test_unusable_input_is_refused(tmp_path: Path):
     manifest, history = candidate(tmp_path, 1, 87.0)
     scores = tmp_path / "scores.csv"
     scores.write_text(SCORES)
-    rest = (tmp_path / "encoder", tmp_path / "selection.json", tmp_path / "experiments.md")
+    lists = tmp_path / "lists.json"
+    io.write_json(lists, LISTS)
+    rest = (lists, *outputs(tmp_path))
     with pytest.raises(UserError, match="1 manifests but 2 histories"):
         export.run([manifest], [history, history], scores, *rest)
     with pytest.raises(UserError, match=r"There is no file .*none\.csv"):
         export.run([manifest], [history], tmp_path / "none.csv", *rest)
-    scores.write_text("model,task\nbase,STS\n")
-    with pytest.raises(UserError, match="has no column 'metric'"):
+    scores.write_text("model,seeds,task\nbase,1,STS\n")
+    with pytest.raises(UserError, match="has no column 'subset'"):
+        export.run([manifest], [history], scores, *rest)
+    scores.write_text(SCORES.replace("82.66", "high"))
+    with pytest.raises(UserError, match=r"scores.csv, line 5 holds no number .*'high'"):
+        export.run([manifest], [history], scores, *rest)
+    scores.write_text(SCORES)
+    io.write_json(lists, {"read": 3})
+    with pytest.raises(UserError, match=r"lists.json is no record of ranking lists \('kept' is missing\)"):
         export.run([manifest], [history], scores, *rest)
     io.write_json(history, {"name": "refined"})
-    with pytest.raises(UserError, match=r"history\.json is no training history"):
+    with pytest.raises(UserError, match=r"history\.json is no training history \('seed' is missing\)"):
         export.run([manifest], [history], scores, *rest)
-    assert not any(path.exists() for path in rest)
+    assert not any(path.exists() for path in rest[1:])

@@ -22,7 +22,8 @@ DATA = ("results/seeds/pool.parquet", "results/generate/*.parquet", "results/con
 
 
 def test_it_leaves_every_result_and_prints_the_table(finished) -> None:
-    for name in ("encoder/modules.json", "report.html", "scores.csv", "scores.md", "selection.json"):
+    cards = ("encoder/README.md", "cards/refined/7.md", "consolidate/README.md")
+    for name in ("encoder/modules.json", "report.html", "scores.csv", "scores.md", "selection.json", *cards):
         assert (finished.path / "results" / name).stat().st_size > 0, name
     log = (finished.path / "run.log").read_text(encoding="utf-8")
     assert (finished.path / "results" / "scores.md").read_text(encoding="utf-8") in log

@@ -69,8 +69,10 @@ rule export:
         manifests=collect("results/refine/{refined}/model.json", refined=REFINED),
         histories=collect("results/refine/{refined}/history.json", refined=REFINED),
         scores="results/scores.csv",
+        lists_stats="results/consolidate/lists.json",
     output:
         encoder=directory("results/encoder"),
+        cards=collect("results/cards/{refined}.md", refined=REFINED),
         selection="results/selection.json",
         table="results/experiments.md",
     log:
@@ -81,8 +83,9 @@ rule export:
     params:
         code=digest.code("rankrefine.refine.export"),
     message:
-        "Exporting the best encoder"
+        "Exporting the best encoder, and the cards of all"
     shell:
         "python -m rankrefine export --manifests {input.manifests:q} --histories {input.histories:q}"
-        " --scores {input.scores:q} --output {output.encoder:q} --selection {output.selection:q}"
+        " --scores {input.scores:q} --lists-stats {input.lists_stats:q} --output {output.encoder:q} --cards results/cards"
+        " --selection {output.selection:q}"
         " --table {output.table:q} --log {log:q}"

@@ -31,13 +31,15 @@ def summaries(candidates: Sequence[dict[str, Any]], scores: Sequence[dict[str, s
 
     Args:
         candidates: trainings with name, seed, development and base_development.
-        scores: rows of the score table; a model is called NAME/SEED, or NAME if it has one seed.
+        scores: rows of the score table; a model is called NAME/SEED, or NAME if it has one seed. NAME beside NAME/SEED
+            is the mean of these, and does not count again.
     """
     found = []
     for name in dict.fromkeys(candidate["name"] for candidate in candidates):
         own = [candidate for candidate in candidates if candidate["name"] == name]
-        labels = {name, *(f"{name}/{candidate['seed']}" for candidate in own)}
-        rows = [row for row in scores if row["model"] in labels and row["metric"] == "spearman"]
+        labels = [f"{name}/{candidate['seed']}" for candidate in own]
+        whole = [row for row in scores if (row["metric"], row["subset"]) == ("spearman", "all")]
+        rows = [row for row in whole if row["model"] in labels] or [row for row in whole if row["model"] == name]
         tasks = dict.fromkeys(row["task"] for row in rows)
         test = {task: [float(row["value"]) for row in rows if row["task"] == task] for task in tasks}
         development = [candidate["development"] for candidate in own]

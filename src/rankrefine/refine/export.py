@@ -1,8 +1,8 @@
 """python -m rankrefine export --manifests M.json... --histories H.json... --scores S.csv
---output FOLDER --selection S.json --table E.md
+--lists-stats L.json --output FOLDER --cards FOLDER --selection S.json --table E.md
 
-Copies the refined encoder with the best development score and writes down why it was chosen. Nothing is chosen by a
-test score.
+Copies the refined encoder with the best development score and writes down why it was chosen, and a card for every
+refined encoder. Nothing is chosen by a test score.
 """
 
 from __future__ import annotations
@@ -18,39 +18,59 @@ from rankrefine import io
 from rankrefine.assets.manifest import load_manifest
 from rankrefine.errors import UserError
 from rankrefine.refine import experiments
+from rankrefine.refine.card import card, label, number
 
 log = logging.getLogger(__name__)
 CARD = "README.md"
-SCORE_COLUMNS = ("model", "task", "metric", "value", "ci_low", "ci_high")
+NUMBERS = ("value", "sd", "ci_low", "ci_high", "delta", "delta_sd", "delta_low", "delta_high")
+SCORE_COLUMNS = ("model", "seeds", "task", "subset", "metric", "n", *NUMBERS)
+# of a training's record, what the choice and the card need
+NEEDED = (
+    *("name", "seed", "best_development", "base_development", "best_step", "improved", "lists", "base", "teachers"),
+    *("development_data", "config"),
+)
 
 
 def run(
-    manifests: list[Path], histories: list[Path], scores: Path, output: Path, selection: Path, table: Path
+    manifests: list[Path],
+    histories: list[Path],
+    scores: Path,
+    lists_stats: Path,
+    output: Path,
+    cards: Path,
+    selection: Path,
+    table: Path,
 ) -> None:
     """Export one encoder: of the experiment with the best mean development score, the seed with its best one.
 
     Args:
         manifests: Of the refined encoders.
         histories: Of their training, in the same order.
-        scores: Score table of `scores`; only copied into the card and the table.
+        scores: Score table of `scores`; only copied into the cards and the table.
+        lists_stats: Record of the ranking lists.
         output: Folder to write: the encoder and its card.
+        cards: Folder to write to: NAME/SEED.md for every refined encoder.
         selection: JSON to write: all candidates, the chosen one, and why.
         table: Markdown to write: the experiments with mean and standard deviation over their seeds.
 
     Raises:
         UserError: manifests and histories do not pair up, one is damaged, or a model's folder is gone.
     """
-    candidates = [_candidate(manifest, history) for manifest, history in _pairs(manifests, histories)]
+    pairs = _pairs(manifests, histories)
+    trainings = [_training(history) for _, history in pairs]
+    candidates = [_candidate(*pair) for pair in zip(manifests, trainings, strict=True)]
     chosen = choose(candidates)
-    rows = _read_scores(scores)
-    shown = [row for row in rows if row["model"] in ("base", chosen["name"], _label(chosen))]
+    rows, lists = _read_scores(scores), _read_lists(lists_stats)
+    texts = {label(training): card(training, rows, lists) for training in trainings}
     folder = load_manifest(chosen["manifest"]).path
     with io.atomic(output) as aside:
         # contents alone: safetensors files are readable by their owner only, which a shared folder does not want
         shutil.copytree(folder, aside, copy_function=shutil.copyfile)
-        (aside / CARD).write_text(card(chosen, shown), encoding="utf-8")
+        (aside / CARD).write_text(texts[label(chosen)], encoding="utf-8")
+    for name, text in texts.items():
+        io.write_text(cards / f"{name}.md", text)
     why = reason(chosen, candidates)
-    io.write_json(selection, {"chosen": _label(chosen), "why": why, "candidates": candidates})
+    io.write_json(selection, {"chosen": label(chosen), "why": why, "candidates": candidates})
     io.write_text(table, experiments.as_markdown(experiments.summaries(candidates, rows), chosen["name"]))
     log.info("export: %s", why)
 
@@ -73,44 +93,11 @@ def reason(chosen: dict[str, Any], candidates: list[dict[str, Any]]) -> str:
     among = among or "the only candidate"
     score, base = chosen["development"], chosen["base_development"]
     if chosen["improved"]:
-        return f"{_label(chosen)}: development score {score:.2f}, against {base:.2f} of its base; {among}."
+        return f"{label(chosen)}: development score {score:.2f}, against {base:.2f} of its base; {among}."
     return (
-        f"{_label(chosen)}: no training step beat the development score before training ({score:.2f}), so it holds "
+        f"{label(chosen)}: no training step beat the development score before training ({score:.2f}), so it holds "
         f"those weights; {among}."
     )
-
-
-def card(chosen: dict[str, Any], rows: list[dict[str, str]]) -> str:
-    """The model card (Markdown): what it is, how it scores, how to open it."""
-    table = ["| " + " | ".join(SCORE_COLUMNS) + " |", "|" + " --- |" * len(SCORE_COLUMNS)]
-    table += ["| " + " | ".join(row[column] or "" for column in SCORE_COLUMNS) + " |" for row in rows]
-    if chosen["improved"]:
-        trained = f"The weights are those of step {chosen['best_step']}, the best on development data."
-    else:
-        trained = "**No training step beat the start on development data: these are the weights before training.**"
-    return f"""# {_label(chosen)}
-
-A sentence encoder made by rankrefine from `{chosen["base"]}` (revision {chosen["revision"]}): it learned to order \
-{chosen["lists"]} generated ranking lists. {trained}
-
-| | development score (Spearman x100) |
-| --- | --- |
-| base | {chosen["base_development"]:.2f} |
-| this model | {chosen["development"]:.2f} |
-
-Test scores (x100, with confidence intervals; `delta` is the difference to the base):
-
-{chr(10).join(table)}
-
-It needs nothing but sentence-transformers; FOLDER is the one that holds this file:
-
-```python
-from sentence_transformers import SentenceTransformer
-
-model = SentenceTransformer("FOLDER")
-embeddings = model.encode(["A sentence.", "Another one."])
-```
-"""
 
 
 def _pairs(manifests: list[Path], histories: list[Path]) -> list[tuple[Path, Path]]:
@@ -121,24 +108,30 @@ def _pairs(manifests: list[Path], histories: list[Path]) -> list[tuple[Path, Pat
     return list(zip(manifests, histories, strict=True))
 
 
-def _candidate(manifest: Path, history: Path) -> dict[str, Any]:
-    """What the choice and the card need to know of one refined encoder."""
+def _training(history: Path) -> dict[str, Any]:
     found = io.read_json(history)
-    try:
-        return {
-            "name": found["name"],
-            "seed": found["seed"],
-            "development": found["best_development"],
-            "base_development": found["base_development"],
-            "best_step": found["best_step"],
-            "improved": found["improved"],
-            "lists": found["lists"],
-            "base": found["base"]["model"],
-            "revision": found["base"]["revision"],
-            "manifest": manifest.as_posix(),
-        }
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{history} is no training history ({error} is missing); delete it and run again.") from error
+    if missing := [key for key in NEEDED if not isinstance(found, dict) or key not in found]:
+        raise UserError(f"{history} is no training history ('{missing[0]}' is missing); delete it and run again.")
+    return found
+
+
+def _candidate(manifest: Path, training: dict[str, Any]) -> dict[str, Any]:
+    """What the choice needs to know of one refined encoder."""
+    same = ("name", "seed", "base_development", "best_step", "improved", "lists")
+    return {key: training[key] for key in same} | {
+        "development": training["best_development"],
+        "base": training["base"]["model"],
+        "revision": training["base"]["revision"],
+        "manifest": manifest.as_posix(),
+    }
+
+
+def _read_lists(path: Path) -> dict[str, Any]:
+    found = io.read_json(path)
+    needed = ("read", "kept", "sources", "made_by", "seeds")
+    if missing := [key for key in needed if not isinstance(found, dict) or key not in found]:
+        raise UserError(f"{path} is no record of ranking lists ('{missing[0]}' is missing); delete it and run again.")
+    return found
 
 
 def _read_scores(path: Path) -> list[dict[str, str]]:
@@ -150,8 +143,9 @@ def _read_scores(path: Path) -> list[dict[str, str]]:
         raise UserError(f"There is no file {path}.") from error
     if missing := [column for column in SCORE_COLUMNS if column not in (reader.fieldnames or [])]:
         raise UserError(f"{path} has no column '{missing[0]}'; delete it and run again.")
+    for line, row in enumerate(rows, start=2):
+        try:
+            [number(row[column]) for column in NUMBERS]
+        except ValueError as error:
+            raise UserError(f"{path}, line {line} holds no number ({error}); delete it and run again.") from error
     return rows
-
-
-def _label(candidate: dict[str, Any]) -> str:
-    return f"{candidate['name']}/{candidate['seed']}"
