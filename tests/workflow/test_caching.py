@@ -16,9 +16,9 @@ ROOT = Path(__file__).parents[2]
 
 # who reads whose results: docs/architecture.md, "When something runs again"
 READERS = {
-    "seeds": {"generate", "base"},
+    "seeds": {"generate", "base", "overlap"},
     "generate": {"consolidate", "report"},
-    "lists": {"consolidate", "base", "report"},
+    "lists": {"consolidate", "base", "overlap", "report"},
     "consolidate": {"teacher", "refine", "report"},
     "base": {"refine", "evaluate"},
     "teacher": {"refine", "report"},
@@ -287,8 +287,9 @@ def test_a_smaller_count_is_what_a_fresh_run_would_give(finished, fresh) -> None
 
 
 def test_a_new_task_runs_alone(finished) -> None:
-    finished.configure("evaluate.tasks", {"STSBenchmark": "sts", "SICK-R": "sts2"})
-    assert finished.planned() == {"task": 1, "evaluate": 2, "scores": 1, "export": 1, "report": 1, "page": 1}
+    finished.configure("evaluate.tasks", {"STSBenchmark": "sts", "Representation": None, "SICK-R": "sts2"})
+    expected = {"task": 1, "overlap": 1, "evaluate": 3, "scores": 1, "export": 1, "report": 1, "page": 1}
+    assert finished.planned() == expected
 
 
 def test_swapped_values_are_noticed(finished) -> None:

@@ -9,6 +9,7 @@ rule report:
         similarity=f"results/teacher/{SHOWN_TEACHER}/similarity.json",
         history=collect("results/refine/{refined}/history.json", refined=REFINED),
         scores="results/scores.csv",
+        overlap=collect("results/overlap/{task}.json", task=TASKS),
         selection="results/selection.json",
     output:
         report(

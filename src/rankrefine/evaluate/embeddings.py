@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from sklearn.preprocessing import normalize
 
 from rankrefine.errors import UserError
 
 POSITIVE = 4.0  # of 5: "mostly equivalent" in the scale of STS; the threshold of SimCSE and its descendants
+BLOCK = 4_000_000  # similarities held at once: 32 MB, and once or twice as much for what is made of them
+
+
+def unit_rows(embeddings: np.ndarray) -> np.ndarray:
+    """The embeddings `[n, dim]` in float64 with rows of length 1, as cosine similarity sees them."""
+    return normalize(np.asarray(embeddings, dtype=np.float64))
 
 
 def refuse_unusable(embeddings: np.ndarray, what: str) -> None:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.sparse import csr_array
-from sklearn.preprocessing import normalize
 
 from rankrefine.errors import UserError
-from rankrefine.evaluate.embeddings import positives
+from rankrefine.evaluate.embeddings import BLOCK, positives, unit_rows
 from rankrefine.evaluate.metric import Metric
 
-BLOCK = 4_000_000  # similarities held at once: 32 MB, and as much again for comparisons
 SAME = 1e-6  # similarities nearer than this are ties: batches and blocks of float32 differ in the seventh digit
 
 
@@ -55,7 +53,7 @@ def evalrank(embeddings: np.ndarray, pairs: np.ndarray, gold: np.ndarray) -> lis
 
 def _ranks(embeddings: np.ndarray, searches: np.ndarray) -> np.ndarray:
     """Rank of the target for each (query, target) in `searches` `[n, 2]`: 1 is best, tied ranks are shared."""
-    unit = normalize(np.asarray(embeddings, dtype=np.float64))
+    unit = unit_rows(embeddings)
     sentences = len(unit)
     query, target = np.concatenate([searches, np.tile(np.arange(sentences)[:, None], 2)]).T
     related = csr_array((np.ones(len(query)), (query, target)), shape=(sentences, sentences))  # and each to itself

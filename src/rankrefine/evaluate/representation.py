@@ -1,18 +1,14 @@
-"""The shape of an embedding space: alignment, uniformity, effective rank; no labels but the positive pairs of STS."""
+"""The shape of an embedding space: alignment, uniformity, effective rank; all on rows of length 1."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy.linalg import svdvals
 from scipy.stats import entropy
-from sklearn.metrics import pairwise_distances_chunked
-from sklearn.preprocessing import normalize
 
 from rankrefine.errors import UserError
-from rankrefine.evaluate.embeddings import positives
+from rankrefine.evaluate.embeddings import BLOCK, positives, unit_rows
 from rankrefine.evaluate.metric import Metric
-
-MEMORY = 32  # MiB of distances held at once
 
 
 def representation(left: np.ndarray, right: np.ndarray, gold: np.ndarray, distinct: np.ndarray) -> list[Metric]:
@@ -20,7 +16,7 @@ def representation(left: np.ndarray, right: np.ndarray, gold: np.ndarray, distin
 
     Only alignment is a mean over units that can be drawn again. The other two have no interval here: they belong to
     the whole set of sentences, and a bootstrap resample, which holds sentences twice, is less uniform and of lower
-    rank than any set of different sentences.
+    rank than the sentences themselves.
 
     Args:
         left, right: Embeddings of the pairs `[n, dim]`.
@@ -40,14 +36,14 @@ def representation(left: np.ndarray, right: np.ndarray, gold: np.ndarray, distin
 
 def alignment(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Squared distance of each positive pair `[n]` on the unit sphere, 0 to 4 (Wang & Isola 2020, alpha = 2)."""
-    return np.square(_unit(left) - _unit(right)).sum(axis=1)
+    return np.square(unit_rows(left) - unit_rows(right)).sum(axis=1)
 
 
 def uniformity(embeddings: np.ndarray) -> float:
     """Log of the mean of exp(-2 d^2) over all pairs of different rows (Wang & Isola 2020, t = 2).
 
-    d is the distance on the unit sphere, so that d^2 is twice the cosine distance. 0 where all rows are equal, and at
-    least -8. Rows `[n, dim]`; the n x n distances are made in blocks.
+    d is the distance on the unit sphere, so that d^2 = 2 - 2 cos. From 0, where all rows are equal, down to -8. The
+    rows are `[n, dim]`; of the n x n cosines only a block is held at once.
 
     Raises:
         UserError: there are fewer than two rows.
@@ -55,8 +51,10 @@ def uniformity(embeddings: np.ndarray) -> float:
     n = len(embeddings)
     if n < 2:
         raise UserError(f"Uniformity needs two different sentences at least, and there is {n}; give it more pairs.")
-    blocks = pairwise_distances_chunked(_unit(embeddings), metric="cosine", working_memory=MEMORY)
-    total = sum(float(np.exp(-4 * block).sum()) for block in blocks)  # each pair twice, each row once with itself
+    unit = unit_rows(embeddings)
+    size = max(1, BLOCK // n)
+    blocks = (unit[start : start + size] @ unit.T for start in range(0, n, size))  # cosines (b, n)
+    total = sum(float(np.exp(4 * block - 4).sum()) for block in blocks)  # each pair twice, each row once with itself
     return float(np.log((total - n) / (n * (n - 1))))
 
 
@@ -67,8 +65,4 @@ def effective_rank(embeddings: np.ndarray) -> float:
     are not centred, as in the paper: a direction that all sentences share makes all cosines large, and that is part
     of what the number is to show.
     """
-    return float(np.exp(entropy(svdvals(_unit(embeddings)))))
-
-
-def _unit(embeddings: np.ndarray) -> np.ndarray:
-    return normalize(np.asarray(embeddings, dtype=np.float64))
+    return float(np.exp(entropy(svdvals(unit_rows(embeddings)))))

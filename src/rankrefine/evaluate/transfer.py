@@ -94,7 +94,7 @@ def transfer(
         predicted = _searched(kind, FOLDS, seed).fit(x["train"], y["train"]).predict(x["test"])
     metrics = [Metric.mean("accuracy", 100.0 * (predicted == y["test"]))]
     if len(kind.texts) == 2:
-        metrics.append(Metric("f1", 100 * float(f1_score(y["test"], predicted))))
+        metrics.append(Metric("f1", 100 * float(f1_score(y["test"], predicted, zero_division=0))))
     return metrics
 
 
@@ -103,7 +103,7 @@ def check_labels(task: str, labels: Mapping[str, Sequence[Any]], files: Mapping[
 
     Args:
         task: A key of `TRANSFER`.
-        labels: For each split the labels `[n]`.
+        labels: For each split the labels `[n]`, plain Python values.
         files: For each split its file, for messages.
 
     Raises:
@@ -129,8 +129,8 @@ def check_labels(task: str, labels: Mapping[str, Sequence[Any]], files: Mapping[
     rarest, examples = min(counted[folded].items(), key=lambda item: item[1])
     if kind.protocol != "validation" and examples < FOLDS:
         raise UserError(
-            f"{folded}: column {LABEL} holds the class {rarest!r} {examples} times, and {FOLDS}-fold cross-validation "
-            f"needs {FOLDS} examples of each class; add some or drop the class."
+            f"{folded}: column {LABEL} holds {examples} examples of the class {rarest!r}, and {FOLDS}-fold "
+            f"cross-validation needs {FOLDS} of each class; add some or drop the class."
         )
 
 

@@ -1,0 +1,58 @@
+"""The record of a metric, and what the metrics on bare embeddings share."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from rankrefine.errors import UserError
+from rankrefine.evaluate import embeddings
+from rankrefine.evaluate.metric import Metric
+
+
+def test_a_metric_survives_json() -> None:
+    metric = Metric.mean("alignment", np.array([1.0, 2.0], dtype=np.float32), subset="news", higher=False)
+    fields = {"metric": "alignment", "subset": "news", "value": 1.5, "higher": False}
+    expected = fields | {"scores": [1.0, 2.0], "gold": None, "predicted": None}
+    assert json.loads(json.dumps(metric.as_dict())) == expected
+    pairs = Metric("spearman", np.float64(3.0), gold=np.array([1, 2]), predicted=np.array([0.5, 0.25]))
+    assert json.loads(json.dumps(pairs.as_dict())) == {
+        "metric": "spearman",
+        "subset": "all",
+        "value": 3.0,
+        "higher": True,
+        "scores": None,
+        "gold": [1, 2],
+        "predicted": [0.5, 0.25],
+    }
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_unusable_embeddings_are_refused(bad: float) -> None:
+    rows = np.ones((4, 3), dtype=np.float32)
+    embeddings.refuse_unusable(rows, "models/mine on SST2")
+    rows[2, 1] = rows[3, 0] = bad
+    with pytest.raises(UserError, match=r"^models/mine on SST2: the embedding of sentence 3 .* \(2 of 4 sentences\)"):
+        embeddings.refuse_unusable(rows, "models/mine on SST2")
+
+
+def test_distinct_sentences_lead_back_to_the_pairs() -> None:
+    first, second = ["a", "b", "a", "c"], ["b", "a", "d", "c"]
+    sentences, pairs = embeddings.distinct_sentences(first, second)
+    assert sentences == ["a", "b", "c", "d"]
+    assert [sentences[place] for place in pairs[:, 0]] == first
+    assert [sentences[place] for place in pairs[:, 1]] == second
+    assert embeddings.distinct_sentences([], [])[1].shape == (0, 2)
+
+
+def test_positive_pairs() -> None:
+    assert embeddings.positives(np.array([3.99, 4.0, 5.0, 0.0])).tolist() == [False, True, True, False]
+
+
+@pytest.mark.parametrize(("gold", "why"), [([0.1, 0.9], "the highest is 0.9"), ([], "there are no pairs")])
+def test_no_positive_pair(gold: list[float], why: str) -> None:
+    message = rf"^No pair has a score of 4 or more \({why}\), .* scored from 0 to 5\.$"
+    with pytest.raises(UserError, match=message):
+        embeddings.positives(np.array(gold))
