@@ -12,8 +12,9 @@ from rankrefine import config, reference
 from rankrefine.errors import UserError
 
 ROOT = Path(__file__).parents[2]
-RULES = {"seeds", "generate", "lists", "consolidate", "teacher", "base", "refine", "task", "evaluate", "scores"} | {
-    "report"
+RULES = {
+    *("seeds", "generate", "lists", "consolidate", "base", "teacher", "refine"),
+    *("task", "overlap", "evaluate", "scores", "report"),
 }
 
 
@@ -146,7 +147,14 @@ def test_completing_changes_nothing_that_is_given_and_not_the_input() -> None:
         ({"evaluate": {"tasks": ["a"]}}, r"evaluate.tasks is \['a'\] but must be a mapping"),
         ({"refine": {"experiments": {"../x": {}}}}, r"refine.experiments: '../x' may hold only letters"),
         ({"evaluate": {"tasks": {"a/b": "stsb"}}}, r"evaluate.tasks: 'a/b' may hold only letters"),
-        ({"evaluate": {"tasks": {}}}, r"evaluate.tasks must not be empty"),
+        ({"evaluate": {"tasks": {}}}, r"evaluate.suites and evaluate.tasks are both empty"),
+        (
+            {"evaluate": {"encoders": [{"name": "refined", "source": "x"}]}},
+            "evaluate.encoders: two models have the name 'refined'",
+        ),
+        ({"evaluate": {"encoders": [{"name": "base", "source": "x"}]}}, "'base' is taken; choose another name"),
+        ({"evaluate": {"encoders": [{"name": "x"}]}}, "evaluate.encoders.0: the key 'source' is missing"),
+        ({"evaluate": {"suites": ["stss"]}}, "evaluate.suites.0 is 'stss' but must be one of sts, reranking"),
         ([1], r"the file is \[1\] but must be a mapping"),
     ],
 )

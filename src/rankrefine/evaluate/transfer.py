@@ -21,7 +21,7 @@ from rankrefine.evaluate.metric import Metric
 LABEL = "label"
 FOLDS = 10
 INNER_FOLDS = 5  # only C depends on them
-STEPS = 1000  # of the solver at most; 10 to 50 are enough on centred embeddings
+STEPS = 1000  # of the solver at most; some dozens are enough on centred embeddings
 C_WIDE = tuple(2.0**power for power in range(-2, 4))  # SentEval's for nested cross-validation and validation splits
 C_TRAIN = tuple(2.0**power for power in range(-1, 6))  # and for cross-validation on a training split
 
@@ -65,12 +65,12 @@ def transfer(
     them, without scaling (with rows of length 1 a C of the grid is a strong penalty for every encoder alike), the
     features |u - v| and u * v of MRPC.
 
-    Changed: the logistic regression in place of the MLP that papers use by default, because its optimum is unique;
-    scikit-learn's L-BFGS in place of its former LIBLINEAR, so that the intercept bears no penalty and six classes are
-    one softmax; the mean of the embeddings is taken off, which such a model's optimum does not depend on, and makes it
-    ten times faster; 10 outer folds (SentEval's example has 5, papers use 10) with 5 inner ones; accuracy is that of
-    all examples together and not the mean of rounded fold accuracies; C is not chosen by rounded accuracies, and of
-    equally good values the strongest penalty is taken; examples stay in the order of the data.
+    Changed: scikit-learn's logistic regression in place of the PyTorch classifier that most papers run, because its
+    optimum is unique; L-BFGS in place of its former LIBLINEAR, so that the intercept bears no penalty and six classes
+    are one softmax; the mean of the embeddings is taken off, which the optimum of such a model does not depend on, and
+    L-BFGS finds it several times sooner; 10 outer folds (SentEval has 5 for trials and 10 for results) with 5 inner
+    ones; accuracy is that of all examples together and not the mean of rounded fold accuracies; C is not chosen by
+    rounded accuracies; examples stay in the order of the data.
 
     Args:
         task: A key of `TRANSFER`.
@@ -114,9 +114,8 @@ def check_labels(task: str, labels: Mapping[str, Sequence[Any]], files: Mapping[
     for split, values in labels.items():
         _refuse_labels(kind, values, files[split])
     if kind.protocol == "whole":
-        name = " with ".join(str(files[split]) for split in sorted(labels))
-        counted = {name: Counter(value for split in sorted(labels) for value in labels[split])}
-        folded = name
+        folded = " with ".join(str(files[split]) for split in sorted(labels))
+        counted = {folded: Counter(value for values in labels.values() for value in values)}
     else:
         counted = {str(files[split]): Counter(labels[split]) for split in kind.splits}
         folded = str(files["train"])
