@@ -16,14 +16,22 @@ from rankrefine import config, io, report
 from rankrefine.errors import UserError
 from rankrefine.refine import embeddings, similarity
 from rankrefine.refine import lists as ranking_lists
-from rankrefine.report import figures, pages
+from rankrefine.refine.targets import targets
+from rankrefine.report import order, pages, summary, table, timings
 from rankrefine.report.data import join_shards
+from rankrefine.report.figures import style, training
 
 FILES = {
-    *("scores.html", "scores.svg", "similarity.svg", "drops.html", "drops.svg", "training.svg"),
-    "experiments.svg",
-    *("lists.html", "provenance.html"),
+    *("summary.html", "scores.html", "scores.svg", "representation.svg", "similarity.svg", "order.svg", "lists.html"),
+    *("drops.html", "drops.svg", "training.svg", "experiments.svg", "timings.svg", "timings.html", "provenance.html"),
 }
+COLUMNS = [
+    *("model", "seeds", "task", "subset", "metric", "n", "value", "sd", "ci_low", "ci_high"),
+    *("delta", "delta_sd", "delta_low", "delta_high"),
+]
+RULE = {"rule": "profile", "omega": 2.0, "tau_teacher": 0.05, "loss": "list_mle", "tau": 0.02}
+MODEL = {"model": "embedded:all-minilm-l6-v2", "revision": "0.1.0"}
+SEEDS = {"refined": (2024, 1), "weak": (1,)}
 EVIL = '<script>alert("1 & 2")</script>'
 
 
@@ -46,17 +54,43 @@ def fabricate(folder: Path, count: int = 6, ranks: int = 4, steps: int = 20, imp
     lists = {"read": count, "kept": count - 1, "dropped": {"given up: repeat": 1}, "examples": {}, "config": {}}
     io.write_json(folder / "consolidate" / "lists.json", lists | made)
     _lists(folder, count, ranks, made)
-    _training(folder / "refine" / "refined" / "2024" / "history.json", steps, improved, made)
-    rows = ["model,task,metric,value,ci_low,ci_high", "base,STSBenchmark,spearman,82.0325,79.85,84.02"]
-    rows += ["refined,STSBenchmark,spearman,82.6611,80.5,84.6", "refined,STSBenchmark,delta,0.6286,0.12,1.14"]
-    (folder / "scores.csv").write_text("\n".join(rows) + "\n")
+    for name, seeds in SEEDS.items():
+        for seed in seeds:
+            rule = RULE if name == "refined" else RULE | {"rule": "teacher"}
+            _training(folder / "refine" / name / str(seed) / "history.json", steps, improved, made, rule)
+    _scores(folder / "scores.csv")
     scores = (("refined", 2024, 87.15), ("refined", 1, 87.25), ("weak", 1, 86.42))
     candidates = [
         {"name": name, "seed": seed, "development": score, "base_development": 86.72} for name, seed, score in scores
     ]
-    chosen = {"chosen": "refined/2024", "why": "the only candidate", "candidates": candidates}
+    chosen = {"chosen": "refined/2024", "why": "the better mean", "candidates": candidates}
     io.write_json(folder / "selection.json", chosen)
+    for task, found in (("STSBenchmark", 0), ("SickR", 2)):
+        told = {"task": task, "decontaminated": not found, "seeds": 6, "found": found, "examples": [f"In it. {EVIL}"]}
+        io.write_json(folder / "overlap" / f"{task}.json", told)
+    io.write_json(folder / "evaluate" / "base" / "STSBenchmark.json", {"threads": 2, "device": "cpu"} | made)
+    io.write_text(folder / "benchmarks" / "seeds.tsv", "s\th:m:s\tmax_rss\tcpu_time\n2.80\t0:00:02\t224.50\t7200\n")
+    io.write_text(folder / "benchmarks" / "refine" / "refined" / "1.tsv", "s\tmax_rss\tcpu_time\n90\t-\tNA\n")
     return folder
+
+
+def _scores(path: Path) -> None:
+    """A base, an experiment of two seeds, one of one seed, and an encoder from elsewhere."""
+    rows = [
+        ["base", 1, "STSBenchmark", "all", "spearman", 1379, 82.0325, "", 79.85, 84.02],
+        ["refined", 2, "STSBenchmark", "all", "spearman", 1379, 82.6611, 0.1, 80.5, 84.6, 0.6286, 0.1, 0.12, 1.14],
+        ["refined/2024", 1, "STSBenchmark", "all", "spearman", 1379, 82.73, "", 80.6, 84.7, 0.7, "", 0.2, 1.2],
+        ["refined/1", 1, "STSBenchmark", "all", "spearman", 1379, 82.59, "", 80.4, 84.5, 0.56, "", 0.0, 1.0],
+        ["weak", 1, "STSBenchmark", "all", "spearman", 1379, 81.8, "", 79.6, 83.9, -0.2325, "", -0.9, 0.4],
+        ["base", 1, "STSBenchmark", "main-news", "spearman", 500, 80.0, "", 78.0, 82.0],
+        ["refined", 2, "STSBenchmark", "main-news", "spearman", 500, 79.0, 0.2, 77.0, 81.0, -1.0, 0.2, -1.5, -0.5],
+        ["other", 1, "STSBenchmark", "all", "spearman", 1379, 70.0, "", 68.0, 72.0, -12.03, "", -13.0, -11.0],
+    ]
+    for model, alignment, uniformity in (("base", 0.21, -2.93), ("refined", 0.2, -2.95), ("refined/1", 0.205, -2.94)):
+        for metric, value in (("alignment", alignment), ("uniformity", uniformity)):
+            rows.append([model, 2 if model == "refined" else 1, "Representation", "all", metric, 1379, value])
+    lines = [",".join(COLUMNS), *(",".join(map(str, row + [""] * (len(COLUMNS) - len(row)))) for row in rows)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _shards(folder: Path, count: int, made: dict) -> None:
@@ -82,13 +116,14 @@ def _lists(folder: Path, count: int, ranks: int, made: dict) -> None:
             vectors.append(0.85 * vectors[-1] + 0.55 * np.linalg.norm(vectors[-1]) * rng.normal(size=32) / 32**0.5)
     unit = np.array([vector / np.linalg.norm(vector) for vector in vectors], dtype=np.float32)
     found = ranking_lists.read(folder / "consolidate" / "lists.parquet")
-    named = {"model": "embedded:all-minilm-l6-v2", "revision": "0.1.0"}
-    embeddings.write(folder / "teacher" / "embeddings.safetensors", torch.tensor(unit), found, named)
+    named = MODEL
+    embeddings.write(folder / "teacher" / "minilm" / "embeddings.safetensors", torch.tensor(unit), found, named)
     summary = similarity.statistics(similarity.to_seed(unit, found.sizes))
-    io.write_json(folder / "teacher" / "similarity.json", {"teacher": named, "lists": count - 1} | summary | made)
+    told = {"teacher": named, "lists": count - 1, "sentences": sum(found.sizes)}
+    io.write_json(folder / "teacher" / "minilm" / "similarity.json", told | summary | made)
 
 
-def _training(path: Path, steps: int, improved: bool, made: dict) -> None:
+def _training(path: Path, steps: int, improved: bool, made: dict, rule: dict) -> None:
     rng = np.random.default_rng(1)
     losses = [
         {
@@ -104,8 +139,9 @@ def _training(path: Path, steps: int, improved: bool, made: dict) -> None:
     fields = {"name": "refined", "seed": 2024, "base_development": 86.72, "improved": improved, "steps": losses}
     kept = {"best_step": best["step"], "best_development": best["score"], "development": curve}
     origin = {
-        "base": {"model": "embedded:all-minilm-l6-v2", "revision": "0.1.0"},
-        "config": {"refine": {"omega": 2.0}},
+        "base": MODEL,
+        "teachers": [MODEL | {"weight": 1.0}],
+        "config": {"refine": rule},
     }
     data = {"development_data": {"source": "embedded:stsb", "revision": "1.0.3"}}
     io.write_json(path, fields | kept | origin | data | made)
@@ -118,7 +154,7 @@ def results(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def written(results: Path, tmp_path: Path) -> Path:
-    report.run(setting(), results, results / "teacher", tmp_path / "report")
+    report.run(setting(), results, results / "teacher" / "minilm", tmp_path / "report")
     return tmp_path / "report"
 
 
@@ -137,7 +173,7 @@ def test_all_files_are_written_and_stand_alone(written: Path) -> None:
 
 
 def test_same_input_same_bytes(written: Path, results: Path, tmp_path: Path) -> None:
-    report.run(setting(), results, results / "teacher", tmp_path / "again")
+    report.run(setting(), results, results / "teacher" / "minilm", tmp_path / "again")
     for path in written.iterdir():
         assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes(), path.name
 
@@ -145,7 +181,7 @@ def test_same_input_same_bytes(written: Path, results: Path, tmp_path: Path) -> 
 def test_what_models_write_is_escaped(written: Path) -> None:
     for path in written.glob("*.html"):
         assert "<script" not in path.read_text(encoding="utf-8")
-    for name in ("lists.html", "drops.html", "provenance.html"):
+    for name in ("lists.html", "drops.html", "provenance.html", "scores.html"):
         assert "&lt;script&gt;alert(&#34;1 &amp; 2&#34;)" in (written / name).read_text(encoding="utf-8")
 
 
@@ -155,11 +191,25 @@ def test_figures_are_svg_and_show_their_numbers(written: Path) -> None:
         root = ElementTree.parse(path).getroot()
         texts[path.name] = "|".join(node.text or "" for node in root.iter("{http://www.w3.org/2000/svg}text"))
     for name, parts in {
-        "scores.svg": ["82.03", "82.66", "+0.63", "Spearman × 100 on STSBenchmark", "refined"],
-        "drops.svg": ["Seed sentences: 60 of 100 kept", "too long", "30 (30.0 %)", "Ranking lists: 5 of 6 kept"],
-        "experiments.svg": ["+0.48", "-0.30", "refined", "weak", "gain on the base"],
-        "training.svg": ["kept: step 18", "training loss", "base"],
-        "similarity.svg": ["teacher cosine to the seed", "10 to 90 % of lists", "in the generated order: "],
+        "scores.svg": ["+0.63", "-0.23", "-1.00", "-12.03", "refined", "weak", "other", "STSBenchmark, main-news"],
+        "representation.svg": ["alignment (lower is better)", "uniformity (lower is better)", "base", "refined"],
+        "drops.svg": [
+            "raw sentences",
+            "60  (60.0 % of the line above)",
+            "too long",
+            "−30  (30.0 %)",
+            "given up: repeat",
+        ],
+        "experiments.svg": ["+0.48 ± 0.07", "-0.30", "refined", "weak", "gain on the base"],
+        "training.svg": ["exported: step 18", "base", "refined", "weak"],
+        "similarity.svg": [
+            "teacher cosine to the seed",
+            "10 to 90 % of lists",
+            "in the generated order: ",
+            "perfectly",
+        ],
+        "order.svg": ["(profile, ω 2)", "(teacher)", "as generated", "as the teacher"],
+        "timings.svg": ["seeds", "2.8 s", "224 MB", "not recorded", "refine", "in 3 jobs"],
     }.items():
         for part in parts:
             assert part in texts[name], (name, part)
@@ -168,8 +218,12 @@ def test_figures_are_svg_and_show_their_numbers(written: Path) -> None:
 
 def test_pages_show_their_numbers(written: Path) -> None:
     pages = {path.name: " ".join(path.read_text(encoding="utf-8").split()) for path in written.glob("*.html")}
-    for part in ("82.66", "+0.63", "+0.12 to +1.14", "the only candidate"):
-        assert part in pages["scores.html"]
+    for part in ("82.66", "▲ +0.63", "+0.12 to +1.14", "the better mean", "subset main-news", "▼ -1.00", "2 of 6"):
+        assert part in pages["scores.html"], part
+    for part in ("refined gains 0.63 on STSBenchmark", "82.03 to 82.66", "excludes zero", "mean of 2 seeds", "SickR"):
+        assert part in pages["summary.html"], part
+    for part in ("2.8 s", "2.000", "≈ 0.001", "sentences/s", "tokens/s"):
+        assert part in pages["timings.html"], part
     for part in ("30.0 %", "near duplicate", "It was.", "given up: repeat", "2 shown"):
         assert part in pages["drops.html"]
     shown = (
@@ -212,29 +266,171 @@ def test_shades_go_from_orange_to_blue() -> None:
 
 def test_training_that_did_not_help(tmp_path: Path) -> None:
     report.run(
-        setting(), fabricate(tmp_path / "results", improved=False), tmp_path / "results/teacher", tmp_path / "report"
+        setting(),
+        fabricate(tmp_path / "results", improved=False),
+        tmp_path / "results/teacher/minilm",
+        tmp_path / "report",
     )
-    assert "kept: the base itself" in (tmp_path / "report" / "training.svg").read_text(encoding="utf-8")
+    assert "exported: the base itself" in (tmp_path / "report" / "training.svg").read_text(encoding="utf-8")
 
 
 def test_a_long_training_makes_a_small_figure(tmp_path: Path) -> None:
     report.run(
-        setting(), fabricate(tmp_path / "results", steps=20_000), tmp_path / "results/teacher", tmp_path / "report"
+        setting(),
+        fabricate(tmp_path / "results", steps=20_000),
+        tmp_path / "results/teacher/minilm",
+        tmp_path / "report",
     )
     assert (tmp_path / "report" / "training.svg").stat().st_size < 70_000
 
 
 def test_thin_keeps_the_mean() -> None:
     values = np.arange(1000, dtype=float)
-    assert figures.thin(values, 10).tolist() == [49.5 + 100 * i for i in range(10)]
-    assert figures.thin(values[:3], 10).tolist() == [0, 1, 2]
-    assert figures.thin(values[:0], 10).size == 0
+    assert training.thin(values, 10).tolist() == [49.5 + 100 * i for i in range(10)]
+    assert training.thin(values[:3], 10).tolist() == [0, 1, 2]
+    assert training.thin(values[:0], 10).size == 0
 
 
 def test_rolling_means_have_constant_width() -> None:
-    assert figures.rolling(np.array([1.0, 2.0, 6.0, 0.0]), 2).tolist() == [1.5, 4.0, 3.0]
-    assert figures.rolling(np.array([1.0, 2.0]), 1).tolist() == [1, 2]
-    assert figures.rolling(np.array([]), 1).size == 0
+    assert training.rolling(np.array([1.0, 2.0, 6.0, 0.0]), 2).tolist() == [1.5, 4.0, 3.0]
+    assert training.rolling(np.array([1.0, 2.0]), 1).tolist() == [1, 2]
+    assert training.rolling(np.array([]), 1).size == 0
+
+
+def test_every_figure_of_a_run_gives_a_name_the_same_look_and_no_two_names_one() -> None:
+    names = [f"experiment {i}" for i in range(20)]
+    looks = style.looks(names, "experiment 7")
+    assert set(looks) == set(names) and len(set(looks.values())) == 20
+    assert [name for name, look in looks.items() if look.color == style.BLUE] == ["experiment 7"]
+
+
+def test_lists_in_perfect_order_are_their_own_ideal() -> None:
+    falling = torch.tensor([1.0, 0.9, 0.5, -0.2])
+    rows = torch.stack([falling, (1 - falling**2).sqrt()], dim=1)
+    longer = torch.stack([torch.cos(torch.arange(6) * 0.3), torch.sin(torch.arange(6) * 0.3)], dim=1)
+    for mixed in (rows, rows[[0, 2, 3, 1]]):
+        np.testing.assert_allclose(order.ideal([mixed]), falling, atol=1e-6)
+    both = order.ideal([rows, longer])
+    assert len(both) == 6  # ranks that one list alone reaches are that list's
+    np.testing.assert_allclose(both[4:], np.cos([1.2, 1.5]), atol=1e-6)
+    assert order.ideal([rows, longer[[0, 3, 1, 5, 4, 2]]]) == pytest.approx(both)
+
+
+def unit(lists: list[int], seed: int = 0) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.nn.functional.normalize(torch.randn(size, 16, generator=generator), dim=-1) for size in lists]
+
+
+def test_agreement_is_whole_for_a_rule_that_looks_at_one_order_alone_and_half_for_the_other_by_chance() -> None:
+    teacher = unit([9] * 200)
+    generated = order.agreement("a", RULE | {"rule": "generated"}, teacher)
+    alone = order.reference(teacher)
+    assert generated.generated == 1 and generated.by_rank == [1] * 9
+    assert alone.teacher == 1
+    assert generated.teacher == pytest.approx(0.5, abs=0.02)
+    assert alone.generated == pytest.approx(0.5, abs=0.02)
+    between = order.agreement("b", RULE | {"rule": "borda", "omega": 1.0}, teacher)
+    assert 0.5 < between.generated < 1 and 0.5 < between.teacher < 1
+    assert (generated.rule, between.rule) == ("generated", "borda, ω 1")
+
+
+def test_shares_count_the_pairs_of_each_list_by_itself() -> None:
+    teacher = unit([3, 6, 4], seed=1)
+    together = [torch.tensor([len(rows) for rows in part]) for part in (teacher, *([rows] for rows in teacher))]
+    parts = [teacher, *([rows] for rows in teacher)]
+    counts = [
+        order.shares(targets(part, 0.05, 1.0, "borda"), targets(part, 0.05, 1.0, "teacher"), sizes)
+        for part, sizes in zip(parts, together, strict=True)
+    ]
+    padded = torch.zeros_like(counts[0])
+    for found in counts[1:]:
+        padded[:, : found.shape[1]] += found
+    assert torch.equal(counts[0], padded)
+    # by hand, of 3 sentences: row 1 has neighbours at equal distance, which the generated order says nothing about
+    assert counts[1][1].tolist() == [1, 0, 1]
+
+
+def test_time_comes_from_the_benchmark_file_or_else_from_the_record(tmp_path: Path) -> None:
+    record = {"seconds": 10.0, "threads": 4, "device": "cpu"}
+    assert timings.job(record, tmp_path / "none.tsv") == timings.Job(10.0, None, 40.0, False, 0.0)
+    (tmp_path / "some.tsv").write_text("s\th:m:s\tmax_rss\tcpu_time\n12.5\t0:00:12\t300\t31.5\n")
+    assert timings.job(record, tmp_path / "some.tsv") == timings.Job(12.5, 300.0, 31.5, True, 0.0)
+    (tmp_path / "short.tsv").write_text("s\th:m:s\tmax_rss\tcpu_time\n0.1\t0:00:00\t-\tNA\n")
+    gpu = timings.job({"seconds": 10.0, "device": "NVIDIA H100"}, tmp_path / "short.tsv")
+    assert gpu == timings.Job(0.1, None, None, False, 0.1)
+
+
+def score(**fields: object) -> table.Score:
+    numbers = dict.fromkeys(table.NUMBERS, float("nan")) | {"seeds": 1.0}
+    return table.Score(**({"model": "a", "task": "T", "subset": "all", "metric": "map"} | numbers | fields))
+
+
+def test_names_of_models_lead_to_experiments() -> None:
+    experiments = ["a", "b/c"]
+    names = {"a": "a", "a/7": "a", "b/c/1": "b/c", "base": "base", "org/7": "org/7", "a/x": "a/x"}
+    assert {name: table.experiment(score(model=name), experiments) for name in names} == names
+
+
+def test_numbers_have_the_digits_of_their_metric() -> None:
+    assert score(metric="alignment", value=0.20512).show("value") == "0.205"
+    assert score(metric="map", value=71.3999, delta=-0.004).show("value") == "71.40"
+    assert score().show("delta") == ""
+    assert (score(metric="map").measure, score(metric="accuracy").measure) == ("MAP × 100", "accuracy × 100")
+    assert score(metric="uniformity").measure == "uniformity"
+
+
+def test_the_result_is_a_sentence_whatever_the_table_holds(results: Path) -> None:
+    config_ = setting()
+    file = results / "scores.csv"
+    rows = file.read_text(encoding="utf-8").splitlines()
+
+    def sentence(*kept: str) -> str:
+        file.write_text("\n".join([rows[0], *kept]) + "\n", encoding="utf-8")
+        return summary.result(report.collect(config_, results, results / "teacher" / "minilm"))
+
+    loss = "refined,2,X,all,map,9,50,0.1,40,60,-2.5,0.1,-6,1"
+    assert "loses 2.50 on X (MAP × 100)" in sentence(loss)
+    assert "includes zero" in sentence(loss)
+    assert "there is no interval" in sentence("refined,2,X,all,map,9,50,,,,-2.5,,,")
+    assert "no difference to the base" in sentence("refined,2,X,all,map,9,50,,,,,,,")
+
+
+def test_a_run_without_the_task_says_so_in_its_figure(results: Path, tmp_path: Path) -> None:
+    file = results / "scores.csv"
+    file.write_text("\n".join(line for line in file.read_text().splitlines() if "Representation" not in line) + "\n")
+    report.run(setting(), results, results / "teacher" / "minilm", tmp_path / "report")
+    assert "This run has no task Representation" in (tmp_path / "report" / "representation.svg").read_text()
+
+
+def test_imported_lists_have_no_prompt_and_no_tokens(results: Path, tmp_path: Path) -> None:
+    for path in (results / "generate").iterdir():
+        path.unlink()
+    nothing = dict.fromkeys(("prompt", "prompt_sha256", "prompt_text", "device", "dtype"))
+    shard = {"read": 6, "kept": 6, "dropped": {}, "model": "imported:lists.csv", "revision": "", "seconds": 1.0}
+    io.write_json(results / "generate" / "00000.json", shard | nothing)
+    report.run(setting(), results, results / "teacher" / "minilm", tmp_path / "report")
+    texts = {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "report").glob("*.html")}
+    assert "none: the lists were imported:lists.csv" in texts["summary.html"]
+    assert "tokens" not in texts["provenance.html"] and "<h2>Prompt</h2>" not in texts["provenance.html"]
+    assert ">lists</td>" in texts["timings.html"] and ">generate</td>" not in texts["timings.html"]
+
+
+def test_a_teacher_that_is_nowhere_is_named(results: Path, tmp_path: Path) -> None:
+    path = results / "refine" / "weak" / "1" / "history.json"
+    history = json.loads(path.read_text(encoding="utf-8"))
+    history["teachers"][0]["revision"] = "0.2.0"
+    path.write_text(json.dumps(history), encoding="utf-8")
+    with pytest.raises(UserError, match=r"no embeddings of the teacher embedded:all-minilm-l6-v2 \(0.2.0\)"):
+        report.run(setting(), results, results / "teacher" / "minilm", tmp_path / "report")
+
+
+def test_a_history_without_its_rule_is_named(results: Path, tmp_path: Path) -> None:
+    path = results / "refine" / "weak" / "1" / "history.json"
+    history = json.loads(path.read_text(encoding="utf-8"))
+    del history["config"]["refine"]["rule"]
+    path.write_text(json.dumps(history), encoding="utf-8")
+    with pytest.raises(UserError, match=r"weak/1/history.json has no 'config.refine.rule'"):
+        report.run(setting(), results, results / "teacher" / "minilm", tmp_path / "report")
 
 
 def test_shards_are_summed_and_differences_show() -> None:
@@ -248,7 +444,7 @@ def test_shards_are_summed_and_differences_show() -> None:
 
 def test_shards_that_the_config_does_not_declare_are_not_read(results: Path, tmp_path: Path) -> None:
     (results / "generate" / "00002.json").write_text("of an earlier, larger run")
-    report.run(setting(), results, results / "teacher", tmp_path / "report")
+    report.run(setting(), results, results / "teacher" / "minilm", tmp_path / "report")
 
 
 @pytest.mark.parametrize(
@@ -258,8 +454,8 @@ def test_shards_that_the_config_does_not_declare_are_not_read(results: Path, tmp
         "generate/00001.json",
         "consolidate/lists.json",
         "consolidate/lists.parquet",
-        "teacher/embeddings.safetensors",
-        "teacher/similarity.json",
+        "teacher/minilm/embeddings.safetensors",
+        "teacher/minilm/similarity.json",
         "refine/refined/2024/history.json",
         "scores.csv",
         "selection.json",
@@ -268,7 +464,7 @@ def test_shards_that_the_config_does_not_declare_are_not_read(results: Path, tmp
 def test_a_missing_file_is_named(results: Path, tmp_path: Path, name: str) -> None:
     (results / name).unlink()
     with pytest.raises(UserError, match=f"There is no file .*{name}"):
-        report.run(setting(), results, results / "teacher", tmp_path / "report")
+        report.run(setting(), results, results / "teacher" / "minilm", tmp_path / "report")
     assert not (tmp_path / "report").exists()
 
 
@@ -276,6 +472,8 @@ def test_a_missing_file_is_named(results: Path, tmp_path: Path, name: str) -> No
     ("name", "text", "message"),
     [
         ("scores.csv", "model,task\nbase,X\n", "is not a score table"),
+        ("scores.csv", f"{','.join(COLUMNS)}\nbase,one,X,all,map,9,8,,,,,,,\n", "is not a score table"),
+        ("overlap/SickR.json", "{}", "SickR.json has no 'task'"),
         ("seeds/pool.json", json.dumps({"read": 1}), "pool.json has no 'kept'"),
         ("selection.json", "{", "selection.json is not valid JSON"),
     ],
@@ -283,4 +481,4 @@ def test_a_missing_file_is_named(results: Path, tmp_path: Path, name: str) -> No
 def test_a_damaged_file_is_named(results: Path, tmp_path: Path, name: str, text: str, message: str) -> None:
     (results / name).write_text(text)
     with pytest.raises(UserError, match=message):
-        report.run(setting(), results, results / "teacher", tmp_path / "report")
+        report.run(setting(), results, results / "teacher" / "minilm", tmp_path / "report")

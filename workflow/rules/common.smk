@@ -186,8 +186,8 @@ def opening(wildcards):
 
 
 def captions():
-    """Digest of the report's captions."""
-    texts = [file.read_bytes() for file in sorted(Path(workflow.basedir, "workflow/report").glob("*.rst"))]
+    """Digest of the report's captions and stylesheet."""
+    texts = [file.read_bytes() for file in sorted(Path(workflow.basedir, "workflow/report").iterdir())]
     return hashlib.sha256(b"".join(texts)).hexdigest()[:16]
 
 

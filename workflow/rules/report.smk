@@ -7,60 +7,94 @@ rule report:
         consolidate="results/consolidate/lists.json",
         teacher=f"results/teacher/{SHOWN_TEACHER}/embeddings.safetensors",
         similarity=f"results/teacher/{SHOWN_TEACHER}/similarity.json",
+        teachers=collect("results/teacher/{teacher}/embeddings.safetensors", teacher=ALL_TEACHERS),
         history=collect("results/refine/{refined}/history.json", refined=REFINED),
         scores="results/scores.csv",
         overlap=collect("results/overlap/{task}.json", task=TASKS),
         selection="results/selection.json",
     output:
         report(
+            "results/report/summary.html",
+            caption="../report/summary.rst",
+            category="1 Summary",
+            labels={"item": "what was done"},
+        ),
+        report(
             "results/report/scores.html",
             caption="../report/scores.rst",
-            category="1 Scores",
+            category="2 Scores",
             labels={"item": "table"},
         ),
         report(
             "results/report/scores.svg",
-            caption="../report/scores.rst",
-            category="1 Scores",
+            caption="../report/forest.rst",
+            category="2 Scores",
             labels={"item": "differences to the base"},
+        ),
+        report(
+            "results/report/representation.svg",
+            caption="../report/representation.rst",
+            category="2 Scores",
+            labels={"item": "alignment and uniformity"},
         ),
         report(
             "results/report/similarity.svg",
             caption="../report/similarity.rst",
-            category="2 Ranking lists",
+            category="3 Ranking lists",
             labels={"item": "similarity by rank"},
+        ),
+        report(
+            "results/report/order.svg",
+            caption="../report/order.rst",
+            category="3 Ranking lists",
+            labels={"item": "order of the targets"},
         ),
         report(
             "results/report/lists.html",
             caption="../report/lists.rst",
-            category="2 Ranking lists",
+            category="3 Ranking lists",
             labels={"item": "examples"},
         ),
         report(
-            "results/report/drops.html", caption="../report/drops.rst", category="3 Dropped", labels={"item": "table"}
+            "results/report/drops.svg",
+            caption="../report/funnel.rst",
+            category="4 Dropped",
+            labels={"item": "from raw sentence to training list"},
         ),
         report(
-            "results/report/drops.svg",
+            "results/report/drops.html",
             caption="../report/drops.rst",
-            category="3 Dropped",
-            labels={"item": "from raw sentence to training list"},
+            category="4 Dropped",
+            labels={"item": "table"},
         ),
         report(
             "results/report/training.svg",
             caption="../report/training.rst",
-            category="4 Training",
+            category="5 Training",
             labels={"item": "loss and development score"},
         ),
         report(
             "results/report/experiments.svg",
             caption="../report/experiments.rst",
-            category="4 Training",
+            category="5 Training",
             labels={"item": "experiments"},
+        ),
+        report(
+            "results/report/timings.svg",
+            caption="../report/timings.rst",
+            category="6 Time and cost",
+            labels={"item": "time and memory"},
+        ),
+        report(
+            "results/report/timings.html",
+            caption="../report/timings.rst",
+            category="6 Time and cost",
+            labels={"item": "table"},
         ),
         report(
             "results/report/provenance.html",
             caption="../report/provenance.rst",
-            category="5 Provenance",
+            category="7 Provenance",
             labels={"item": "what made it"},
         ),
     log:
@@ -69,7 +103,7 @@ rule report:
     conda:
         "../../envs/rankrefine.yaml"
     params:
-        config=stage(*BUDGET, "report"),
+        config=stage(*BUDGET, "evaluate.confidence", "report"),
         teacher=lambda wc, input: str(Path(input.teacher).parent),
         code=digest.code("rankrefine.report"),
     message:
@@ -92,9 +126,10 @@ rule page:
         # the run's config and place as they are; functions of `input`, so that they are not compared with the last run
         config=lambda wc, input: json.dumps(config),
         snakefile=lambda wc, input: workflow.main_snakefile,
+        stylesheet=lambda wc, input: Path(workflow.basedir, "workflow/report/style.css"),
         captions=captions(),
     message:
         "Assembling results/report.html"
     shell:
         "python -m snakemake --snakefile {params.snakefile:q} --configfile <(printf %s {params.config:q})"
-        " --cores 1 --nolock --quiet all --report {output:q} {input:q} 2> {log:q}"
+        " --cores 1 --nolock --quiet all --report {output:q} --report-stylesheet {params.stylesheet:q} {input:q} 2> {log:q}"

@@ -10,23 +10,29 @@ from pathlib import Path
 from typing import Any
 
 from rankrefine import io
-from rankrefine.report import figures, pages
+from rankrefine.report import pages, summary
 from rankrefine.report.data import collect
+from rankrefine.report.figures import lists, scores, style, times, training
 
 log = logging.getLogger(__name__)
 
 FIGURES = {
-    "scores.svg": figures.scores,
-    "similarity.svg": figures.similarity,
-    "drops.svg": figures.drops,
-    "training.svg": figures.training,
-    "experiments.svg": figures.experiments,
+    "scores.svg": scores.forest,
+    "representation.svg": scores.representation,
+    "similarity.svg": lists.similarity,
+    "order.svg": lists.agreement,
+    "drops.svg": lists.funnel,
+    "training.svg": training.training,
+    "experiments.svg": training.experiments,
+    "timings.svg": times.timings,
 }
 PAGES = {
+    "summary.html": summary.summary,
     "scores.html": pages.scores,
     "drops.html": pages.drops,
     "lists.html": pages.lists,
-    "provenance.html": pages.provenance,
+    "timings.html": pages.timings,
+    "provenance.html": summary.provenance,
 }
 
 
@@ -34,8 +40,8 @@ def run(config: dict[str, Any], inputs: Path, teacher: Path, output: Path) -> No
     """Write all files of the report, or none.
 
     Args:
-        config: Completed configuration; read are `report.examples`, `seeds.count` and `generate.shard_size`.
-            All else that the report shows comes from the records of the stages.
+        config: Completed configuration; read are `report.examples`, `evaluate.confidence`, `seeds.count` and
+            `generate.shard_size`. All else that the report shows comes from the records of the stages.
         inputs: Results folder of the run.
         teacher: Folder with the embeddings and the statistics of the teacher whose opinion is shown.
         output: Folder to write.
@@ -47,7 +53,7 @@ def run(config: dict[str, Any], inputs: Path, teacher: Path, output: Path) -> No
     with io.atomic(output) as folder:
         folder.mkdir()
         for name, draw in FIGURES.items():
-            figures.save(draw(found), folder / name)
+            style.save(draw(found), folder / name)
         for name, write in PAGES.items():
             (folder / name).write_text(write(found), encoding="utf-8")
     log.info("report: %d figures and %d pages in %s.", len(FIGURES), len(PAGES), output)

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from rankrefine import io
 from rankrefine.errors import UserError
 from rankrefine.refine import embeddings
 from rankrefine.refine import lists as ranking_lists
+from rankrefine.refine.lists import Lists
+from rankrefine.report import order, table, timings
+from rankrefine.report.order import Agreement
+from rankrefine.report.table import Score
+from rankrefine.report.timings import Stage
 from rankrefine.shards import shards
 
-SCORE_COLUMNS = ("model", "task", "metric", "value", "ci_low", "ci_high")
 Record = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Score:
-    """A row of scores.csv, x100."""
-
-    model: str
-    task: str
-    metric: str
-    value: float
-    low: float
-    high: float
+COUNTS = ("read", "kept", "dropped", "seconds")
+TRAINED = ("steps", "development", "base_development", "best_step", "best_development", "improved", "teachers")
+ORDERED_BY = ("rule", "omega", "tau_teacher")
 
 
 @dataclass(frozen=True)
@@ -37,25 +33,59 @@ class Found:
 
     Attributes:
         budget: `seeds.count` and `generate.shard_size`, which no stage's data depend on alone.
+        confidence: level of the intervals in the score table.
         seeds: record of the seed pool.
         generate: records of the shards, summed up by `join_shards`.
         consolidate: record of the ranking lists.
-        similarity: record of the teacher.
-        history: record of the training.
+        similarity: record of the teacher that is shown.
+        ideal: mean cosine to the seed by rank if every list were in perfect order.
+        agreements: how the targets of each experiment stand between the two orders.
+        histories: record of each training, by EXPERIMENT/SEED.
         scores: rows of the score table.
         selection: which encoder was exported, and why.
+        overlap: for each task how many seed sentences its text holds, where that was looked at.
+        stages: what each stage took.
         examples: ranking lists as (sentence, teacher cosine to the seed) pairs.
     """
 
     budget: Record
+    confidence: float
     seeds: Record
     generate: Record
     consolidate: Record
     similarity: Record
-    history: Record
+    ideal: list[float]
+    agreements: list[Agreement]
+    histories: dict[str, Record]
     scores: list[Score]
     selection: Record
+    overlap: list[Record]
+    stages: list[Stage]
     examples: list[list[tuple[str, float]]]
+
+    @property
+    def history(self) -> Record:
+        """Of the training whose encoder was exported."""
+        return self.histories[self.selection["chosen"]]
+
+    @property
+    def experiments(self) -> list[str]:
+        """Names, in the order of the candidates."""
+        return list(dict.fromkeys(candidate["name"] for candidate in self.selection["candidates"]))
+
+    @property
+    def chosen(self) -> str:
+        """The experiment whose encoder was exported."""
+        return self.selection["chosen"].rpartition("/")[0]
+
+    @property
+    def imported(self) -> bool:
+        """Whether the lists existed already, so that no language model wrote them here."""
+        return any(model.startswith(timings.IMPORTED) for model, _ in self.generate["models"])
+
+    def seeds_of(self, experiment: str) -> list[Record]:
+        """Histories of an experiment, one for each seed."""
+        return [record for name, record in self.histories.items() if name.rpartition("/")[0] == experiment]
 
 
 def collect(config: dict[str, Any], folder: Path, teacher: Path) -> Found:
@@ -65,37 +95,65 @@ def collect(config: dict[str, Any], folder: Path, teacher: Path) -> Found:
         UserError: a file is missing or damaged, or lacks a field that the report needs.
     """
     count, size = config["seeds"]["count"], config["generate"]["shard_size"]
-    names = shards(count, size)
-    counts = ("read", "kept", "dropped", "seconds")
+    parts = _shards(folder, list(shards(count, size)))
     selection = _record(folder / "selection.json", "chosen", "candidates")
-    trained = folder / "refine" / selection["chosen"]
+    trained = [f"{candidate['name']}/{candidate['seed']}" for candidate in selection["candidates"]]
+    histories = {name: _record(folder / "refine" / name / "history.json", *TRAINED) for name in trained}
+    lists = ranking_lists.read(folder / "consolidate" / "lists.parquet")
+    opinion, _ = embeddings.read(teacher / "embeddings.safetensors", lists)
+    records = {
+        "similarity": _record(teacher / "similarity.json", "by_rank", "seconds"),
+        "seeds": _record(folder / "seeds" / "pool.json", *COUNTS),
+        "consolidate": _record(folder / "consolidate" / "lists.json", *COUNTS),
+    }
+    teachers = _teachers(folder, histories)
+    scores = table.read(folder / "scores.csv")
     return Found(
         budget={"seeds": {"count": count}, "generate": {"shard_size": size}},
-        seeds=_record(folder / "seeds" / "pool.json", *counts),
-        generate=join_shards(
-            [_record(folder / "generate" / f"{name}.json", *counts, "tokens", "prompt_text") for name in names]
-        ),
-        consolidate=_record(folder / "consolidate" / "lists.json", *counts),
-        similarity=_record(teacher / "similarity.json", "by_rank", "seconds"),
-        history=_record(trained / "history.json", "steps", "development", "base_development", "best_step", "seconds"),
-        scores=_scores(folder / "scores.csv"),
+        confidence=config["evaluate"]["confidence"],
+        generate=join_shards(list(parts.values())),
+        ideal=order.ideal(opinion),
+        agreements=_agreements(folder, histories, teachers, lists, opinion),
+        histories=histories,
+        scores=scores,
         selection=selection,
-        examples=_examples(folder, teacher, config["report"]["examples"]),
+        overlap=[_record(path, "task", "decontaminated", "found") for path in sorted(folder.glob("overlap/*.json"))],
+        stages=timings.stages(
+            records["seeds"],
+            parts,
+            records["consolidate"],
+            _base(folder, histories[selection["chosen"]]),
+            {slug: _record(folder / "teacher" / slug / "similarity.json") for slug in sorted(set(teachers.values()))},
+            histories,
+            _evaluations(folder, scores, trained),
+            folder / "benchmarks",
+        ),
+        examples=_examples(lists, opinion, config["report"]["examples"]),
+        **records,
     )
+
+
+def _shards(folder: Path, names: list[str]) -> dict[str, Record]:
+    """Records of the shards `names`; imported lists are the first one, whatever the budget."""
+    first, *others = names
+    parts = {first: _record(folder / "generate" / f"{first}.json", *COUNTS)}
+    if str(parts[first].get("model")).startswith(timings.IMPORTED):
+        return parts
+    return parts | {name: _record(folder / "generate" / f"{name}.json", *COUNTS) for name in others}
 
 
 def join_shards(records: list[Record]) -> Record:
     """One record for all shards: numbers summed; what made them as lists of the distinct values.
 
-    Shards that different machines made then show as several.
+    Shards that different machines made then show as several. Imported lists have neither tokens nor a prompt.
     """
     joined: Record = {"shards": len(records)}
     for key in ("read", "kept", "tokens", "redraws", "seconds"):
-        joined[key] = round(sum(record.get(key, 0) for record in records), 2)
+        joined[key] = round(sum(record.get(key) or 0 for record in records), 2)
     joined["dropped"] = dict(sum((Counter(record["dropped"]) for record in records), Counter()))
     joined["models"] = _distinct(records, "model", "revision")
-    joined["prompts"] = _distinct(records, "prompt", "prompt_sha256", "prompt_text")
-    joined["machines"] = _distinct(records, "device", "dtype")
+    joined["prompts"] = [named for named in _distinct(records, "prompt", "prompt_sha256", "prompt_text") if any(named)]
+    joined["machines"] = [named for named in _distinct(records, "device", "dtype") if any(named)]
     return joined | {"config": records[0].get("config", {}), "versions": records[0].get("versions", {})}
 
 
@@ -117,32 +175,72 @@ def _record(path: Path, *needed: str) -> Record:
     return record
 
 
-def _scores(path: Path) -> list[Score]:
-    """The rows of the score table.
+def _teachers(folder: Path, histories: dict[str, Record]) -> dict[tuple[str, str], str]:
+    """The folder below `teacher` of each teacher that a training names, by model and revision.
 
     Raises:
-        UserError: there is no such file, or it has other columns.
+        UserError: one is nowhere.
     """
-    try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            rows = list(csv.DictReader(stream))
-        texts, numbers = SCORE_COLUMNS[:3], SCORE_COLUMNS[3:]
-        return [Score(*(row[key] for key in texts), *(float(row[key]) for key in numbers)) for row in rows]
-    except FileNotFoundError as error:
-        raise UserError(f"There is no file {path}.") from error
-    except (KeyError, ValueError, TypeError) as error:
-        raise UserError(
-            f"{path} is not a score table ({', '.join(SCORE_COLUMNS)}); delete it and run again."
-        ) from error
+    there = {}
+    for path in sorted(folder.glob("teacher/*/similarity.json")):
+        named = _record(path, "teacher")["teacher"]
+        there[named.get("model", ""), named.get("revision", "")] = path.parent.name
+    wanted = [(t["model"], t["revision"]) for record in histories.values() for t in record["teachers"]]
+    for model, revision in wanted:
+        if (model, revision) not in there:
+            raise UserError(
+                f"{folder / 'teacher'} has no embeddings of the teacher {model} ({revision}); run teacher."
+            )
+    return {named: there[named] for named in wanted}
 
 
-def _examples(folder: Path, teacher: Path, count: int) -> list[list[tuple[str, float]]]:
-    """The first lists with the teacher's cosine of each sentence to the seed; their order is random by hash already.
+def _agreements(
+    folder: Path,
+    histories: dict[str, Record],
+    teachers: dict[tuple[str, str], str],
+    lists: Lists,
+    shown: list[Tensor],
+) -> list[Agreement]:
+    """How the targets of each experiment stand between the two orders; those of equal settings are counted once.
+
+    The last one is of the shown teacher alone, unless an experiment is trained by that rule.
 
     Raises:
-        UserError: lists or embeddings are missing or damaged, or do not belong together.
+        UserError: a history does not say by which rule it was trained.
     """
-    lists = ranking_lists.read(folder / "consolidate" / "lists.parquet")
-    vectors, _ = embeddings.read(teacher / "embeddings.safetensors", lists)
-    pairs = zip(lists.sentences, vectors, strict=True)
+    known: dict[str, Agreement] = {}  # by settings
+    found: dict[str, Agreement] = {}
+    for name, record in histories.items():
+        settings, experiment = record.get("config", {}).get("refine", {}), name.rpartition("/")[0]
+        if missing := [key for key in ORDERED_BY if key not in settings]:
+            path = folder / "refine" / name / "history.json"
+            raise UserError(f"{path} has no 'config.refine.{missing[0]}', which the report needs; run refine again.")
+        key = repr([*(settings[key] for key in ORDERED_BY), record["teachers"]])
+        if key not in known:
+            slugs = [teachers[teacher["model"], teacher["revision"]] for teacher in record["teachers"]]
+            read = [embeddings.read(folder / "teacher" / slug / "embeddings.safetensors", lists)[0] for slug in slugs]
+            mixed = embeddings.mix(read, [teacher["weight"] for teacher in record["teachers"]])
+            known[key] = order.agreement(experiment, settings, mixed)
+        found.setdefault(experiment, replace(known[key], name=experiment))
+    alone = [] if any(one.rule == "teacher" for one in found.values()) else [order.reference(shown)]
+    return [*found.values(), *alone]
+
+
+def _base(folder: Path, history: Record) -> Record | None:
+    """Record of the job that made the encoder to refine, if one did."""
+    made = str((history.get("base") or {}).get("model", "")).startswith("base:")
+    return _record(folder / "base" / "history.json") if made else None
+
+
+def _evaluations(folder: Path, scores: list[Score], trained: list[str]) -> dict[str, Record]:
+    """Records of the evaluations behind the score table, by MODEL/TASK."""
+    models = list(dict.fromkeys([row.model for row in scores] + trained))
+    names = dict.fromkeys(f"{model}/{row.task}" for model in models for row in scores)
+    paths = {name: folder / "evaluate" / f"{name}.json" for name in names}
+    return {name: io.read_json(path) for name, path in paths.items() if path.is_file()}  # averages are no files
+
+
+def _examples(lists: Lists, teacher: list[Tensor], count: int) -> list[list[tuple[str, float]]]:
+    """The first lists, whose order is random by hash, with the teacher's cosine of each sentence to the seed."""
+    pairs = zip(lists.sentences, teacher, strict=True)
     return [list(zip(sentences, (rows @ rows[0]).tolist(), strict=True)) for sentences, rows in islice(pairs, count)]

@@ -1,39 +1,59 @@
-"""The report's pages, as HTML made from the collected records."""
+"""The report's tables of scores, drops, lists and times, as HTML made from the collected records."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
 from rankrefine.report.data import Found, Record
+from rankrefine.report.figures.lists import total
+from rankrefine.report.figures.times import duration
+from rankrefine.report.table import RAW, Score, experiment
 from rankrefine.report.templates import render
 
 ORANGE, BLUE = (230, 159, 0), (0, 114, 178)  # of the palette of the figures
-SECTIONS = {
-    "seeds": ("seed", "seeds"),
-    "generate": ("seed", "generate"),
-    "consolidate": ("consolidate",),
-    "teacher": ("refine",),
-    "refine": ("seed", "refine"),
-}
 
 
 def scores(found: Found) -> str:
-    """Table of scores, and which encoder was exported and why."""
-    cells = {(row.task, row.model, row.metric): row for row in found.scores}
-    keys = dict.fromkeys((row.task, row.model) for row in sorted(found.scores, key=_task_order(found)))
-    rows = [
-        {"task": t, "model": m, "value": cells.get((t, m, "spearman")), "delta": cells.get((t, m, "delta"))}
-        for t, m in keys
-    ]
-    return render("scores", title="Scores", rows=rows, form=("{:.2f}", "{:+.2f}"), why=found.selection.get("why", ""))
+    """Table of scores by task, subset and metric; which encoder was exported and why; what seeds share with tasks."""
+    groups: dict[tuple[str, str, str], list[Score]] = {}
+    for row in found.scores:
+        groups.setdefault((row.task, row.subset, row.metric), []).append(row)
+    sections: dict[str, list[dict[str, Any]]] = {}
+    for rows in groups.values():
+        lower = not RAW.get(rows[0].metric, True)
+        note = [f"subset {rows[0].subset}"] if rows[0].subset != "all" else []
+        note += [f"n = {rows[0].n:,.0f}"] if rows[0].n == rows[0].n else []
+        note += ["lower is better"] if lower else []
+        shown = [_score_row(row, found) for row in rows]
+        group = {"measure": rows[0].measure, "note": ", ".join(note), "lower": lower, "rows": shown}
+        sections.setdefault(rows[0].task, []).append(group)
+    return render(
+        "scores",
+        title="Scores",
+        sections=sections,
+        why=found.selection.get("why", ""),
+        interval=f"{100 * found.confidence:g} %",
+        several=any(row.summary for row in found.scores),
+        overlap=found.overlap,
+    )
 
 
-def _task_order(found: Found) -> Any:
-    tasks = list(dict.fromkeys(row.task for row in found.scores))
-    return lambda row: tasks.index(row.task)
+def _score_row(row: Score, found: Found) -> dict[str, Any]:
+    """A row's texts; `single` for one seed of several, which stands below its mean."""
+    single = row.model != experiment(row, found.experiments)
+    return {
+        "score": row,
+        "name": f"seed {row.model.rpartition('/')[2]}" if single else row.model,
+        "single": single,
+        "chosen": row.model == found.chosen,
+        "interval": _between(row.show("ci_low"), row.show("ci_high")),
+        "delta_interval": _between(row.show("delta_low", signed=True), row.show("delta_high", signed=True)),
+    }
+
+
+def _between(low: str, high: str) -> str:
+    return f"{low} to {high}" if low and high else ""
 
 
 def drops(found: Found) -> str:
@@ -47,16 +67,16 @@ def drops(found: Found) -> str:
 
 
 def _stage_drops(title: str, record: Record) -> dict[str, Any]:
-    examples = record.get("examples", {})
+    examples = record.get("examples") or {}
     counted = sorted(record["dropped"].items(), key=lambda item: (-item[1], item[0]))
     reasons = [(reason.replace("_", " "), count, examples.get(reason, [])) for reason, count in counted if count]
-    read = record["read"] if isinstance(record["read"], int | float) else sum(record["read"].values())
-    return {"title": title, "read": int(read), "kept": int(record["kept"]), "reasons": reasons}
+    return {"title": title, "read": total(record), "kept": int(record["kept"]), "reasons": reasons}
 
 
 def lists(found: Found) -> str:
     """Example lists, each sentence shaded by the teacher's cosine to the seed."""
-    return render("lists", title="Example lists", lists=[_list_rows(example) for example in found.examples])
+    shown = [{"rows": rows, "rises": sum(row["rises"] for row in rows)} for rows in map(_list_rows, found.examples)]
+    return render("lists", title="Example lists", lists=shown)
 
 
 def _list_rows(example: list[tuple[str, float]]) -> list[dict[str, Any]]:
@@ -74,82 +94,35 @@ def shade(cosine: float) -> str:
     return f"rgb({' '.join(map(str, mixed))} / 40%)"
 
 
-def provenance(found: Found) -> str:
-    """Models, data, prompt, parameters, versions and times."""
-    generate, history = found.generate, found.history
-    stages = _stages(found)
-    return render(
-        "provenance",
-        title="What made this result",
-        models=[
-            *(("language model", *named) for named in generate["models"]),
-            ("teacher", *_named(found.similarity.get("teacher"))),
-            ("base encoder", *_named(history.get("base"))),
-            ("exported encoder", found.selection["chosen"], ""),
-        ],
-        data=[*_sources(found.seeds), ("development data", *_named(history.get("development_data")))],
-        prompts=generate["prompts"],
-        stages=[(name, record["seconds"], note) for name, record, note in stages],
-        parameters=sorted(_parameters(found, stages).items()),
-        versions=_versions([record for _, record, _ in stages]),
-    )
-
-
-def _stages(found: Found) -> list[tuple[str, Record, str]]:
-    """(stage, its record, a remark)."""
-    made = found.generate
-    speed = made["tokens"] / max(made["seconds"], 1e-9)
-    machines = "; ".join(", ".join(machine) for machine in made["machines"])
-    generated = f"{made['shards']} shards, {made['tokens']:,} tokens, {speed:,.0f} tokens/s; {machines}"
-    return [
-        ("seeds", found.seeds, ""),
-        ("generate", made, generated),
-        ("consolidate", found.consolidate, ""),
-        ("teacher", found.similarity, ""),
-        ("refine", found.history, f"{max((entry['step'] for entry in found.history['steps']), default=0)} steps"),
+def timings(found: Found) -> str:
+    """What each stage took and how fast it was."""
+    rows = [
+        {
+            "name": stage.name,
+            "jobs": len(stage.jobs),
+            "seconds": duration(stage.seconds),
+            "longest": duration(max(job.seconds for job in stage.jobs)),
+            "memory": "" if stage.memory is None else f"{stage.memory:,.0f}",
+            "cpu": _hours(stage.cpu_hours, stage.measured),
+            "gpu": _hours(stage.gpu_hours or None, True),
+            "speed": stage.speed,
+        }
+        for stage in found.stages
     ]
+    known = [stage for stage in found.stages if stage.cpu_hours is not None]
+    sums = {
+        "seconds": duration(sum(stage.seconds for stage in found.stages)),
+        "cpu": _hours(
+            sum(stage.cpu_hours or 0 for stage in known) if len(known) == len(found.stages) else None,
+            all(stage.measured for stage in known),
+        ),
+        "gpu": _hours(sum(stage.gpu_hours for stage in found.stages) or None, True),
+    }
+    return render("timings", title="Time and cost", rows=rows, sums=sums)
 
 
-def _parameters(found: Found, stages: list[tuple[str, Record, str]]) -> dict[str, str]:
-    """What each stage recorded of its own section of the config, and how many seeds in shards of what size.
-
-    The rest of a record's config is not looked at: what a stage is not given stands there with its default.
-    """
-    settings = {}
-    for stage, record, _ in stages:
-        own = {key: value for key, value in record.get("config", {}).items() if key in SECTIONS[stage]}
-        settings |= dict(flatten(own))
-    return settings | dict(flatten(found.budget))
-
-
-def _sources(seeds: Record) -> list[tuple[str, str, str]]:
-    """The seed sources and the sets kept apart from them, as the pool was made with them."""
-    section, revisions = seeds.get("config", {}).get("seeds", {}), seeds.get("assets", {})
-    named = [(f"seeds: {source['name']}", source["source"]) for source in section.get("sources", [])]
-    named += [("decontaminated from", source) for source in section.get("decontaminate", [])]
-    return [(what, source, revisions.get(source, "")) for what, source in named]
-
-
-def _named(made_of: Record | None) -> tuple[str, str]:
-    """Source and revision of a model or data set in a record."""
-    made_of = made_of or {}
-    return str(made_of.get("model") or made_of.get("source") or ""), str(made_of.get("revision") or "")
-
-
-def flatten(tree: Record, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Dotted keys and their values as JSON."""
-    for key, value in tree.items():
-        if isinstance(value, dict) and value:
-            yield from flatten(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, json.dumps(value, ensure_ascii=False)
-
-
-def _versions(records: list[Record]) -> list[tuple[str, str]]:
-    """Each package with its version, or with all of them where stages ran with different ones."""
-    found: dict[str, list[str]] = {}
-    for record in records:
-        for package, version in record.get("versions", {}).items():
-            if version not in found.setdefault(package, []):
-                found[package].append(version)
-    return [(package, ", ".join(versions)) for package, versions in sorted(found.items())]
+def _hours(hours: float | None, measured: bool) -> str:
+    """Hours; ≈ where they are time times threads."""
+    if hours is None:
+        return ""
+    return f"{'' if measured else '≈ '}{hours:,.3f}"

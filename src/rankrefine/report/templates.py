@@ -29,6 +29,7 @@ th { font-weight: 600; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 td { overflow-wrap: anywhere; }
 td.k { white-space: nowrap; }
+.wide { overflow-x: auto; }
 code, pre { font: .88em ui-monospace, "DejaVu Sans Mono", monospace; }
 pre { background: var(--fill); padding: .8rem 1rem; border-radius: .4rem; white-space: pre-wrap; }
 details { margin: .3rem 0; }
@@ -43,24 +44,97 @@ summary { cursor: pointer; }
 </html>
 """
 
-SCORES = """{% extends "frame" %}{% block body %}
-<p>{{ why }}</p>
-<table>
-<tr><th>task</th><th>model</th><th class="n">Spearman × 100</th><th class="n">interval</th>
-<th class="n">difference to base</th><th class="n">interval</th></tr>
-{% for row in rows %}
-<tr><td>{{ row.task }}</td><td>{{ row.model }}</td>
-{% for cell in (row.value, row.delta) %}
-{% if cell %}
-<td class="n">{{ form[loop.index0].format(cell.value) }}</td>
-<td class="n soft">{{ form[loop.index0].format(cell.low) }} to {{ form[loop.index0].format(cell.high) }}</td>
-{% else %}
-<td></td><td></td>
+SUMMARY = """{% extends "frame" %}
+{% block style %}
+.result { font-size: 1.12rem; border-left: .3rem solid #0072B2; padding: .5rem .9rem; background: var(--fill);
+  border-radius: .3rem; margin-bottom: 1.2rem; }
+td.note { color: var(--soft); }
+{% endblock %}
+{% block body %}
+<p class="result">{{ result }}</p>
+{% if overlap %}
+<p>Mind the overlap: some seed sentences occur in the text of {{ overlap|map(attribute="task")|join(", ") }}; the
+table of scores says how many.</p>
 {% endif %}
-{% endfor %}
-</tr>
+<table>
+{% for what, value, note in facts %}
+<tr><th class="k">{{ what }}</th><td>{{ value }}</td><td class="note">{{ note }}</td></tr>
 {% endfor %}
 </table>
+{% endblock %}"""
+
+SCORES = """{% extends "frame" %}
+{% block style %}
+tr.single td { color: var(--soft); padding-top: .05rem; padding-bottom: .05rem; font-size: .92em; }
+tr.single td.k { padding-left: 1.9rem; }
+tr.chosen td { font-weight: 600; }
+#seeds:not(:checked) ~ .wide tr.single { display: none; }
+tr.group th { padding-top: .9rem; }
+tr.group span { font-weight: 400; color: var(--soft); }
+{% endblock %}
+{% block body %}
+<p>{{ why }}</p>
+<p class="soft">Intervals hold {{ interval }}.{% if several %} A row of several seeds is their mean, and ± their
+standard deviation.{% endif %} ▲ and ▼: the interval of the difference excludes zero, for
+better or worse.</p>
+{% if several %}
+<input type="checkbox" id="seeds"> <label for="seeds">show single seeds</label>
+{% endif %}
+{% for task, groups in sections.items() %}
+<h2>{{ task }}</h2>
+<div class="wide"><table>
+<tr><th>model</th><th class="n">score</th>{% if several %}<th class="n">±</th>{% endif %}<th class="n">interval</th>
+<th class="n">difference to base</th>{% if several %}<th class="n">±</th>{% endif %}<th class="n">interval</th></tr>
+{% for group in groups %}
+<tr class="group"><th colspan="{{ 7 if several else 5 }}">{{ group.measure }}
+<span>{{ group.note }}</span></th></tr>
+{% for row in group.rows %}
+<tr{% if row.single or row.chosen %} class="{{ "single" if row.single else "chosen" }}"{% endif %}>
+<td class="k">{{ row.name }}</td>
+<td class="n">{{ row.score.show("value") }}</td>{% if several %}<td class="n soft">{{ row.score.show("sd") }}</td>
+{% endif %}<td class="n soft">{{ row.interval }}</td>
+<td class="n">{% if row.score.sure %}{{ "▲" if (row.score.delta > 0) != group.lower else "▼" }} {% endif %}
+{{ row.score.show("delta", True) }}</td>
+{% if several %}<td class="n soft">{{ row.score.show("delta_sd") }}</td>
+{% endif %}<td class="n soft">{{ row.delta_interval }}</td></tr>
+{% endfor %}
+{% endfor %}
+</table></div>
+{% endfor %}
+{% if overlap %}
+<h2>Seed sentences in the text of the tasks</h2>
+<table>
+<tr><th>task</th><th class="n">seeds found in its text</th><th>on the decontamination list</th><th>examples</th></tr>
+{% for record in overlap %}
+<tr><td>{{ record.task }}</td><td class="n">{{ "{:,}".format(record.found) }}{% if record.seeds %} of
+{{ "{:,}".format(record.seeds) }}{% endif %}</td><td>{{ "yes" if record.decontaminated else "no" }}</td>
+<td>{% if record.examples %}<details><summary>{{ record.examples|length }} shown</summary>
+{% for example in record.examples %}<p>{{ example }}</p>{% endfor %}</details>{% endif %}</td></tr>
+{% endfor %}
+</table>
+{% endif %}
+{% endblock %}"""
+
+TIMINGS = """{% extends "frame" %}{% block body %}
+<div class="wide"><table>
+<tr><th>stage</th><th class="n">jobs</th><th class="n">time</th><th class="n">longest job</th>
+<th class="n">memory, MB</th><th class="n">CPU hours</th>{% if sums.gpu %}<th class="n">GPU hours</th>
+{% endif %}<th class="n">speed</th></tr>
+{% for row in rows %}
+<tr><td class="k">{{ row.name }}</td><td class="n">{{ row.jobs }}</td><td class="n">{{ row.seconds }}</td>
+<td class="n">{{ row.longest }}</td><td class="n">{{ row.memory }}</td><td class="n">{{ row.cpu }}</td>
+{% if sums.gpu %}<td class="n">{{ row.gpu }}</td>
+{% endif %}<td class="n">{{ row.speed }}</td></tr>
+{% endfor %}
+<tr><th>all</th><th></th><th class="n">{{ sums.seconds }}</th><th></th><th></th><th class="n">{{ sums.cpu }}</th>
+{% if sums.gpu %}<th class="n">{{ sums.gpu }}</th>
+{% endif %}<th></th></tr>
+</table></div>
+<p class="soft">Time: of all jobs one after another, as each of them took when it last ran; a job whose results were
+reused shows that time. CPU hours are measured by Snakemake; with ≈ they are time times the threads of the record;
+empty where neither tells. GPU hours are known where a record names a GPU: those of generation and evaluation.
+Speed: without the loading of the model in generation; in refinement, sentences of all passes over the lists, with the
+development scores in between counted as time.</p>
 {% endblock %}"""
 
 DROPS = """{% extends "frame" %}{% block body %}
@@ -99,15 +173,18 @@ tr.seed td { font-weight: 600; }
 {% block body %}
 <p class="soft">Number: the teacher's cosine to the seed, shaded from orange (0) to blue (1). ▲: the teacher finds this
 sentence nearer to the seed than the one before it, against the generated order.</p>
-{% for rows in lists %}
-<h2>{{ loop.index }}</h2>
+{% for list in lists %}
+<details{% if loop.index <= 3 %} open{% endif %}>
+<summary><b>{{ loop.index }}</b> {{ list.rows[0].sentence }}
+<span class="soft">{{ list.rises }} ▲</span></summary>
 <table>
-{% for row in rows %}
+{% for row in list.rows %}
 <tr{% if row.rank == 0 %} class="seed"{% endif %}><td class="n soft">{{ row.rank }}</td>
 <td class="s" style="background: {{ row.color }}">{{ "{:.2f}".format(row.cosine) }}</td>
 <td class="up">{% if row.rises %}▲{% endif %}</td><td>{{ row.sentence }}</td></tr>
 {% endfor %}
 </table>
+</details>
 {% endfor %}
 {% endblock %}"""
 
@@ -126,7 +203,7 @@ PROVENANCE = """{% extends "frame" %}{% block body %}
 <tr><td class="k">{{ role }}</td><td>{{ source }}</td><td><code>{{ revision }}</code></td></tr>
 {% endfor %}
 </table>
-<h2>Prompt</h2>
+{% if prompts %}<h2>Prompt</h2>{% endif %}
 {% for name, sha256, text in prompts %}
 <p><b>{{ name }}</b> <span class="soft">SHA-256</span> <code>{{ sha256 }}</code></p>
 <pre>{{ text }}</pre>
@@ -154,7 +231,15 @@ PROVENANCE = """{% extends "frame" %}{% block body %}
 </table>
 {% endblock %}"""
 
-_TEMPLATES = {"frame": FRAME, "scores": SCORES, "drops": DROPS, "lists": LISTS, "provenance": PROVENANCE}
+_TEMPLATES = {
+    "frame": FRAME,
+    "summary": SUMMARY,
+    "scores": SCORES,
+    "drops": DROPS,
+    "lists": LISTS,
+    "timings": TIMINGS,
+    "provenance": PROVENANCE,
+}
 _ENVIRONMENT = Environment(
     loader=DictLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
