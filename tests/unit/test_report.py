@@ -408,7 +408,8 @@ def test_imported_lists_have_no_prompt_and_no_tokens(results: Path, tmp_path: Pa
     nothing = dict.fromkeys(("prompt", "prompt_sha256", "prompt_text", "device", "dtype"))
     shard = {"read": 6, "kept": 6, "dropped": {}, "model": "imported:lists.csv", "revision": "", "seconds": 1.0}
     io.write_json(results / "generate" / "00000.json", shard | nothing)
-    report.run(setting(), results, results / "teacher" / "minilm", tmp_path / "report")
+    imported = setting() | {"lists": {"source": "import", "file": "lists.csv", "column": "x", "split": "train"}}
+    report.run(imported, results, results / "teacher" / "minilm", tmp_path / "report")
     texts = {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "report").glob("*.html")}
     assert "none: the lists were imported:lists.csv" in texts["summary.html"]
     assert "tokens" not in texts["provenance.html"] and "<h2>Prompt</h2>" not in texts["provenance.html"]

@@ -19,7 +19,7 @@ from rankrefine.report import order, table, timings
 from rankrefine.report.order import Agreement
 from rankrefine.report.table import Score
 from rankrefine.report.timings import Stage
-from rankrefine.shards import shards
+from rankrefine.shards import declared
 
 Record = dict[str, Any]
 COUNTS = ("read", "kept", "dropped", "seconds")
@@ -32,7 +32,7 @@ class Found:
     """The records of a run.
 
     Attributes:
-        budget: `seeds.count` and `generate.shard_size`, which no stage's data depend on alone.
+        budget: `seeds.count` and `generate.shard_size`, which no stage's data depend on alone; not of imported lists.
         confidence: level of the intervals in the score table.
         seeds: record of the seed pool.
         generate: records of the shards, summed up by `join_shards`.
@@ -94,8 +94,7 @@ def collect(config: dict[str, Any], folder: Path, teacher: Path) -> Found:
     Raises:
         UserError: a file is missing or damaged, or lacks a field that the report needs.
     """
-    count, size = config["seeds"]["count"], config["generate"]["shard_size"]
-    parts = _shards(folder, list(shards(count, size)))
+    parts = {name: _record(folder / "generate" / f"{name}.json", *COUNTS) for name in declared(config)}
     selection = _record(folder / "selection.json", "chosen", "candidates")
     trained = [f"{candidate['name']}/{candidate['seed']}" for candidate in selection["candidates"]]
     histories = {name: _record(folder / "refine" / name / "history.json", *TRAINED) for name in trained}
@@ -109,7 +108,7 @@ def collect(config: dict[str, Any], folder: Path, teacher: Path) -> Found:
     teachers = _teachers(folder, histories)
     scores = table.read(folder / "scores.csv")
     return Found(
-        budget={"seeds": {"count": count}, "generate": {"shard_size": size}},
+        budget=_budget(config),
         confidence=config["evaluate"]["confidence"],
         generate=join_shards(list(parts.values())),
         ideal=order.ideal(opinion),
@@ -133,13 +132,11 @@ def collect(config: dict[str, Any], folder: Path, teacher: Path) -> Found:
     )
 
 
-def _shards(folder: Path, names: list[str]) -> dict[str, Record]:
-    """Records of the shards `names`; imported lists are the first one, whatever the budget."""
-    first, *others = names
-    parts = {first: _record(folder / "generate" / f"{first}.json", *COUNTS)}
-    if str(parts[first].get("model")).startswith(timings.IMPORTED):
-        return parts
-    return parts | {name: _record(folder / "generate" / f"{name}.json", *COUNTS) for name in others}
+def _budget(config: dict[str, Any]) -> Record:
+    """The settings that declare the shards; imported lists are all taken."""
+    if config["lists"]["source"] == "import":
+        return {}
+    return {"seeds": {"count": config["seeds"]["count"]}, "generate": {"shard_size": config["generate"]["shard_size"]}}
 
 
 def join_shards(records: list[Record]) -> Record:

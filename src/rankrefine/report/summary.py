@@ -13,7 +13,7 @@ from rankrefine.report.templates import render
 
 SECTIONS = {
     "seeds": ("seed", "seeds", "lists"),
-    "generate": ("seed", "generate"),
+    "generate": ("seed", "generate", "lists"),
     "consolidate": ("consolidate",),
     "teacher": ("refine",),
     "refine": ("seed", "refine"),

@@ -1,0 +1,120 @@
+"""The report page in a real browser, without a network: every figure and table is there, and the console is clean."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Frame, Page, sync_playwright
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+OPTIONS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND"),
+]
+# said by a library that Snakemake puts into its page; its text stands in the page, it is not loaded from there
+KNOWN = re.compile(r"^warning: cdn\.tailwindcss\.com should not be used in production")
+CATEGORY = re.compile(r"^\d \w")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        message = f"there is no browser ({', '.join(BROWSERS)})"
+        (pytest.fail if os.environ.get("RANKREFINE_NEED_BROWSER") == "1" else pytest.skip)(message)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=OPTIONS)
+        yield browser
+        browser.close()
+
+
+class Opened:
+    """The report page, with what it said and asked for."""
+
+    def __init__(self, page: Page, path: Path) -> None:
+        self.page, self.said, self.asked = page, [], []
+        page.set_default_timeout(10_000)
+        page.on("console", lambda message: self.hear(message.type, message.text))
+        page.on("pageerror", lambda error: self.said.append(f"uncaught: {error}"))
+        page.on("request", lambda request: self.asked.append(request.url))
+        page.goto(path.as_uri())
+        page.get_by_text("Workflow", exact=True).wait_for()
+
+    def hear(self, kind: str, text: str) -> None:
+        if kind != "log":  # Snakemake logs what it shows
+            self.said.append(f"{kind}: {text}")
+
+    def categories(self) -> list[str]:
+        return [text for text in self.page.locator("ul li a span").all_inner_texts() if CATEGORY.match(text)]
+
+    def open(self, category: str) -> list[str]:
+        """Show a category; the names of its items."""
+        self.page.locator("nav ol a").first.click()
+        self.page.locator("ul li a span", has_text=category).click()
+        self.page.locator("tbody tr").first.wait_for()
+        return [row.split("\t")[0].strip() for row in self.page.locator("tbody tr").all_inner_texts()]
+
+    def click(self, item: int, icon: str) -> None:
+        self.page.locator("tbody tr").nth(item).locator(f"a[iconname={icon}]").click()
+
+
+def visible_figure(page: Page) -> None:
+    """The figure has a size, and its upper left corner can be seen beside the menu."""
+    figure = page.locator(".h-screen.items-center img")
+    figure.wait_for()
+    natural = figure.evaluate(
+        "async image => { await image.decode(); return [image.naturalWidth, image.naturalHeight] }"
+    )
+    assert min(natural) > 50
+    box, menu = figure.bounding_box(), page.locator("nav").first.bounding_box()
+    assert box["y"] >= 0 and box["x"] >= menu["x"] + menu["width"] - 1 and box["width"] > 500
+    assert figure.get_attribute("src").startswith("data:image/svg+xml")
+
+
+def visible_page(page: Page) -> None:
+    """The table or page has a title and rows, and its text does not have the colour of its ground."""
+    page.locator("iframe").wait_for()
+    frame: Frame = page.locator("iframe").element_handle().content_frame()
+    frame.wait_for_load_state()
+    assert frame.locator("h1").inner_text()
+    assert frame.locator("table").count() > 0
+    rows = frame.locator("table tr").all_inner_texts()
+    assert len(rows) >= 2 and any(row.strip() for row in rows)
+    style = frame.locator("body").evaluate(
+        "body => [getComputedStyle(body).color, getComputedStyle(body).backgroundColor]"
+    )
+    ink, ground = (sum(map(int, re.findall(r"\d+", color)[:3])) / 765 for color in style)
+    assert abs(ink - ground) > 0.6
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (800, "dark")])
+def test_every_item_is_shown_and_the_console_is_clean(
+    browser: Browser, finished_run: Path, width: int, scheme: str
+) -> None:
+    results = finished_run / "results"
+    page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    try:
+        opened = Opened(page, results / "report.html")
+        shown = []
+        for category in opened.categories():
+            for place, name in enumerate(opened.open(category)):
+                opened.open(category)
+                opened.click(place, "eye")
+                page.locator(".h-screen.items-center").locator("img, iframe").wait_for()
+                is_figure = page.locator("iframe").count() == 0
+                (visible_figure if is_figure else visible_page)(page)
+                shown.append(".svg" if is_figure else ".html")
+                opened.click(place, "information-circle")
+                caption = page.locator("nav .prose")
+                caption.wait_for()
+                assert len(caption.inner_text()) > 60, name
+        assert sorted(shown) == sorted(path.suffix for path in (results / "report").iterdir())
+        assert [text for text in opened.said if not KNOWN.match(text)] == []
+        assert [url[:80] for url in opened.asked if not url.startswith(("data:", "blob:", "file:"))] == []
+    finally:
+        page.close()
