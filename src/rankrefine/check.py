@@ -22,14 +22,21 @@ log = logging.getLogger(__name__)
 
 
 def run(
-    config: dict[str, Any], model: Path, teachers: list[Path], development: Path | None, llm: Path | None, output: Path
+    config: dict[str, Any],
+    model: Path,
+    encoders: list[Path],
+    poolings: list[str],
+    development: Path | None,
+    llm: Path | None,
+    output: Path,
 ) -> None:
     """Check the manifests' folders, and what the experiments want of them; write a record of what was checked.
 
     Args:
         config: Completed configuration.
         model: Manifest of the base encoder.
-        teachers: Manifests of the teachers.
+        encoders: Manifests of the teachers and of the other encoders that are evaluated.
+        poolings: How each of them is pooled.
         development: Manifest of the development data, if there is any.
         llm: Manifest of the language model; None with the fake engine.
 
@@ -37,18 +44,35 @@ def run(
         UserError: one of them cannot do its part.
     """
     base = load_manifest(model).path
-    check_encoder(base, bare=config["base"]["pooling"] != "model")
-    for manifest in teachers:
-        check_encoder(load_manifest(manifest).path, bare=config["refine"]["teacher_pooling"] != "model")
+    others = [load_manifest(manifest).path for manifest in encoders]
+    for path, pooling in zip([base, *others], [config["base"]["pooling"], *poolings], strict=True):
+        check_encoder(path, bare=pooling != "model")
+        if pooling == "cls_head":
+            check_head(path)
     for name in config["refine"]["experiments"]:
         check_experiment(name, configuration.experiment(config, name), base)
     pairs = len(read_development(load_manifest(development).path)[0]) if development else 0
     template = prompts.load(config["generate"]["prompt"])
     if llm is not None:
         check_language_model(load_manifest(llm).path, template)
-    checked = [path for path in (model, *teachers, development, llm) if path]
+    checked = [path for path in (model, *encoders, development, llm) if path]
     io.write_json(output, {"checked": [str(path) for path in checked], "pairs": pairs})
     log.info("check: models are usable; %d development pairs.", pairs)
+
+
+def check_head(folder: Path) -> None:
+    """Refuse a transformer without the weights of a head: transformers would draw them at random.
+
+    Raises:
+        UserError: no safetensors file of the folder holds them.
+    """
+    from safetensors import safe_open
+
+    for file in folder.rglob("*.safetensors"):
+        with safe_open(file, framework="numpy") as tensors:
+            if any(name.endswith("pooler.dense.weight") for name in tensors.keys()):  # noqa: SIM118, it is no dictionary
+                return
+    raise UserError(f"{folder} holds no head (pooler.dense), which the pooling cls_head needs; choose mean or cls.")
 
 
 def check_experiment(name: str, settings: dict[str, Any], encoder: Path) -> None:

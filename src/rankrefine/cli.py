@@ -11,12 +11,14 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from rankrefine import __version__
 from rankrefine import config as configuration
 from rankrefine.errors import UserError
+from rankrefine.verbs import ALONE, FLAGS, VERBS
 
 log = logging.getLogger("rankrefine")
 
@@ -25,14 +27,14 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one verb and return the exit code: 0, 1 after a `UserError`, 143 after SIGTERM."""
     options = _options(arguments)
     _set_up_logging(options.pop("log"))
-    call: Callable[..., None] = options.pop("call")
+    call = options.pop("call")
     options.pop("verb")
     # SIGTERM (scancel, a time limit) unwinds like an exception, so that nothing half written stays behind
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        if "config" in options:
+        if options.get("config") is not None:
             options["config"] = configuration.load(options["config"])
-        call(**options)
+        _function(call)(**options)
     except UserError as error:
         log.error("rankrefine: error: %s", error)
         return 1
@@ -53,17 +55,21 @@ def _options(arguments: list[str] | None) -> dict[str, Any]:
     missing = ", ".join(_spelled(flag) for flag in needed if options[flag] is None)
     if missing and not any(options.get(flag) for flag in ALONE):
         parser.error(f"the following arguments are required: {missing}")
+    if options.get("list") is False:
+        options["config"] = None  # an evaluation is told all it needs; the listing alone reads the configuration
     return options
+
+
+def _function(target: str | Callable[..., None]) -> Callable[..., None]:
+    """The function of a verb: itself, or the one that "module:function" names."""
+    if callable(target):
+        return target
+    module, _, name = target.partition(":")
+    return getattr(import_module(module), name)
 
 
 def _spelled(flag: str) -> str:
     return f"--{flag.replace('_', '-')}"
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
-    return int(text)
 
 
 def _set_up_logging(file: Path | None) -> None:
@@ -98,276 +104,3 @@ def _parser() -> argparse.ArgumentParser:
             verb.add_argument(_spelled(flag), **FLAGS[flag] | optional)
         verb.add_argument("--log", type=Path, help="Also write messages to this file.")
     return parser
-
-
-def _asset(**options: object) -> None:
-    from rankrefine.assets import fetch
-
-    fetch.run(**options)
-
-
-def _check(**options: object) -> None:
-    from rankrefine import check
-
-    check.run(**options)
-
-
-def _seeds(**options: object) -> None:
-    from rankrefine import seeds
-
-    seeds.run(**options)
-
-
-def _generate(preview: int | None, **options: object) -> None:
-    if preview is None:
-        from rankrefine.generate import shard
-
-        shard.run(**options)
-    else:
-        from rankrefine.generate import preview as screen
-
-        screen.run(options["config"], preview, options["threads"])
-
-
-def _lists(**options: object) -> None:
-    from rankrefine import lists
-
-    lists.run(**options)
-
-
-def _consolidate(**options: object) -> None:
-    from rankrefine import consolidate
-
-    consolidate.run(**options)
-
-
-def _teacher(**options: object) -> None:
-    from rankrefine.refine import teacher
-
-    teacher.run(**options)
-
-
-def _base(**options: object) -> None:
-    from rankrefine.base import run
-
-    run.run(**options)
-
-
-def _refine(**options: object) -> None:
-    from rankrefine.refine import train
-
-    train.run(**options)
-
-
-def _export(**options: object) -> None:
-    from rankrefine.refine import export
-
-    export.run(**options)
-
-
-def _task(**options: object) -> None:
-    from rankrefine.evaluate import task
-
-    task.run(**options)
-
-
-def _overlap(**options: object) -> None:
-    from rankrefine.evaluate import overlap
-
-    overlap.run(**options)
-
-
-def _evaluate(list: bool, config: dict[str, Any], inputs: Path, **options: object) -> None:
-    if list:
-        from rankrefine.evaluate.listing import listing
-
-        sys.stdout.write(listing(config, inputs))
-    else:
-        from rankrefine.evaluate import run
-
-        run.run(**options)
-
-
-def _scores(**options: object) -> None:
-    from rankrefine.evaluate import scores
-
-    scores.run(**options)
-
-
-def _report(**options: object) -> None:
-    from rankrefine import report
-
-    report.run(**options)
-
-
-def _config(markdown: bool) -> None:
-    from rankrefine import reference
-
-    sys.stdout.write(reference.markdown() if markdown else reference.yaml())
-
-
-ALONE = ("preview", "list")  # flags with which a verb needs none of the others
-
-FLAGS: dict[str, dict] = {
-    "config": {"default": "config.yaml", "help": "Configuration: a YAML file (default config.yaml) or inline JSON."},
-    "source": {"required": True, "help": "embedded:NAME, hub:ORG/NAME@REVISION[#SUBSET], or a local file or folder."},
-    "kind": {"choices": ["model", "dataset"], "required": True, "help": "What the source is."},
-    "folder": {"type": Path, "help": "Folder to write; needed for all but local sources."},
-    "assets": {"type": Path, "nargs": "*", "default": [], "help": "Manifests of all data sets that the config names."},
-    "pool": {"type": Path, "required": True, "help": "Seed pool (parquet) of `seeds`."},
-    "pool_stats": {"type": Path, "required": True, "help": "Statistics (JSON) of `seeds`."},
-    "first": {"type": int, "required": True, "help": "First row of the pool to take."},
-    "rows": {"type": int, "required": True, "help": "Number of rows to take."},
-    "budget": {"type": int, "required": True, "help": "Seed sentences the whole run needs; checked against the pool."},
-    "model": {"type": Path, "required": True, "help": "Manifest (JSON) of the model."},
-    "llm": {"type": Path, "help": "Manifest (JSON) of the language model; not for the fake engine."},
-    "code": {
-        "nargs": "*",
-        "default": [],
-        "help": "Digests of the code: what other code left half done is made again.",
-    },
-    "threads": {"type": int, "default": None, "help": "Processor threads to use (default: all)."},
-    "parallel": {
-        "type": _positive,
-        "default": 1,
-        "metavar": "N",
-        "help": "Processes that share out each batch, one for each GPU (default: 1).",
-    },
-    "examples": {"type": Path, "help": "What a recipe trains on: a manifest (JSON), or parquet with a column text."},
-    "preview": {
-        "type": _positive,
-        "metavar": "N",
-        "help": "Show N lists, the speed and the hours that all would take, and write none; needs --config alone.",
-    },
-    "shards": {"type": Path, "required": True, "help": "Folder that holds the shards from `generate`."},
-    "lists": {"type": Path, "required": True, "help": "Ranking lists (parquet) from `consolidate`."},
-    "teachers": {"type": Path, "nargs": "*", "default": [], "help": "Manifests (JSON) of the teachers."},
-    "teacher": {"type": Path, "required": True, "help": "Folder of results of `teacher`, whose opinion is shown."},
-    "teacher_embeddings": {"type": Path, "nargs": "+", "required": True, "help": "Embeddings from `teacher`."},
-    "weights": {"type": float, "nargs": "+", "required": True, "help": "Weight of each teacher."},
-    "report_to": {"nargs": "*", "default": [], "help": "Trackers to follow the training: tensorboard, wandb."},
-    "development": {"type": Path, "help": "Manifest (JSON) of the development data."},
-    "manifest": {"type": Path, "required": True, "help": "Manifest (JSON) to write."},
-    "history": {"type": Path, "required": True, "help": "Training history (JSON) to write."},
-    "manifests": {"type": Path, "nargs": "+", "required": True, "help": "Manifests of the refined encoders."},
-    "histories": {
-        "type": Path,
-        "nargs": "+",
-        "required": True,
-        "help": "Their training histories, in the same order.",
-    },
-    "scores": {"type": Path, "required": True, "help": "Score table (CSV) from `scores`."},
-    "lists_stats": {"type": Path, "required": True, "help": "Record (JSON) of the lists from `consolidate`."},
-    "cards": {"type": Path, "required": True, "help": "Folder to write the encoders' cards to."},
-    "selection": {"type": Path, "required": True, "help": "Selection record (JSON) to write."},
-    "task": {"required": True, "help": "Name of the task: MTEB's, or one of our own."},
-    "data": {"type": Path, "required": True, "help": "Manifest (JSON) of the task's data, or of the lists."},
-    "prepared": {"type": Path, "required": True, "help": "Prepared task (JSON) from `task`."},
-    "list": {
-        "action": "store_true",
-        "help": "Show which tasks there are and whose data are here; needs --config alone.",
-    },
-    "pooling": {"default": "model", "help": "Pooling of the encoder (default: its own)."},
-    "prompt": {"help": "Text before every sentence (default: the encoder's own)."},
-    "store": {"type": Path, "help": "Folder for embeddings that the tasks of a model share."},
-    "parquet": {"type": Path, "required": True, "help": "Score table (parquet) to write."},
-    "mteb": {"type": Path, "required": True, "help": "Folder to write: MTEB's own results."},
-    "name": {"required": True, "help": "Name of the model or the experiment in tables."},
-    "results": {"type": Path, "nargs": "+", "required": True, "help": "Results (JSON) from `evaluate`; base first."},
-    "table": {"type": Path, "required": True, "help": "Table (Markdown) to write."},
-    "inputs": {"type": Path, "default": Path("results"), "help": "Results folder of the run (default: results)."},
-    "output": {"type": Path, "required": True, "help": "File or folder to write."},
-    "stats": {"type": Path, "required": True, "help": "Statistics (JSON) to write."},
-    "card": {"type": Path, "required": True, "help": "Card (Markdown) to write."},
-    "markdown": {"action": "store_true", "help": "As a Markdown table instead of YAML."},
-}
-
-VERBS: dict[str, tuple[Callable[..., None], str, tuple[str, ...]]] = {
-    "config": (_config, "Print the reference configuration.", ("markdown",)),
-    "asset": (_asset, "Fetch a model or data set and write its manifest.", ("source", "kind", "folder", "manifest")),
-    "check": (
-        _check,
-        "Check models and development data before anything long runs.",
-        ("config", "model", "teachers", "development", "llm", "output"),
-    ),
-    "seeds": (_seeds, "Stage 1: extract seed sentences.", ("config", "assets", "output", "stats")),
-    "generate": (
-        _generate,
-        "Stage 2: generate the ranking lists of one shard, or show a few.",
-        (
-            "preview",
-            "config",
-            "pool",
-            "pool_stats",
-            "first",
-            "rows",
-            "budget",
-            "llm",
-            "threads",
-            "code",
-            "output",
-            "stats",
-        ),
-    ),
-    "lists": (
-        _lists,
-        "Stages 1 and 2 replaced: read ranking lists that exist already.",
-        ("config", "data", "assets", "pool", "pool_stats", "output", "stats"),
-    ),
-    "consolidate": (
-        _consolidate,
-        "Stage 3: apply the quality rules and join the shards.",
-        ("config", "shards", "pool_stats", "output", "stats", "card"),
-    ),
-    "base": (
-        _base,
-        "Make the encoder to refine: pooling, prompt, SimCSE.",
-        ("config", "model", "examples", "development", "threads", "code", "output", "manifest", "history"),
-    ),
-    "teacher": (
-        _teacher,
-        "Stage 4a: embed the lists with the teacher.",
-        ("config", "lists", "model", "threads", "output", "stats"),
-    ),
-    "refine": (
-        _refine,
-        "Stage 4b: train the encoder on the rankings.",
-        (
-            "name",
-            "config",
-            "lists",
-            "teacher_embeddings",
-            "weights",
-            "model",
-            "development",
-            "report_to",
-            "threads",
-            "parallel",
-            "code",
-            "output",
-            "manifest",
-            "history",
-        ),
-    ),
-    "task": (_task, "Stage 5a: check a task and its data.", ("task", "data", "output")),
-    "overlap": (_overlap, "Count the seeds in a task's text.", ("config", "pool", "prepared", "output")),
-    "evaluate": (
-        _evaluate,
-        "Stage 5b: evaluate one encoder on one task.",
-        (
-            *("list", "config", "inputs"),
-            *("prepared", "model", "name", "pooling", "prompt", "threads", "store", "output"),
-        ),
-    ),
-    "scores": (
-        _scores,
-        "Stage 5c: table of scores with intervals.",
-        ("config", "results", "output", "parquet", "table", "mteb"),
-    ),
-    "export": (
-        _export,
-        "Copy the encoder with the best development score, and write the cards of all.",
-        ("manifests", "histories", "scores", "lists_stats", "output", "cards", "selection", "table"),
-    ),
-    "report": (_report, "Figures and tables of the report.", ("config", "inputs", "teacher", "output")),
-}

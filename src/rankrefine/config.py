@@ -229,7 +229,8 @@ def _check_together(config: dict[str, Any], origin: str) -> None:
         raise UserError(f"{origin}: base.recipe simcse_sup trains on triplets; name them in base.data.")
     _check_evaluate(config, origin)
     teachers_of_all = [("refine.teacher", source) for source in _all_teachers(config)]
-    for key, source in (("base.model", config["base"]["model"]), *teachers_of_all):
+    added = [("evaluate.encoders", encoder["source"]) for encoder in config["evaluate"]["encoders"]]
+    for key, source in (("base.model", config["base"]["model"]), *teachers_of_all, *added):
         if is_gguf(source):
             raise UserError(
                 f"{origin}: {key} is '{source}', a GGUF file, which holds a language model; name the folder of an "

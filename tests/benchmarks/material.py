@@ -17,9 +17,14 @@ def model(source: str, folder: Path) -> Manifest:
     return _fetched(source, "model", folder)
 
 
+def dataset(source: str, folder: Path) -> Manifest:
+    """A data set by its source, fetched into a folder."""
+    return _fetched(source, "dataset", folder)
+
+
 def sentences(count: int, folder: Path) -> list[str]:
     """Whole sentences of the New York Times corpus."""
-    texts = pq.read_table(_fetched("embedded:vader", "corpus", folder).path / "nyt.parquet")["text"].to_pylist()
+    texts = pq.read_table(dataset("embedded:vader", folder).path / "nyt.parquet")["text"].to_pylist()
     whole = (text for text in texts if text[0].isupper() and text.endswith(".") and 6 <= len(text.split()) <= 24)
     return [text for text, _ in zip(whole, range(count), strict=False)]
 

@@ -127,7 +127,7 @@ def test_a_bare_transformer_needs_a_pooling(inputs: Path, tmp_path: Path):
 
 
 def test_a_prompt_is_the_same_in_training_teacher_and_evaluation(inputs: Path, tmp_path: Path):
-    from rankrefine.evaluate.run import _named, offline_task, score
+    from rankrefine.evaluate import run, task
     from rankrefine.refine.data import preprocessor
     from rankrefine.refine.lists import Lists
     from rankrefine.refine.teacher import embed, opened
@@ -146,11 +146,12 @@ def test_a_prompt_is_the_same_in_training_teacher_and_evaluation(inputs: Path, t
     assert torch.allclose(embed(bare, lists, 64), normalize(wanted, dim=-1), atol=1e-5)
     own = opened(tmp_path / "model", settings | {"teacher_prompt": ""}, 1)
     assert not torch.allclose(embed(own, lists, 64), normalize(wanted, dim=-1), atol=1e-2)
-    table, file = pairs(40, 20), tmp_path / "test.parquet"
-    io.write_table(file, table)
-    setting = {"task": "STSBenchmark", "split": "test", "path": str(file), "sha256": io.sha256(file), "revision": "1"}
-    named = _named(model, load_manifest(tmp_path / "model.json"), "base")
-    _, cosines = score(offline_task(setting), named, tmp_path / "model")
+    table = pairs(40, 20)
+    io.write_table(tmp_path / "sts" / "test.parquet", table)
+    write_manifest(tmp_path / "sts.json", source="pairs", kind="dataset", path=tmp_path / "sts")
+    task.run("STSBenchmark", tmp_path / "sts.json", tmp_path / "task.json")
+    run.run(tmp_path / "task.json", tmp_path / "model.json", "base", 1, tmp_path / "result.json")
+    cosines = io.read_json(tmp_path / "result.json")["metrics"][0]["predicted"]
     first, second = (
         plain.encode([f"query: {text}" for text in table[column].to_pylist()], normalize_embeddings=True)
         for column in ("sentence1", "sentence2")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rankrefine.check import check_experiment, check_language_model
+from rankrefine.check import check_experiment, check_head, check_language_model
 from rankrefine.errors import UserError
 from rankrefine.generate import prompts
 
@@ -72,3 +72,14 @@ def test_what_the_encoder_cannot_have_is_named_before_generation(
     check_experiment("a", fine, tmp_path)
     with pytest.raises(UserError, match=sentence):
         check_experiment("a", fine | settings, tmp_path)
+
+
+def test_a_transformer_without_a_head_is_told_early(tmp_path: Path) -> None:
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    save_file({"bert.embeddings.weight": np.zeros(2)}, tmp_path / "model.safetensors")
+    with pytest.raises(UserError, match=r"holds no head \(pooler.dense\), which the pooling cls_head needs"):
+        check_head(tmp_path)
+    save_file({"bert.pooler.dense.weight": np.zeros(2)}, tmp_path / "model.safetensors")
+    check_head(tmp_path)

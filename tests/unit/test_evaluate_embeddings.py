@@ -29,15 +29,6 @@ def test_a_metric_survives_json() -> None:
     }
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_unusable_embeddings_are_refused(bad: float) -> None:
-    rows = np.ones((4, 3), dtype=np.float32)
-    embeddings.refuse_unusable(rows, "models/mine on SST2")
-    rows[2, 1] = rows[3, 0] = bad
-    with pytest.raises(UserError, match=r"^models/mine on SST2: the embedding of sentence 3 .* \(2 of 4 sentences\)"):
-        embeddings.refuse_unusable(rows, "models/mine on SST2")
-
-
 def test_distinct_sentences_lead_back_to_the_pairs() -> None:
     first, second = ["a", "b", "a", "c"], ["b", "a", "d", "c"]
     sentences, pairs = embeddings.distinct_sentences(first, second)

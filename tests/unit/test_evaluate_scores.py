@@ -135,7 +135,7 @@ def test_what_cannot_be_resampled_has_no_interval(tmp_path: Path) -> None:
         _written(tmp_path, m, "Representation", [Metric("uniformity", -2.0, higher=False)]) for m in ("base", "a/1")
     ]
     base, _ = _run(tmp_path, *paths)
-    assert (base["ci_low"], base["ci_high"], base["n"], base["higher"]) == ("", "", "0", "False")
+    assert (base["ci_low"], base["ci_high"], base["n"], base["higher"]) == ("", "", "", "False")
     assert "-2.000" in (tmp_path / "scores.md").read_text()
 
 

@@ -253,10 +253,11 @@ def test_changed_code_plans_its_stage_and_what_follows(edited, file: str, old: s
 
 def test_a_larger_count_plans_new_shards_and_a_partly_filled_last_one(finished) -> None:
     after = {
+        "overlap": 2,
         "consolidate": 1,
         "teacher": 1,
         "refine": 1,
-        "evaluate": 1,
+        "evaluate": 2,
         "scores": 1,
         "export": 1,
         "report": 1,

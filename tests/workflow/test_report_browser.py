@@ -97,7 +97,8 @@ def test_every_item_is_shown_and_the_console_is_clean(
     browser: Browser, finished_run: Path, width: int, scheme: str
 ) -> None:
     results = finished_run / "results"
-    page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    # so low that figures are higher than the window
+    page = browser.new_page(viewport={"width": width, "height": 400}, color_scheme=scheme)
     try:
         opened = Opened(page, results / "report.html")
         shown = []

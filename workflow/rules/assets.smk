@@ -82,7 +82,7 @@ rule gguf_asset:
 rule check:
     input:
         model=BASE_MODEL,
-        teachers=[f"results/assets/{teacher}.json" for teacher in ALL_TEACHERS if teacher != "base"],
+        encoders=[settings["manifest"] for settings in OTHERS.values()],
         development=DEVELOPMENT or [],
         llm=LLM,
     output:
@@ -97,15 +97,16 @@ rule check:
     params:
         code=digest.code("rankrefine.check"),
         llm=LLM_FLAG,
+        poolings=[settings["pooling"] for settings in OTHERS.values()],
         development=DEVELOPMENT_FLAG,
         config=stage(
             "generate.prompt",
             "base.pooling",
-            *(f"refine.{key}" for key in ("experiments", "layers", "matryoshka", "teacher_pooling", "report_to")),
+            *(f"refine.{key}" for key in ("experiments", "layers", "matryoshka", "report_to")),
         ),
         prompt_content=PROMPT,
     message:
         "Checking the models, the prompt and the development data"
     shell:
-        "python -m rankrefine check --config {params.config:q} --model {input.model:q} --teachers {input.teachers:q}"
-        " {params.development} {params.llm} --output {output:q} --log {log:q}"
+        "python -m rankrefine check --config {params.config:q} --model {input.model:q} --encoders {input.encoders:q}"
+        " --poolings {params.poolings} {params.development} {params.llm} --output {output:q} --log {log:q}"

@@ -102,7 +102,8 @@ OTHERS = {  # encoders that are evaluated beside base and refined ones: name -> 
 # --- what a job depends on
 
 SHARDS = declared(config)
-BUDGET = ["lists"] if LISTS else ["seeds.count", "generate.shard_size"]  # the config keys that declare them
+# the config keys that say how many sentences are used, and how they are cut into shards
+BUDGET = ["lists"] if LISTS else ["seeds.count", "generate.shard_size"]
 # the encoders that are trained, EXPERIMENT/SEED
 REFINED = [f"{name}/{seed}" for name in config["refine"]["experiments"] for seed in configuration.seeds(config)]
 EVALUATED = ["base", *REFINED, *OTHERS]

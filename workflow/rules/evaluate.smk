@@ -30,7 +30,7 @@ rule overlap:
     conda:
         "../../envs/rankrefine.yaml"
     params:
-        config=stage("seeds.count", "seeds.decontaminate", "seeds.overlap_ngram", "seeds.overlap_limit"),
+        config=stage(BUDGET[0], "seeds.decontaminate", "seeds.overlap_ngram", "seeds.overlap_limit"),
         code=digest.code("rankrefine.evaluate.overlap"),
     message:
         "Counting seed sentences in {wildcards.task}"

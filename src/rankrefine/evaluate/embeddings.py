@@ -1,4 +1,4 @@
-"""What the metrics on bare embeddings share: rows that can be used, sentences that differ, pairs that are positive."""
+"""What the metrics on bare embeddings share: sentences that differ, pairs that are positive."""
 
 from __future__ import annotations
 
@@ -16,20 +16,6 @@ BLOCK = 4_000_000  # similarities held at once: 32 MB, and once or twice as much
 def unit_rows(embeddings: np.ndarray) -> np.ndarray:
     """The embeddings `[n, dim]` in float64 with rows of length 1, as cosine similarity sees them."""
     return normalize(np.asarray(embeddings, dtype=np.float64))
-
-
-def refuse_unusable(embeddings: np.ndarray, what: str) -> None:
-    """Refuse embeddings `[n, dim]` that nothing can be measured on; `what` says whose they are, for the message.
-
-    Raises:
-        UserError: a number is NaN or infinite.
-    """
-    rows = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
-    if len(rows):
-        raise UserError(
-            f"{what}: the embedding of sentence {rows[0] + 1} holds NaN or infinity ({len(rows)} of {len(embeddings)} "
-            "sentences); this encoder cannot be evaluated."
-        )
 
 
 def distinct_sentences(first: Sequence[str], second: Sequence[str]) -> tuple[list[str], np.ndarray]:

@@ -28,9 +28,9 @@ def run(config: dict[str, Any], pool: Path, prepared: Path, output: Path) -> Non
     word n-grams with it that seeds.decontaminate would have dropped them.
 
     Args:
-        config: Completed configuration; read are `count`, `decontaminate`, `overlap_ngram` and `overlap_limit` of
-            `seeds`.
-        pool: Seed pool, of which the first `count` sentences are used.
+        config: Completed configuration; read are `lists.source` and of `seeds` `count`, `decontaminate`,
+            `overlap_ngram` and `overlap_limit`.
+        pool: Seed pool, of which the first `count` sentences are used; of imported lists all.
         prepared: JSON from `task`.
         output: JSON to write.
 
@@ -40,7 +40,8 @@ def run(config: dict[str, Any], pool: Path, prepared: Path, output: Path) -> Non
     settings = {key: config["seeds"][key] for key in ("count", "decontaminate", "overlap_ngram", "overlap_limit")}
     record = Record("overlap", {"seeds": settings})
     setting = io.read_json(prepared)
-    seeds = io.read_table(pool)["text"].to_pylist()[: settings["count"]]
+    count = None if config["lists"]["source"] == "import" else settings["count"]
+    seeds = io.read_table(pool)["text"].to_pylist()[:count]
     of_task = own.texts(setting) if setting["kind"] == "own" else texts(opened(setting))
     seen = Contamination(of_task, settings["overlap_ngram"], settings["overlap_limit"])
     found = [seed for seed in seeds if seen.has(words(seed))]

@@ -31,7 +31,7 @@ class Row:
     Attributes:
         model: name of the model, or of the experiment whose seeds are averaged.
         seeds: of how many trainings this is the mean.
-        n: pairs, queries or examples.
+        n: pairs, queries or examples; None where a metric has no such.
         value: x100 for correlations, precisions and accuracies.
         sd: standard deviation over the seeds.
         ci_low, ci_high: bootstrap interval of the value over the pairs.
@@ -44,7 +44,7 @@ class Row:
     task: str
     subset: str
     metric: str
-    n: int
+    n: int | None
     value: float
     sd: float
     ci_low: float
@@ -176,7 +176,7 @@ def rows_of(name: str, models: list[str], samples: dict[str, dict[Key, Sample]],
                 name,
                 len(models),
                 *key,
-                value.n,
+                value.n or None,
                 value.value,
                 spread,
                 *interval(value.resampled, confidence),
@@ -220,6 +220,7 @@ def _write(rows: list[Row], csv: Path, parquet: Path) -> None:
     import pyarrow as pa
 
     frame = pd.DataFrame([[getattr(row, field.name) for field in fields(Row)] for row in rows], columns=_columns())
+    frame["n"] = frame["n"].astype("Int64")  # else one that is missing makes all of them fractions
     io.write_text(csv, frame.to_csv(index=False, float_format="%.4f", lineterminator="\n"))
     io.write_table(parquet, pa.Table.from_pandas(frame, preserve_index=False))
 
