@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from rankrefine.errors import UserError, reason
 from rankrefine.generate.engines import memory, packed_linear, shared_prefix
 from rankrefine.generate.engines.base import Completion, OutOfMemory, Request, Stop, Text
-from rankrefine.generate.engines.tokens import decode, encode, ending, newline_tokens, open_tokenizer, stop_tokens
+from rankrefine.generate.engines.language_model import open_model
+from rankrefine.generate.engines.tokens import decode, encode, ending, newline_tokens, stop_tokens
 from rankrefine.generate.guidance import Sampling, choose, draws, near_ties
 from rankrefine.generate.prompts import Prompt
 
@@ -41,24 +41,9 @@ def load(
     Raises:
         UserError: the folder holds no language model, or one that cannot be used here; no GPU where one is asked for.
     """
-    if threads:
-        torch.set_num_threads(threads)
-    device = _device(settings["device"])
-    try:
-        tokenizer = open_tokenizer(folder)
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=_dtype(settings["dtype"], device), local_files_only=True, use_safetensors=True
-        )
-    except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError, SafetensorError) as error:
-        raise UserError(
-            f"generate.model: {folder} does not open as a causal language model: {reason(error)}"
-        ) from error
-    try:
-        model = model.to(device).eval()
-    except torch.OutOfMemoryError as error:
-        raise UserError(f"The language model does not fit the memory of {torch.cuda.get_device_name()}.") from error
+    model, tokenizer = open_model(folder, settings["device"], settings["dtype"], threads)
     shared_prefix.install(model)
-    if device.type == "cpu" and model.dtype == torch.bfloat16:
+    if model.device.type == "cpu" and model.dtype == torch.bfloat16:
         packed_linear.pack(model)
     head = _common_prefix([encode(tokenizer, prompt.fill(text)) for text in _beginnings(tokenizer)])
     try:
@@ -68,31 +53,6 @@ def load(
     except (RuntimeError, TypeError) as error:  # in the first forward pass
         kind = model.config.model_type
         raise UserError(f"generate.model: this engine does not run a {kind}: {reason(error)}") from error
-
-
-def _device(name: str) -> torch.device:
-    """The device called "auto", "cpu" or "cuda".
-
-    Raises:
-        UserError: there is no GPU but one is asked for.
-    """
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("generate.device is cuda but torch finds no CUDA GPU here; set it to auto or cpu.")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def _dtype(name: str, device: torch.device) -> torch.dtype:
-    """The named torch dtype; "auto" is bfloat16 where the device computes in it."""
-    if name != "auto":
-        return getattr(torch, name)
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    return torch.bfloat16 if torch.ops.mkldnn._is_mkldnn_bf16_supported() and _has_bf16_units() else torch.float32
-
-
-def _has_bf16_units() -> bool:
-    # without AVX512-BF16 or AMX, bfloat16 is emulated and slower than float32
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 @dataclass
