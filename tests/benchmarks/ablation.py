@@ -91,7 +91,7 @@ def figure(rows: list[tuple[str, dict[str, Any]]], file: Path) -> None:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    from rankrefine.report.figures import BLUE, GREY, RED, STYLE, save
+    from rankrefine.report.figures.style import BLUE, GREY, RED, STYLE, save
 
     names = list(rows[0][1])
     with rc_context(STYLE):

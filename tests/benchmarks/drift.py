@@ -132,7 +132,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    from rankrefine.report.figures import STYLE, save
+    from rankrefine.report.figures.style import STYLE, save
 
     with rc_context(STYLE):
         figure = Figure(figsize=(7.5, 4.2))
