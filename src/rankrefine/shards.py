@@ -13,6 +13,14 @@ def shards(count: int, size: int) -> dict[str, tuple[int, int]]:
     return {f"{i:05d}": (first, min(size, count - first)) for i, first in enumerate(range(0, count, size))}
 
 
+def folders(config: dict[str, Any]) -> tuple[str, str]:
+    """Below the results folder, where the pool and where the shards lie.
+
+    Imported lists have a folder of their own, so that they do not take the place of what hours of generation made.
+    """
+    return ("lists", "lists") if config["lists"]["source"] == "import" else ("seeds", "generate")
+
+
 def declared(config: dict[str, Any]) -> dict[str, tuple[int, int | None]]:
     """The shards of a completed config, as `shards`; imported lists are one, of as many rows as it holds (None)."""
     if config["lists"]["source"] == "import":

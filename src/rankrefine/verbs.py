@@ -117,7 +117,9 @@ FLAGS: dict[str, dict] = {
     "parquet": {"type": Path, "required": True, "help": "Score table (parquet) to write."},
     "mteb": {"type": Path, "required": True, "help": "Folder to write: MTEB's own results."},
     "name": {"required": True, "help": "Name of the model or the experiment in tables."},
-    "results": {"type": Path, "nargs": "+", "required": True, "help": "Results (JSON) from `evaluate`; base first."},
+    "results": {"type": Path, "required": True, "help": "Folder with the results of `evaluate`, MODEL/TASK.json."},
+    "models": {"nargs": "+", "required": True, "help": "Names of the models."},
+    "tasks": {"nargs": "+", "required": True, "help": "Names of the tasks."},
     "table": {"type": Path, "required": True, "help": "Table (Markdown) to write."},
     "inputs": {"type": Path, "default": Path("results"), "help": "Results folder of the run (default: results)."},
     "output": {"type": Path, "required": True, "help": "File or folder to write."},
@@ -208,13 +210,13 @@ VERBS: dict[str, tuple[str | Callable[..., None], str, tuple[str, ...]]] = {
         "Stage 5b: evaluate one encoder on one task.",
         (
             *("list", "config", "inputs"),
-            *("prepared", "model", "name", "pooling", "prompt", "threads", "store", "output"),
+            *("prepared", "model", "name", "pooling", "prompt", "threads", "store", "code", "output"),
         ),
     ),
     "scores": (
         "rankrefine.evaluate.scores:run",
         "Stage 5c: table of scores with intervals.",
-        ("config", "results", "output", "parquet", "table", "mteb"),
+        ("config", "results", "models", "tasks", "output", "parquet", "table", "mteb"),
     ),
     "export": (
         "rankrefine.refine.export:run",

@@ -17,7 +17,7 @@ from rankrefine import io
 from rankrefine.assets.manifest import write_manifest
 from rankrefine.encoder import open_encoder
 from rankrefine.errors import UserError
-from rankrefine.evaluate import run, task
+from rankrefine.evaluate import memory, run, task, through_mteb
 
 WORDS = ["[UNK]", "the", "a", "cat", "dog", "bird", "sits", "runs", "sings", "on", "mat", "tree", "song", "and", "two"]
 
@@ -119,7 +119,7 @@ def test_subsets_of_pairs(tmp_path: Path) -> None:
     assert parts[1]["value"] == pytest.approx(100 * expected)
 
 
-def _reranking(tmp_path: Path, queries: int = 12) -> Path:
+def _reranking(tmp_path: Path, queries: int = 12, name: str = "AskUbuntuDupQuestions") -> Path:
     rng = np.random.default_rng(2)
     text = iter([" ".join(rng.choice(WORDS[1:], size=rng.integers(2, 9))) for _ in range(9 * queries)])
     rows = {"query": [], "positive": [], "negative": []}
@@ -129,7 +129,7 @@ def _reranking(tmp_path: Path, queries: int = 12) -> Path:
         rows["negative"].append([next(text) for _ in range(5)])
     io.write_table(tmp_path / "data" / "test.parquet", pa.table(rows))
     write_manifest(tmp_path / "data.json", source="data", kind="dataset", path=tmp_path / "data")
-    task.run("AskUbuntuDupQuestions", tmp_path / "data.json", tmp_path / "task.json")
+    task.run(name, tmp_path / "data.json", tmp_path / "task.json")
     return tmp_path / "task.json"
 
 
@@ -148,6 +148,25 @@ def test_reranking_is_the_mean_average_precision_of_the_queries(tmp_path: Path) 
     assert metric["metric"] == "map"
     np.testing.assert_allclose(metric["scores"], expected, atol=0.01)
     assert metric["value"] == pytest.approx(np.mean(expected), abs=0.01)
+
+
+def test_queries_that_mteb_joins_from_parts_keep_apart(tmp_path: Path) -> None:
+    """MindSmallReranking is scored over parts of queries; in a table every query is its own."""
+    found = []
+    for name in ("AskUbuntuDupQuestions", "MindSmallReranking"):
+        run.run(_reranking(tmp_path, name=name), _model(tmp_path), "base", 1, tmp_path / "out.json")
+        (metric,) = json.loads((tmp_path / "out.json").read_text())["metrics"]
+        found.append(metric)
+    assert found[0]["metric"] == found[1]["metric"] == "map"
+    np.testing.assert_allclose(found[0]["scores"], found[1]["scores"])
+
+
+def test_parts_of_a_query_count_once(tmp_path: Path) -> None:
+    relevant = {"a_0": {"x": 1}, "a_1": {"x": 1}, "b_0": {"y": 1}}
+    ranked = {"a_0": {"x": 0.1, "y": 0.9}, "a_1": {"x": 0.95, "y": 0.2}, "b_0": {"x": 0.3, "y": 0.2}}
+    judged, best = through_mteb._merged(relevant, ranked)
+    assert judged == {"a": {"x": 1}, "b": {"y": 1}}
+    assert best == {"a": {"x": 0.95, "y": 0.9}, "b": {"x": 0.3, "y": 0.2}}
 
 
 def test_a_folder_as_it_lies_on_the_hub_is_opened_by_mteb(tmp_path: Path) -> None:
@@ -186,6 +205,32 @@ def test_tasks_share_what_is_encoded(tmp_path: Path, prepared: Path) -> None:
     other = _model(tmp_path / "other", np.random.default_rng(9).normal(size=(len(WORDS), 16)))
     run.run(prepared, other, "other", 1, tmp_path / "other.json", store=store)
     assert json.loads((tmp_path / "other.json").read_text())["encoded"] == first["encoded"]
+
+
+def test_a_store_is_left_when_the_code_changes(tmp_path: Path, prepared: Path) -> None:
+    model, store = _model(tmp_path), tmp_path / "store"
+    run.run(prepared, model, "base", 1, tmp_path / "first.json", store=store, code=["one"])
+    run.run(prepared, model, "base", 1, tmp_path / "second.json", store=store, code=["two"])
+    first, second = (json.loads((tmp_path / f"{name}.json").read_text())["encoded"] for name in ("first", "second"))
+    assert second == first > 0
+
+
+def test_queries_and_sentences_share_a_text(tmp_path: Path) -> None:
+    encoder = open_encoder(save_static_encoder(tmp_path / "model"), 1)
+    kept = memory.Memory(encoder, "x", tmp_path / "store")
+    plain = encoder.encode(["the cat", "the dog"], batch_size=7)
+    assert np.array_equal(encoder.encode_query(["the dog"]), plain[1:])
+    assert kept.encoded == 2
+    encoder.encode(["the cat"], normalize_embeddings=True)
+    encoder.encode(["the cat"], prompt="a ")
+    assert kept.encoded == 4
+    kept.save()
+    again = memory.Memory(open_encoder(tmp_path / "model", 1), "x", tmp_path / "store")
+    again.encode(["a bird"])
+    again.save()  # adds to what the task's file held
+    third = memory.Memory(open_encoder(tmp_path / "model", 1), "y", tmp_path / "store")
+    third.encode(["the cat", "a bird"])
+    assert third.encoded == 0
 
 
 def test_a_damaged_store_is_made_again(tmp_path: Path, prepared: Path) -> None:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from rankrefine import io
+from rankrefine.assets import fetch
 from rankrefine.assets.manifest import write_manifest
 from rankrefine.errors import UserError
 from rankrefine.evaluate import task
@@ -70,6 +71,8 @@ def test_tasks_that_are_refused(tmp_path: Path, name: str, message: str) -> None
         ({"score": [1.0, math.nan, 3.0]}, "column score is not a number in row 2"),
         ({"score": [1.0, 2.0, None]}, "column score is not a number in row 3"),
         ({"score": [1, 1, 1]}, "all 3 scores are 1.0"),
+        ({"genre": ["a", "all", "b"]}, "column genre holds 'all', which stands for all pairs in row 2"),
+        ({"subset": [["a"], ["b"], ["c"]]}, "column subset holds list<.*> instead of text"),
         ({column: pa.array([], v.type) for column, v in zip(PAIRS, pa.table(PAIRS), strict=True)}, "has no rows"),
     ],
 )
@@ -104,6 +107,7 @@ RERANKING = {"query": ["A?", "B?"], "positive": [["a"], ["b"]], "negative": [["x
         ({"positive": ["a", "b"]}, "column positive holds string instead of lists of texts"),
         ({"positive": [["a"], []]}, r"column positive is empty in row 2 \(1 such rows\)"),
         ({"query": [None, "B?"]}, "column query is empty in row 1"),
+        ({"negative": [["x", None], ["z"]]}, "column negative holds an empty text in row 1"),
     ],
 )
 def test_reranking_data_that_are_refused(tmp_path: Path, change: dict, message: str) -> None:
@@ -119,3 +123,41 @@ def test_a_folder_that_mteb_cannot_open(tmp_path: Path) -> None:
     write_manifest(tmp_path / "data.json", source="x", kind="dataset", path=tmp_path / "data", revision="r1")
     with pytest.raises(UserError, match=r"data cannot be opened as the data of SciDocsRR: .*repository"):
         task.run("SciDocsRR", tmp_path / "data.json", tmp_path / "out.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("SST2", r"SST2 needs train, validation, test, but .*one\.parquet is one file; name a folder"),
+        ("Banking77Classification", r"Banking77Classification needs the files of its repository .* is one file"),
+    ],
+)
+def test_one_file_is_not_enough(tmp_path: Path, name: str, message: str) -> None:
+    io.write_table(tmp_path / "one.parquet", pa.table({"text": ["a", "b"], "label": [0, 1]}))
+    write_manifest(tmp_path / "data.json", source="one", kind="dataset", path=tmp_path / "one.parquet")
+    with pytest.raises(UserError, match=message):
+        task.run(name, tmp_path / "data.json", tmp_path / "out.json")
+
+
+def test_a_repository_of_the_hub_passes_the_check_of_local_data(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "test.jsonl").write_text('{"sentence1": "A.", "sentence2": "B.", "score": 1.0}\n', encoding="utf-8")
+    with pytest.raises(UserError, match="holds no parquet file"):
+        fetch.run(str(folder), "dataset", None, tmp_path / "data.json")
+    (folder / "README.md").write_text("# STS12", encoding="utf-8")
+    fetch.run(str(folder), "dataset", None, tmp_path / "data.json")
+    task.run("STS12", tmp_path / "data.json", tmp_path / "out.json")
+    assert json.loads((tmp_path / "out.json").read_text())["units"] == 1
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (PAIRS | {"sentence2": PAIRS["sentence1"]}, r"No pair has a score of 4"),
+        (PAIRS | {"score": [0.0, 50.0, 100.0]}, "Scores run from 0 to 100; alignment and EvalRank take"),
+    ],
+)
+def test_pairs_that_evalrank_cannot_use(tmp_path: Path, columns: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        task.run("EvalRank", _manifest(tmp_path, columns), tmp_path / "out.json")

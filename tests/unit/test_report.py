@@ -65,7 +65,7 @@ def fabricate(folder: Path, count: int = 6, ranks: int = 4, steps: int = 20, imp
     ]
     chosen = {"chosen": "refined/2024", "why": "the better mean", "candidates": candidates}
     io.write_json(folder / "selection.json", chosen)
-    for task, found in (("STSBenchmark", 0), ("SickR", 2)):
+    for task, found in (("STSBenchmark", 0), ("Representation", 2)):
         told = {"task": task, "decontaminated": not found, "seeds": 6, "found": found, "examples": [f"In it. {EVIL}"]}
         io.write_json(folder / "overlap" / f"{task}.json", told)
     io.write_json(folder / "evaluate" / "base" / "STSBenchmark.json", {"threads": 2, "device": "cpu"} | made)
@@ -220,7 +220,13 @@ def test_pages_show_their_numbers(written: Path) -> None:
     pages = {path.name: " ".join(path.read_text(encoding="utf-8").split()) for path in written.glob("*.html")}
     for part in ("82.66", "▲ +0.63", "+0.12 to +1.14", "the better mean", "subset main-news", "▼ -1.00", "2 of 6"):
         assert part in pages["scores.html"], part
-    for part in ("refined gains 0.63 on STSBenchmark", "82.03 to 82.66", "excludes zero", "mean of 2 seeds", "SickR"):
+    for part in (
+        "refined gains 0.63 on STSBenchmark",
+        "82.03 to 82.66",
+        "excludes zero",
+        "mean of 2 seeds",
+        "Representation",
+    ):
         assert part in pages["summary.html"], part
     for part in ("2.8 s", "2.000", "≈ 0.001", "sentences/s", "tokens/s"):
         assert part in pages["timings.html"], part
@@ -405,9 +411,10 @@ def test_a_run_without_the_task_says_so_in_its_figure(results: Path, tmp_path: P
 def test_imported_lists_have_no_prompt_and_no_tokens(results: Path, tmp_path: Path) -> None:
     for path in (results / "generate").iterdir():
         path.unlink()
+    (results / "seeds").rename(results / "lists")
     nothing = dict.fromkeys(("prompt", "prompt_sha256", "prompt_text", "device", "dtype"))
     shard = {"read": 6, "kept": 6, "dropped": {}, "model": "imported:lists.csv", "revision": "", "seconds": 1.0}
-    io.write_json(results / "generate" / "00000.json", shard | nothing)
+    io.write_json(results / "lists" / "00000.json", shard | nothing)
     imported = setting() | {"lists": {"source": "import", "file": "lists.csv", "column": "x", "split": "train"}}
     report.run(imported, results, results / "teacher" / "minilm", tmp_path / "report")
     texts = {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "report").glob("*.html")}
@@ -474,7 +481,7 @@ def test_a_missing_file_is_named(results: Path, tmp_path: Path, name: str) -> No
     [
         ("scores.csv", "model,task\nbase,X\n", "is not a score table"),
         ("scores.csv", f"{','.join(COLUMNS)}\nbase,one,X,all,map,9,8,,,,,,,\n", "is not a score table"),
-        ("overlap/SickR.json", "{}", "SickR.json has no 'task'"),
+        ("overlap/Representation.json", "{}", "Representation.json has no 'task'"),
         ("seeds/pool.json", json.dumps({"read": 1}), "pool.json has no 'kept'"),
         ("selection.json", "{", "selection.json is not valid JSON"),
     ],

@@ -19,7 +19,7 @@ from rankrefine.assets.embedded import CATALOGUE
 from rankrefine.errors import UserError
 from rankrefine.evaluate import catalogue
 from rankrefine.generate import prompts
-from rankrefine.shards import declared
+from rankrefine.shards import declared, folders
 
 
 def or_stop(function, *arguments):
@@ -52,7 +52,10 @@ def manifest(text, kind, key):
 
 
 def pin(source):
-    """What fixes the content of a remote source: the archive's hash, or the revision in the source string itself."""
+    """What fixes the content of a remote source: the archive's hash, or the revision in the source string itself.
+
+    The data of an MTEB task stay at the revision that MTEB pinned when they were fetched; their manifest says which.
+    """
     return CATALOGUE[source.name].sha256 if source.form == "embedded" else source.text
 
 
@@ -72,10 +75,11 @@ if ENGINE_PYTHON != "python" and not shutil.which(ENGINE_PYTHON):
     raise WorkflowError(f"generate.python: there is no program {ENGINE_PYTHON!r}; docs/vllm.md says how to make it.")
 BASE_MODEL = manifest(config["base"]["model"], "model", "base.model")
 ENCODER = "results/base/model.json" if configuration.is_prepared(config) else BASE_MODEL  # what is refined
+POOL, GENERATED = (f"results/{name}" for name in folders(config))  # where the pool and the shards lie
 BASE_EXAMPLES = []  # what a recipe trains on
 if config["base"]["recipe"] != "none":
     data = config["base"]["data"]
-    BASE_EXAMPLES = manifest(data, "dataset", "base.data") if data else "results/seeds/pool.parquet"
+    BASE_EXAMPLES = manifest(data, "dataset", "base.data") if data else f"{POOL}/pool.parquet"
 TEACHERS = {  # of each experiment: slug -> weight
     name: {
         "base" if source == "base" else Path(manifest(source, "model", "refine.teacher")).stem: weight

@@ -1,9 +1,9 @@
 # Stage 3. The shards are named by the config, never found by a glob; their number may exceed a command line.
 rule consolidate:
     input:
-        shards=collect("results/generate/{shard}.parquet", shard=SHARDS),
-        stats=collect("results/generate/{shard}.json", shard=SHARDS),
-        pool_stats="results/seeds/pool.json",
+        shards=collect(GENERATED + "/{shard}.parquet", shard=SHARDS),
+        stats=collect(GENERATED + "/{shard}.json", shard=SHARDS),
+        pool_stats=POOL + "/pool.json",
     output:
         lists="results/consolidate/lists.parquet",
         stats="results/consolidate/lists.json",
@@ -19,10 +19,11 @@ rule consolidate:
         runtime=60,
     params:
         config=stage(*BUDGET, "consolidate"),
+        shards=lambda wc, input: GENERATED,
         code=digest.code("rankrefine.consolidate"),
     message:
         "Stage 3: consolidating the ranking lists"
     shell:
-        "python -m rankrefine consolidate --config {params.config:q} --shards results/generate"
+        "python -m rankrefine consolidate --config {params.config:q} --shards {params.shards:q}"
         " --pool-stats {input.pool_stats:q} --output {output.lists:q} --stats {output.stats:q} --card {output.card:q}"
         " --log {log:q}"

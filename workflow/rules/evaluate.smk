@@ -20,7 +20,7 @@ rule task:
 
 rule overlap:
     input:
-        pool="results/seeds/pool.parquet",
+        pool=POOL + "/pool.parquet",
         task="results/tasks/{task}.json",
     output:
         "results/overlap/{task}.json",
@@ -58,11 +58,13 @@ rule evaluate:
     params:
         opening=opening,
         code=digest.code("rankrefine.evaluate.run"),
+        encoding=[digest.code(f"rankrefine.{name}") for name in ("encoder", "base.pooling", "evaluate.memory")],
     message:
         "Stage 5: evaluating {wildcards.model} on {wildcards.task}"
     shell:
         "python -m rankrefine evaluate --prepared {input.task:q} --model {input.model:q} --name {wildcards.model:q}"
-        " {params.opening:q} --threads {threads} --store results/cache/embeddings --output {output:q} --log {log:q}"
+        " {params.opening:q} --threads {threads} --store results/cache/embeddings --code {params.encoding}"
+        " --output {output:q} --log {log:q}"
 
 
 rule scores:
@@ -80,9 +82,13 @@ rule scores:
         "../../envs/rankrefine.yaml"
     params:
         config=stage("seed", "evaluate.resamples", "evaluate.confidence"),
+        # names, from which the job finds the files: all their paths may exceed a command line
+        models=EVALUATED,
+        tasks=list(TASKS),
         code=digest.code("rankrefine.evaluate.scores"),
     message:
         "Stage 5: score table"
     shell:
-        "python -m rankrefine scores --config {params.config:q} --results {input.results:q} --output {output.scores:q}"
+        "python -m rankrefine scores --config {params.config:q} --results results/evaluate --models {params.models:q}"
+        " --tasks {params.tasks:q} --output {output.scores:q}"
         " --parquet {output.parquet:q} --table {output.table:q} --mteb {output.mteb:q} --log {log:q}"

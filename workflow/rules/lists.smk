@@ -4,10 +4,10 @@ rule lists:
         data=LISTS,
         assets=sorted(set(DECONTAMINATION)),
     output:
-        pool="results/seeds/pool.parquet",
-        pool_stats="results/seeds/pool.json",
-        shard="results/generate/00000.parquet",
-        stats="results/generate/00000.json",
+        pool="results/lists/pool.parquet",
+        pool_stats="results/lists/pool.json",
+        shard="results/lists/00000.parquet",
+        stats="results/lists/00000.json",
     log:
         "results/logs/lists.log",
     benchmark:

@@ -1,8 +1,8 @@
 # The report: figures and tables are one job, Snakemake's self-contained page around them another.
 rule report:
     input:
-        seeds="results/seeds/pool.json",
-        shards=collect("results/generate/{shard}.json", shard=SHARDS),
+        seeds=POOL + "/pool.json",
+        shards=collect(GENERATED + "/{shard}.json", shard=SHARDS),
         lists="results/consolidate/lists.parquet",
         consolidate="results/consolidate/lists.json",
         teacher=f"results/teacher/{SHOWN_TEACHER}/embeddings.safetensors",

@@ -59,7 +59,15 @@ def _task(source: Source, folder: Path, resume: Path) -> str:
     """The data of an MTEB task as they lie on the hub, for MTEB itself to open; its revision as MTEB pins it."""
     from rankrefine.evaluate.library import known_task
 
-    data = known_task(source.name, offline=False).metadata.dataset
+    task = known_task(source.name, offline=False)
+    from mteb.abstasks.aggregated_task import AbsTaskAggregate
+
+    meta = task.metadata
+    if list(meta.modalities) != ["text"] or isinstance(task, AbsTaskAggregate):
+        raise UserError(
+            f"{source.text}: this is no task of its own about text alone, and nothing is downloaded for it."
+        )
+    data = meta.dataset
     with _clear_errors(source, data["path"], data["revision"]):
         from huggingface_hub import snapshot_download
 

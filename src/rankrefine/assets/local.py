@@ -7,6 +7,7 @@ from pathlib import Path
 from rankrefine.assets.manifest import visible
 from rankrefine.errors import UserError
 
+TABLES = {".parquet", ".json", ".jsonl", ".csv", ".tsv", ".gz", ".zst", ".arrow"}
 PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl"}
 
 
@@ -21,6 +22,8 @@ def check(path: Path, kind: str) -> None:
     elif not visible(path):
         raise UserError(f"{path} is an empty folder; a data set has one parquet file per split.")
     elif path.is_dir() and not any(file.suffix == ".parquet" for file in path.iterdir()):
+        if (path / "README.md").is_file() and any(file.suffix in TABLES for file in visible(path)):
+            return  # a repository of the hub as it is, for an evaluation task
         raise UserError(f"{path} holds no parquet file; a data set folder has one per split, such as train.parquet.")
 
 

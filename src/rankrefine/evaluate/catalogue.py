@@ -33,8 +33,10 @@ def tasks(settings: dict[str, Any]) -> dict[str, str]:
         settings: Section `evaluate` of the completed configuration.
 
     Raises:
-        UserError: a task's data are nowhere.
+        UserError: a task's data are nowhere, or there is no folder `data`.
     """
+    if settings["data"] is not None and not Path(settings["data"]).is_dir():
+        raise UserError(f"evaluate.data: there is no folder '{settings['data']}'.")
     named = [task for suite in settings["suites"] for task in SUITES[suite]]
     given = dict.fromkeys(named) | settings["tasks"]
     return {task: source or _found(task, settings["data"]) for task, source in given.items()}

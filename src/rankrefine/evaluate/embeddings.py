@@ -9,6 +9,7 @@ from sklearn.preprocessing import normalize
 
 from rankrefine.errors import UserError
 
+HIGHEST = 5.0
 POSITIVE = 4.0  # of 5: "mostly equivalent" in the scale of STS; the threshold of SimCSE and its descendants
 BLOCK = 4_000_000  # similarities held at once: 32 MB, and once or twice as much for what is made of them
 
@@ -29,8 +30,13 @@ def positives(gold: np.ndarray) -> np.ndarray:
     """Which of the pairs `[n]`, scored from 0 to 5, mean the same.
 
     Raises:
-        UserError: none does.
+        UserError: none does, or the scores are others.
     """
+    if len(gold) and not (np.min(gold) >= 0 and np.max(gold) <= HIGHEST):
+        raise UserError(
+            f"Scores run from {np.min(gold):g} to {np.max(gold):g}; alignment and EvalRank take pairs scored from 0 "
+            f"to {HIGHEST:g}."
+        )
     chosen = np.asarray(gold, dtype=float) >= POSITIVE
     if not chosen.any():
         highest = f"the highest is {np.max(gold):g}" if len(gold) else "there are no pairs"

@@ -20,9 +20,9 @@ def evalrank(embeddings: np.ndarray, pairs: np.ndarray, gold: np.ndarray) -> lis
     query itself is no candidate.
 
     Changed on purpose:
-    - Pairs and background are what is given, by default the test split of STS Benchmark, and a pair is positive from a
-      score of 4. The paper joins all splits of STS Benchmark with STR and takes the upper part of the scores, so that
-      its numbers, from a much larger background, are not comparable with these.
+    - Pairs and background are what is given, by default the pairs of STS Benchmark's test split and the sentences of
+      all its splits, and a pair is positive from a score of 4. The paper joins them with STR and takes the upper part
+      of the scores, so that its numbers are not comparable with these.
     - Other positives of the query are left out of its ranking. The released code counts them as mistakes, and then no
       encoder can reach 100.
     - Sentences as near as the target share their ranks with it (the mean rank). The released code gives the target the

@@ -8,6 +8,8 @@ import os
 import shutil
 import tempfile
 from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -22,16 +24,26 @@ def load_mteb(offline: bool = True) -> ModuleType:
     """The `mteb` module (3 s on the first call); `offline` is decided by the first call of the process."""
     if offline:
         go_offline()
-    if "RANKREFINE_SCRATCH" not in os.environ:
-        # MTEB makes its results folder when it is imported, by default in the home folder, which may be read-only on a
-        # compute node; `datasets` copies what it reads to a cache there. Both get a folder that goes with the process.
-        scratch = tempfile.mkdtemp(prefix="rankrefine-mteb-")
-        atexit.register(shutil.rmtree, scratch, ignore_errors=True)
-        os.environ["RANKREFINE_SCRATCH"] = os.environ["MTEB_CACHE"] = os.environ["HF_DATASETS_CACHE"] = scratch
+    _to_scratch()
     import mteb
 
     logging.getLogger("mteb").setLevel(logging.ERROR)  # else it advises other tasks than the configured one
     return mteb
+
+
+@cache
+def _to_scratch() -> None:
+    """Have MTEB and `datasets` write to a folder that goes with the process.
+
+    MTEB makes its results folder when it is imported, and `datasets` copies what it reads to a cache: by default both
+    in the home folder, which may be read-only on a compute node. `datasets` may have been imported already.
+    """
+    scratch = tempfile.mkdtemp(prefix="rankrefine-mteb-")
+    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+    os.environ["MTEB_CACHE"] = scratch
+    import datasets
+
+    datasets.config.HF_DATASETS_CACHE = Path(scratch)
 
 
 def known_task(name: str, offline: bool = True) -> AbsTask:

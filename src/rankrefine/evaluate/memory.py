@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,9 +49,15 @@ class Memory:
         self._encode, self._name, self._folder = encoder.encode, name, folder
         self._vectors: dict[bytes, np.ndarray] = {}
         self._new: list[bytes] = []
+        self._former: dict[bytes, np.ndarray] = {}  # of the file that `save` writes
+        self._defaults = {name: given.default for name, given in signature(encoder.encode).parameters.items()}
+        self._prompts, self._default_prompt = encoder.prompts or {}, encoder.default_prompt_name
+        self._is_routed = any("Router" in type(module).__name__ for module in encoder)
         self._texts = hashlib.sha256()
         for file in sorted(folder.glob("*.safetensors")) if folder else ():
-            self._vectors |= _read(file)
+            self._vectors |= (read := _read(file))
+            if file.stem == name:
+                self._former = read
         encoder.encode = self.encode
 
     @property
@@ -69,8 +76,7 @@ class Memory:
         Raises:
             UserError: the embeddings hold NaN or infinity.
         """
-        effective = {key: value for key, value in settings.items() if key not in WITHOUT_EFFECT}
-        salt = json.dumps({key: value for key, value in effective.items() if value is not None}, sort_keys=True)
+        salt = json.dumps(self._effective(settings), sort_keys=True)
         keys = [hashlib.blake2b(f"{salt}\0{text}".encode(), digest_size=KEY).digest() for text in inputs]
         self._texts.update("\0".join(inputs).encode() + b"\n")
         missing = {key: text for key, text in zip(keys, inputs, strict=True) if key not in self._vectors}
@@ -90,22 +96,36 @@ class Memory:
             return torch.from_numpy(found)
         return found
 
+    def _effective(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """The settings that change vectors: the prompt's text, and what is not at its default.
+
+        The side of a search (`task`) matters only to encoders with a router.
+        """
+        prompt = settings.get("prompt")
+        if prompt is None:
+            prompt = self._prompts.get(settings.get("prompt_name") or self._default_prompt) or ""
+        without = (*WITHOUT_EFFECT, "prompt", "prompt_name", *(() if self._is_routed else ("task",)))
+        named = {key: value for key, value in settings.items() if key not in without}
+        changed = {key: value for key, value in named.items() if value not in (None, self._defaults.get(key))}
+        return changed | {"prompt": prompt}
+
     def save(self) -> None:
         """Add what was encoded to the store."""
         if self._folder is None or not 0 < len(self._new) <= KEPT:
             return
         from safetensors.numpy import save_file
 
-        keys = np.frombuffer(b"".join(self._new), dtype=np.uint8).reshape(-1, KEY)
-        tensors = {"keys": keys, "embeddings": np.stack([self._vectors[key] for key in self._new])}
+        kept = self._former | {key: self._vectors[key] for key in self._new}
+        keys = np.frombuffer(b"".join(kept), dtype=np.uint8).reshape(-1, KEY)
+        tensors = {"keys": keys, "embeddings": np.stack(list(kept.values()))}
         with io.atomic(self._folder / f"{self._name}.safetensors") as aside:
             save_file(tensors, aside)
 
 
-def store_of(folder: Path, manifest: Manifest, settings: dict[str, Any], device: str) -> Path:
-    """The store of a model below `folder`: another model, pooling, device or library version is another store."""
-    used = versions("sentence-transformers", "transformers", "torch")
-    made_by = json.dumps([manifest.files, settings, device.partition(":")[0], used], sort_keys=True)
+def store_of(folder: Path, manifest: Manifest, settings: dict[str, Any], device: str, code: list[str]) -> Path:
+    """The store of a model below `folder`: another model, pooling, device, code or library version has another."""
+    used = versions("sentence-transformers", "transformers", "tokenizers", "torch")
+    made_by = json.dumps([manifest.files, settings, device.partition(":")[0], used, code], sort_keys=True)
     return folder / hashlib.sha256(made_by.encode()).hexdigest()[:16]
 
 

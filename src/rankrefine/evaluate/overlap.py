@@ -45,7 +45,7 @@ def run(config: dict[str, Any], pool: Path, prepared: Path, output: Path) -> Non
     of_task = own.texts(setting) if setting["kind"] == "own" else texts(opened(setting))
     seen = Contamination(of_task, settings["overlap_ngram"], settings["overlap_limit"])
     found = [seed for seed in seeds if seen.has(words(seed))]
-    overlapping = [seed for seed in seeds if seed not in set(found) and seen.overlaps(words(seed))]
+    overlapping = [seed for seed in seeds if not seen.has(words(seed)) and seen.overlaps(words(seed))]
     counts = {"seeds": len(seeds), "found": len(found), "overlapping": len(overlapping)}
     is_listed = setting["source"] in settings["decontaminate"]
     fields = {"task": setting["task"], "source": setting["source"], "decontaminated": is_listed}

@@ -38,6 +38,8 @@ def files(task: str, path: Path) -> dict[str, Path]:
         wanted = PROTOCOLS[task].splits or sorted(file.stem for file in path.glob("*.parquet")) or ("test",)
     else:
         wanted = ("test",)
+    if path.is_file() and len(wanted) > 1:
+        raise UserError(tables.needs_folder(task, wanted, path))
     found = {split: tables.split_file(task, split, path) for split in wanted}
     if task == "EvalRank" and path.is_dir():
         found |= {split: path / f"{split}.parquet" for split in BACKGROUND if (path / f"{split}.parquet").is_file()}
@@ -50,9 +52,14 @@ def size(setting: dict[str, Any]) -> tuple[int, str]:
     Raises:
         UserError: a table does not fit, or its labels or scores do not suit the task.
     """
+    import pyarrow.compute as pc
+
     task, read = setting["task"], _read(setting)
     if task not in TRANSFER:
-        positives(read["test"]["score"].to_numpy())
+        test = read["test"]
+        if task == "EvalRank":  # a pair of equal sentences has nothing to find
+            test = test.filter(pc.not_equal(test["sentence1"], test["sentence2"]))
+        positives(test["score"].to_numpy())
         return len(read["test"]), "pairs"
     from rankrefine.evaluate.transfer import TRANSFER as PROTOCOLS
     from rankrefine.evaluate.transfer import check_labels

@@ -7,6 +7,7 @@ need it. Tasks of our own take the same embeddings.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ def run(
     pooling: str = "model",
     prompt: str | None = None,
     store: Path | None = None,
+    code: Sequence[str] = (),
 ) -> None:
     """Write the model's metrics on the task, with what their intervals need.
 
@@ -47,6 +49,7 @@ def run(
         pooling: Of its token vectors; `model` is the encoder's own.
         prompt: Text before every sentence; None is the encoder's own default.
         store: Folder for embeddings that tasks share; None keeps none.
+        code: Digests of the code that encodes: what other code has put into the store is not used.
 
     Raises:
         UserError: the folder is no encoder, the data changed since `task`, or the embeddings are not usable.
@@ -57,7 +60,7 @@ def run(
     setting, manifest = io.read_json(prepared), load_manifest(model)
     encoder = _opened(manifest.path, pooling, prompt, threads)
     device = str(encoder.device)
-    memory = Memory(encoder, setting["task"], store and store_of(store, manifest, settings, device))
+    memory = Memory(encoder, setting["task"], store and store_of(store, manifest, settings, device, list(code)))
     metrics, mteb = _scored(encoder, manifest, name, setting)
     memory.save()
     made_from = {"source": manifest.source, "revision": manifest.revision, "data": setting, "threads": threads}

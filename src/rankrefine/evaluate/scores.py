@@ -69,39 +69,46 @@ class Sample:
 Key = tuple[str, str, str]  # task, subset, metric
 
 
-def run(config: dict[str, Any], results: list[Path], output: Path, parquet: Path, table: Path, mteb: Path) -> None:
+def run(
+    config: dict[str, Any],
+    results: Path,
+    models: list[str],
+    tasks: list[str],
+    output: Path,
+    parquet: Path,
+    table: Path,
+    mteb: Path,
+) -> None:
     """Write all scores with their bootstrap intervals.
 
     Args:
         config: Completed configuration; read are `seed` and `evaluate`.
-        results: JSON files from `evaluate`, base first.
+        results: Folder with the results of `evaluate`, MODEL/TASK.json.
+        models: The models, which all have
+        tasks: all tasks.
         output: CSV to write, a line per `Row`.
         parquet: The same as parquet.
         table: Markdown file to write: what a run prints.
         mteb: Folder to write: MTEB's own results in the layout in which they can be submitted.
 
     Raises:
-        UserError: a result is damaged or there twice, the base lacks a task, or models saw different data of a task.
+        UserError: a result is missing or damaged, or models saw different data of a task.
     """
-    read = [_read(path) for path in results]
-    by_task = _by_task(read)
-    names = list(dict.fromkeys(result["model"] for models in by_task.values() for result in models.values()))
+    read = _read_all(results, models, tasks)
     settings = config["evaluate"]
-    samples: dict[str, dict[Key, Sample]] = {name: {} for name in names}
-    for task, models in by_task.items():
-        for model, found in resampled(task, models, settings["resamples"], config["seed"]).items():
+    samples: dict[str, dict[Key, Sample]] = {model: {} for model in models}
+    for task, by_model in read.items():
+        for model, found in resampled(task, by_model, settings["resamples"], config["seed"]).items():
             samples[model] |= found
-    for model in names:
+    for model in models:
         samples[model] = averages(samples[model]) | samples[model]
     rows = [
-        row
-        for name, models in grouped(names).items()
-        for row in rows_of(name, models, samples, settings["confidence"])
+        row for name, seeds in grouped(models).items() for row in rows_of(name, seeds, samples, settings["confidence"])
     ]
     _write(rows, output, parquet)
     io.write_text(table, as_markdown(rows, settings["resamples"], settings["confidence"]))
-    _write_mteb(read, mteb)
-    log.info("scores: %d rows for %d models on %d tasks.", len(rows), len(names), len(by_task))
+    _write_mteb([result for by_model in read.values() for result in by_model.values()], mteb)
+    log.info("scores: %d rows for %d models on %d tasks.", len(rows), len(models), len(tasks))
 
 
 def resampled(task: str, models: dict[str, dict[str, Any]], resamples: int, seed: int) -> dict[str, dict[Key, Sample]]:
@@ -257,22 +264,17 @@ def _read(path: Path) -> dict[str, Any]:
     return result
 
 
-def _by_task(results: list[dict[str, Any]]) -> dict[str, dict[str, dict[str, Any]]]:
-    """Results by task and model, base first.
+def _read_all(folder: Path, models: list[str], tasks: list[str]) -> dict[str, dict[str, dict[str, Any]]]:
+    """The results by task and model.
 
     Raises:
         UserError: see `run`.
     """
-    tasks: dict[str, dict[str, dict[str, Any]]] = {result["task"]: {} for result in results}
-    for result in sorted(results, key=lambda result: result["model"] != BASE):
-        models = tasks[result["task"]]
-        if result["model"] in models:
-            raise UserError(f"There are two results of {result['model']} on {result['task']}; give each once.")
-        models[result["model"]] = result
-    for task, models in tasks.items():
-        if BASE not in models:
-            raise UserError(f"There is no result of {BASE} on {task} to compare {', '.join(models)} with.")
-        for result in models.values():
-            if result["texts"] != models[BASE]["texts"]:
+    if BASE not in models:
+        raise UserError(f"There is no {BASE} among the models ({', '.join(models)}) to compare the others with.")
+    found = {task: {model: _read(folder / model / f"{task}.json") for model in models} for task in tasks}
+    for by_model in found.values():
+        for result in by_model.values():
+            if result["texts"] != by_model[BASE]["texts"]:
                 raise UserError(_different(result))
-    return tasks
+    return found

@@ -28,12 +28,12 @@ def as_markdown(rows: Sequence[Row], resamples: int, confidence: float) -> str:
             found = cells.get((name, row.task, row.subset, row.metric))
             line += ["-", "-"] if found is None else [_value(found), _delta(found)]
         lines.append(line)
-    seeds = {row.seeds for row in rows if row.model in others}
+    seeds = {row.seeds for row in rows if row.model in others and row.seeds > 1}
     note = (
         f"Correlations, precisions and accuracies x 100. In brackets the {100 * confidence:g} % interval of the "
         f"difference ({resamples} paired bootstrap resamples)."
     )
-    if max(seeds, default=1) > 1:
+    if seeds:
         note += f" Means over {' or '.join(map(str, sorted(seeds)))} seeds ± standard deviation."
     return f"{_aligned(lines)}\n\n{note}\n"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 PAIR = ("sentence1", "sentence2")
 RERANKING = ("query", "positive", "negative")
+WHOLE = "all"  # the name of no subset
 SUBSETS = ("subset", "genre")  # a column that says which part of the task a pair belongs to
 
 
@@ -30,6 +32,11 @@ def split_file(task: str, split: str, path: Path) -> Path:
         f"evaluate.tasks: {task} is evaluated on {split}.parquet, which {path} does not have; "
         f"there are: {', '.join(found) or 'no parquet files'}."
     )
+
+
+def needs_folder(task: str, splits: Sequence[str], path: Path) -> str:
+    """Why a single file will not do."""
+    return f"evaluate.tasks: {task} needs {', '.join(splits)}, but {path} is one file; name a folder with all of them."
 
 
 def pairs(path: Path) -> pa.Table:
@@ -52,7 +59,12 @@ def pairs(path: Path) -> pa.Table:
         raise UserError(f"{path}: all {len(table)} scores are {scores[0].as_py()}; there is nothing to rank.")
     columns = {name: table[name] for name in PAIR} | {"score": scores}
     if part := next((name for name in SUBSETS if name in table.column_names), None):
+        kind = table.schema.field(part).type
+        if not (_is_text(kind) or pa.types.is_integer(kind)):
+            raise UserError(f"{path}: column {part} holds {kind} instead of text.")
         columns["subset"] = pc.fill_null(table[part].cast(pa.string()), "")
+        taken = pc.equal(columns["subset"], WHOLE)
+        _refuse_row(taken, f"{path}: column {part} holds '{WHOLE}', which stands for all pairs")
     return pa.table(columns)
 
 
@@ -72,6 +84,8 @@ def reranking(path: Path) -> pa.Table:
             raise UserError(f"{path}: column {column} holds {kind} instead of lists of texts.")
         lengths = pc.fill_null(pc.list_value_length(table[column]), 0)
         _refuse_row(pc.equal(lengths, 0), f"{path}: column {column} is empty")
+        holes = pa.chunked_array([[None in (value or []) for value in table[column].to_pylist()]])
+        _refuse_row(holes, f"{path}: column {column} holds an empty text")
     return table.select(RERANKING)
 
 

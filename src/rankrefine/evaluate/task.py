@@ -73,6 +73,8 @@ def _of_mteb(task: AbsTask, path: Path, files: dict[str, str]) -> dict[str, Any]
         kind, read = ("pairs", tables.pairs) if isinstance(task, AbsTaskSTS) else ("reranking", tables.reranking)
         read(file)
         return found | {"kind": kind} | _pinned(path, [file])
+    if path.is_file():
+        raise UserError(tables.needs_folder(meta.name, ["the files of its repository on the hub"], path))
     return found | {"kind": "mteb", "path": path.as_posix(), "files": files}
 
 

@@ -54,24 +54,33 @@ def metrics(task: AbsTask, result: TaskResult, predictions: dict[str, Any]) -> l
     """
     from mteb.abstasks import AbsTaskRetrieval, AbsTaskSTS
 
-    scores = {subset: score for split in task.eval_splits for subset, score in _by_subset(result, split).items()}
-    is_single = len(task.eval_splits) == 1 and set(scores) == {"default"}
+    scores = {(split, subset): one for split in task.eval_splits for subset, one in _by_subset(result, split).items()}
+    is_single = len(task.eval_splits) == 1 and {subset for _, subset in scores} == {"default"}
     if is_single and isinstance(task, AbsTaskSTS) and task.metadata.main_score == "cosine_spearman":
         split = task.eval_splits[0]
         rows = task.dataset[split] if split in task.dataset else task.dataset["default"][split]
         predicted = np.array(predictions["default"][split]["cosine_scores"])
-        return _of_pairs(rows, predicted, task.metadata.name, scores["default"])
+        return _of_pairs(rows, predicted, task.metadata.name, scores[split, "default"])
     if is_single and isinstance(task, AbsTaskRetrieval):
         split = task.eval_splits[0]
         relevant = task.dataset["default"][split]["relevant_docs"]
-        return [_of_queries(relevant, predictions["default"][split], task.metadata.main_score, scores["default"])]
+        ranked = predictions["default"][split]
+        return [_of_queries(relevant, ranked, task.metadata.main_score, scores[split, "default"])]
     found = [Metric(task.metadata.main_score, 100 * result.get_score())]
-    return found + [Metric(found[0].name, 100 * score, subset) for subset, score in scores.items() if not is_single]
+    if is_single:
+        return found
+    several = len(task.eval_splits) > 1
+    parts = {f"{split} {subset}" if several else subset: score for (split, subset), score in scores.items()}
+    return found + [Metric(found[0].name, 100 * score, part) for part, score in parts.items()]
 
 
 def _of_pairs(rows: Any, predicted: np.ndarray, name: str, value: float) -> list[Metric]:
     """Spearman's correlation over all pairs, and over those of each subset."""
     gold = np.array(rows["score"][:], dtype=float)
+    if not np.isfinite(gold).all():
+        raise UserError(
+            f"row {np.flatnonzero(~np.isfinite(gold))[0] + 1} of {name} has no score; fetch the data again."
+        )
     if np.ptp(predicted) == 0:
         raise UserError(f"all {len(predicted)} pairs of {name} get the same similarity; is the encoder trained?")
     if not math.isclose(found := spearman(gold, predicted), 100 * value, abs_tol=1e-7):
@@ -81,8 +90,10 @@ def _of_pairs(rows: Any, predicted: np.ndarray, name: str, value: float) -> list
     parts = np.array(rows[column][:] if column else [])
     for part in sorted(set(parts.tolist()) - {""}):
         held = parts == part
-        if held.sum() < SMALLEST or held.all() or np.ptp(gold[held]) == 0 or np.ptp(predicted[held]) == 0:
+        if held.sum() < SMALLEST or held.all() or np.ptp(gold[held]) == 0:
             continue  # no correlation, or one that says nothing
+        if np.ptp(predicted[held]) == 0:
+            raise UserError(f"all pairs of {part} in {name} get the same similarity; is the encoder trained?")
         own = {"gold": gold[held], "predicted": predicted[held]}
         metrics.append(Metric("spearman", spearman(**own), str(part), **own))
     return metrics
@@ -95,13 +106,30 @@ def _of_queries(
     import pytrec_eval
 
     cut = name.rpartition("_")[2]
-    if not name.startswith("map_at_"):
+    if name == f"max_over_subqueries_map_at_{cut}":
+        relevant, ranked = _merged(relevant, ranked)
+    elif name != f"map_at_{cut}":
         return Metric(name, 100 * value)
     found = pytrec_eval.RelevanceEvaluator(relevant, {f"map_cut.{cut}"}).evaluate(ranked)
     scores = 100 * np.array([found[query][f"map_cut_{cut}"] for query in sorted(found)])
     if not math.isclose(scores.mean(), 100 * value, abs_tol=1e-2):  # MTEB rounds
         raise RuntimeError(f"MTEB's score {value} is not the mean of its own queries, {scores.mean()}")
     return Metric("map", float(scores.mean()), scores=scores)
+
+
+def _merged(
+    relevant: dict[str, dict[str, int]], ranked: dict[str, dict[str, float]]
+) -> tuple[dict[str, dict[str, int]], dict[str, dict[str, float]]]:
+    """Queries in parts (NAME_0, NAME_1, …) as one each: a text is as near as to the nearest part, as for MTEB."""
+    judged: dict[str, dict[str, int]] = {}
+    best: dict[str, dict[str, float]] = {}
+    for part, documents in relevant.items():
+        name = part.rpartition("_")[0]
+        judged[name] = documents  # the same for all parts
+        found = best.setdefault(name, {})
+        for document, score in ranked[part].items():
+            found[document] = max(score, found.get(document, score))
+    return judged, best
 
 
 def spearman(gold: np.ndarray, predicted: np.ndarray) -> float:

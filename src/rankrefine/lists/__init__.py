@@ -23,6 +23,7 @@ from rankrefine.seeds.compare import Contamination
 from rankrefine.text import words
 
 log = logging.getLogger(__name__)
+WORDLESS = "its seed sentence has no words"
 REPEATED = "its seed sentence stands above"
 EVALUATED = "its seed sentence is in an evaluation set"
 OVERLAPS = "its seed sentence overlaps an evaluation set"
@@ -88,7 +89,7 @@ class _Tally:
             shown.append(f"row {self.read}: {value if isinstance(value, str) else repr(value)}"[:LENGTH])
 
     def counts(self) -> dict[str, Any]:
-        reasons = {reason: self.dropped[reason] for reason in (*REASONS, REPEATED, EVALUATED, OVERLAPS)}
+        reasons = {reason: self.dropped[reason] for reason in (*REASONS, WORDLESS, REPEATED, EVALUATED, OVERLAPS)}
         return {"read": self.read, "kept": self.read - self.dropped.total(), "dropped": reasons}
 
     def refusal(self, found: Manifest, column: str) -> str:
@@ -111,7 +112,9 @@ def _usable(values: Iterator[Any], contamination: Contamination, tally: _Tally) 
         if not reason:
             tokens = words(sentences[0])
             form = " ".join(tokens)
-            if form in seen:
+            if not tokens:
+                reason = WORDLESS
+            elif form in seen:
                 reason = REPEATED
             elif contamination.has(tokens):
                 reason = EVALUATED

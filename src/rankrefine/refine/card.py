@@ -66,7 +66,6 @@ def results(rows: Iterable[Row]) -> list[dict[str, Any]]:
             "task_type": METRICS[row["metric"]][0],
             "dataset_type": row["task"],
             "dataset_name": row["task"],
-            "dataset_split": "test",
             "metric_type": row["metric"],
             "metric_name": METRICS[row["metric"]][1],
             "metric_value": float(row["value"]),

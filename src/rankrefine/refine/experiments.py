@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
+MAIN = ("spearman", "map", "accuracy")  # metrics that stand for a task, all x100
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -38,7 +40,7 @@ def summaries(candidates: Sequence[dict[str, Any]], scores: Sequence[dict[str, s
     for name in dict.fromkeys(candidate["name"] for candidate in candidates):
         own = [candidate for candidate in candidates if candidate["name"] == name]
         labels = [f"{name}/{candidate['seed']}" for candidate in own]
-        whole = [row for row in scores if (row["metric"], row["subset"]) == ("spearman", "all")]
+        whole = [row for row in scores if row["metric"] in MAIN and row["subset"] == "all"]
         rows = [row for row in whole if row["model"] in labels] or [row for row in whole if row["model"] == name]
         tasks = dict.fromkeys(row["task"] for row in rows)
         test = {task: [float(row["value"]) for row in rows if row["task"] == task] for task in tasks}
@@ -61,7 +63,7 @@ def as_markdown(found: Sequence[Summary], chosen: str) -> str:
         texts = [spread(values, signed=place == 1) for place, values in enumerate(cells)]
         lines.append([name, str(summary.seeds), *texts])
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    note = "Spearman correlation x 100, mean over the seeds ± standard deviation. The development score alone chose."
+    note = "Scores x 100, mean over the seeds ± standard deviation. The development score alone chose."
     return f"{table}\n\n{note}\n"
 
 

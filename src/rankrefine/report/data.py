@@ -19,9 +19,10 @@ from rankrefine.report import order, table, timings
 from rankrefine.report.order import Agreement
 from rankrefine.report.table import Score
 from rankrefine.report.timings import Stage
-from rankrefine.shards import declared
+from rankrefine.shards import declared, folders
 
 Record = dict[str, Any]
+Teacher = tuple[str, str, str, str | None]  # model, revision, pooling, prompt
 COUNTS = ("read", "kept", "dropped", "seconds")
 TRAINED = ("steps", "development", "base_development", "best_step", "best_development", "improved", "teachers")
 ORDERED_BY = ("rule", "omega", "tau_teacher")
@@ -94,7 +95,8 @@ def collect(config: dict[str, Any], folder: Path, teacher: Path) -> Found:
     Raises:
         UserError: a file is missing or damaged, or lacks a field that the report needs.
     """
-    parts = {name: _record(folder / "generate" / f"{name}.json", *COUNTS) for name in declared(config)}
+    pool, made = (folder / name for name in folders(config))
+    parts = {name: _record(made / f"{name}.json", *COUNTS) for name in declared(config)}
     selection = _record(folder / "selection.json", "chosen", "candidates")
     trained = [f"{candidate['name']}/{candidate['seed']}" for candidate in selection["candidates"]]
     histories = {name: _record(folder / "refine" / name / "history.json", *TRAINED) for name in trained}
@@ -102,7 +104,7 @@ def collect(config: dict[str, Any], folder: Path, teacher: Path) -> Found:
     opinion, _ = embeddings.read(teacher / "embeddings.safetensors", lists)
     records = {
         "similarity": _record(teacher / "similarity.json", "by_rank", "seconds"),
-        "seeds": _record(folder / "seeds" / "pool.json", *COUNTS),
+        "seeds": _record(pool / "pool.json", *COUNTS),
         "consolidate": _record(folder / "consolidate" / "lists.json", *COUNTS),
     }
     teachers = _teachers(folder, histories)
@@ -116,7 +118,7 @@ def collect(config: dict[str, Any], folder: Path, teacher: Path) -> Found:
         histories=histories,
         scores=scores,
         selection=selection,
-        overlap=[_record(path, "task", "decontaminated", "found") for path in sorted(folder.glob("overlap/*.json"))],
+        overlap=_overlaps(folder, scores),
         stages=timings.stages(
             records["seeds"],
             parts,
@@ -172,8 +174,8 @@ def _record(path: Path, *needed: str) -> Record:
     return record
 
 
-def _teachers(folder: Path, histories: dict[str, Record]) -> dict[tuple[str, str], str]:
-    """The folder below `teacher` of each teacher that a training names, by model and revision.
+def _teachers(folder: Path, histories: dict[str, Record]) -> dict[Teacher, str]:
+    """The folder below `teacher` of each teacher that a training names, by what tells them apart.
 
     Raises:
         UserError: one is nowhere.
@@ -181,20 +183,26 @@ def _teachers(folder: Path, histories: dict[str, Record]) -> dict[tuple[str, str
     there = {}
     for path in sorted(folder.glob("teacher/*/similarity.json")):
         named = _record(path, "teacher")["teacher"]
-        there[named.get("model", ""), named.get("revision", "")] = path.parent.name
-    wanted = [(t["model"], t["revision"]) for record in histories.values() for t in record["teachers"]]
-    for model, revision in wanted:
-        if (model, revision) not in there:
+        there[_opened(named)] = path.parent.name
+    wanted = [_opened(teacher) for record in histories.values() for teacher in record["teachers"]]
+    for named in wanted:
+        if named not in there:
             raise UserError(
-                f"{folder / 'teacher'} has no embeddings of the teacher {model} ({revision}); run teacher."
+                f"{folder / 'teacher'} has no embeddings of the teacher {named[0]} ({named[1]}); run teacher."
             )
     return {named: there[named] for named in wanted}
+
+
+def _opened(teacher: Record) -> Teacher:
+    """What tells teachers apart: one encoder may be two of them, with other poolings or prompts."""
+    pooling, prompt = teacher.get("teacher_pooling") or "model", teacher.get("teacher_prompt")
+    return teacher.get("model", ""), teacher.get("revision", ""), pooling, prompt
 
 
 def _agreements(
     folder: Path,
     histories: dict[str, Record],
-    teachers: dict[tuple[str, str], str],
+    teachers: dict[Teacher, str],
     lists: Lists,
     shown: list[Tensor],
 ) -> list[Agreement]:
@@ -214,7 +222,7 @@ def _agreements(
             raise UserError(f"{path} has no 'config.refine.{missing[0]}', which the report needs; run refine again.")
         key = repr([*(settings[key] for key in ORDERED_BY), record["teachers"]])
         if key not in known:
-            slugs = [teachers[teacher["model"], teacher["revision"]] for teacher in record["teachers"]]
+            slugs = [teachers[_opened(teacher)] for teacher in record["teachers"]]
             read = [embeddings.read(folder / "teacher" / slug / "embeddings.safetensors", lists)[0] for slug in slugs]
             mixed = embeddings.mix(read, [teacher["weight"] for teacher in record["teachers"]])
             known[key] = order.agreement(experiment, settings, mixed)
@@ -235,6 +243,12 @@ def _evaluations(folder: Path, scores: list[Score], trained: list[str]) -> dict[
     names = dict.fromkeys(f"{model}/{row.task}" for model in models for row in scores)
     paths = {name: folder / "evaluate" / f"{name}.json" for name in names}
     return {name: io.read_json(path) for name, path in paths.items() if path.is_file()}  # averages are no files
+
+
+def _overlaps(folder: Path, scores: list[Score]) -> list[Record]:
+    """For each task of the score table how many seeds are in its text, where that was looked at."""
+    paths = [folder / "overlap" / f"{task}.json" for task in dict.fromkeys(row.task for row in scores)]
+    return [_record(path, "task", "decontaminated", "found") for path in paths if path.is_file()]
 
 
 def _examples(lists: Lists, teacher: list[Tensor], count: int) -> list[list[tuple[str, float]]]:
