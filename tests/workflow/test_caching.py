@@ -243,7 +243,7 @@ def test_comments_docstrings_and_formatting_of_the_code_plan_nothing(edited) -> 
         ("src/rankrefine/evaluate/run.py", "log.info(", "log.warning(", {"evaluate"}),
         ("src/rankrefine/evaluate/scores.py", "log.info(", "log.warning(", {"scores"}),
         ("src/rankrefine/report/__init__.py", "log.info(", "log.warning(", {"report"}),
-        ("src/rankrefine/cli.py", '"Stage 3: apply', '"Stage 3, apply', set()),
+        ("src/rankrefine/verbs.py", '"Stage 3: apply', '"Stage 3, apply', set()),
         ("workflow/report/scores.rst", " ", "  ", {"page"}),
     ],
 )
