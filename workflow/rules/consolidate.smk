@@ -1,9 +1,9 @@
 # Stage 3. The shards are named by the config, never found by a glob; their number may exceed a command line.
 rule consolidate:
     input:
-        shards=collect(GENERATED + "/{shard}.parquet", shard=SHARDS),
-        stats=collect(GENERATED + "/{shard}.json", shard=SHARDS),
-        pool_stats=POOL + "/pool.json",
+        shards=collect(f"{GENERATED}/{{shard}}.parquet", shard=SHARDS),
+        stats=collect(f"{GENERATED}/{{shard}}.json", shard=SHARDS),
+        pool_stats=f"{POOL}/pool.json",
     output:
         lists="results/consolidate/lists.parquet",
         stats="results/consolidate/lists.json",

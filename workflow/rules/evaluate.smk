@@ -20,7 +20,7 @@ rule task:
 
 rule overlap:
     input:
-        pool=POOL + "/pool.parquet",
+        pool=f"{POOL}/pool.parquet",
         task="results/tasks/{task}.json",
     output:
         "results/overlap/{task}.json",

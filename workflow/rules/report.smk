@@ -1,8 +1,8 @@
 # The report: figures and tables are one job, Snakemake's self-contained page around them another.
 rule report:
     input:
-        seeds=POOL + "/pool.json",
-        shards=collect(GENERATED + "/{shard}.json", shard=SHARDS),
+        seeds=f"{POOL}/pool.json",
+        shards=collect(f"{GENERATED}/{{shard}}.json", shard=SHARDS),
         lists="results/consolidate/lists.parquet",
         consolidate="results/consolidate/lists.json",
         teacher=f"results/teacher/{SHOWN_TEACHER}/embeddings.safetensors",
