@@ -251,7 +251,7 @@ def test_imported_lists_are_refined_without_seeds_and_a_language_model(fresh) ->
     kept = pq.read_table(fresh.path / "results/consolidate/lists.parquet")
     assert kept["sentences"].to_pylist() == made
     assert set(kept["model"].to_pylist()) == {"imported:lists.csv"}
-    record = json.loads((fresh.path / "results/seeds/pool.json").read_text(encoding="utf-8"))
+    record = json.loads((fresh.path / "results/lists/pool.json").read_text(encoding="utf-8"))
     assert (record["read"], record["kept"], record["dropped"]["not a list"]) == (11, 10, 1)
     trained = json.loads((fresh.path / "results/refine/refined/7/history.json").read_text(encoding="utf-8"))
     assert trained["lists"] == 10

@@ -82,9 +82,10 @@ rule scores:
         "../../envs/rankrefine.yaml"
     params:
         config=stage("seed", "evaluate.resamples", "evaluate.confidence"),
-        # names, from which the job finds the files: all their paths may exceed a command line
-        models=EVALUATED,
-        tasks=list(TASKS),
+        # names, from which the job finds the files: all their paths may exceed a command line. As functions of `input`,
+        # so that their order in the config is not compared.
+        models=lambda wc, input: EVALUATED,
+        tasks=lambda wc, input: list(TASKS),
         code=digest.code("rankrefine.evaluate.scores"),
     message:
         "Stage 5: score table"
