@@ -120,7 +120,7 @@ def test_the_shared_prefix_changes_nothing(folder: Path, monkeypatch: pytest.Mon
     some = requests(8)
     engine = load(folder, SAMPLED)
     assert engine._cache.prefix_length > 5
-    monkeypatch.setattr(engine_module, "_common_prefix", lambda prompts: [])
+    monkeypatch.setattr(engine_module, "common_prefix", lambda prompts: [])
     without = load(folder, SAMPLED)
     assert without._cache.prefix_length == 0
     assert complete(engine, some) == complete(without, some)

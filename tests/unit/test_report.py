@@ -27,7 +27,7 @@ FILES = {
 }
 COLUMNS = [
     *("model", "seeds", "task", "subset", "metric", "n", "value", "sd", "ci_low", "ci_high"),
-    *("delta", "delta_sd", "delta_low", "delta_high"),
+    *("delta", "delta_sd", "delta_low", "delta_high", "higher"),
 ]
 RULE = {"rule": "profile", "omega": 2.0, "tau_teacher": 0.05, "loss": "list_mle", "tau": 0.02}
 MODEL = {"model": "embedded:all-minilm-l6-v2", "revision": "0.1.0"}
@@ -88,7 +88,8 @@ def _scores(path: Path) -> None:
     ]
     for model, alignment, uniformity in (("base", 0.21, -2.93), ("refined", 0.2, -2.95), ("refined/1", 0.205, -2.94)):
         for metric, value in (("alignment", alignment), ("uniformity", uniformity)):
-            rows.append([model, 2 if model == "refined" else 1, "Representation", "all", metric, 1379, value])
+            row = [model, 2 if model == "refined" else 1, "Representation", "all", metric, 1379, value]
+            rows.append([*row, *[""] * 7, False])
     lines = [",".join(COLUMNS), *(",".join(map(str, row + [""] * (len(COLUMNS) - len(row)))) for row in rows)]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -368,7 +369,8 @@ def test_time_comes_from_the_benchmark_file_or_else_from_the_record(tmp_path: Pa
 
 def score(**fields: object) -> table.Score:
     numbers = dict.fromkeys(table.NUMBERS, float("nan")) | {"seeds": 1.0}
-    return table.Score(**({"model": "a", "task": "T", "subset": "all", "metric": "map"} | numbers | fields))
+    texts = {"model": "a", "task": "T", "subset": "all", "metric": "map", "higher": True}
+    return table.Score(**(texts | numbers | fields))
 
 
 def test_names_of_models_lead_to_experiments() -> None:

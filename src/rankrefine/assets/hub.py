@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rankrefine.assets.local import check_model
+from rankrefine.assets.local import TABLES, check_model
 from rankrefine.errors import UserError
 from rankrefine.sources import Source
 
 WANTED = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken", "README.md", "LICENSE*"]
-TABLES = ["*.parquet", "*.json", "*.jsonl", "*.csv", "*.tsv", "*.gz", "*.zst", "*.arrow", "README.md", "LICENSE*"]
+DATA = [*(f"*{suffix}" for suffix in TABLES), "README.md", "LICENSE*"]
 UNWANTED = ["onnx/*", "openvino/*", "original/*", "coreml/*"]  # the same weights in other forms
 
 
@@ -72,7 +72,7 @@ def _task(source: Source, folder: Path, resume: Path) -> str:
         from huggingface_hub import snapshot_download
 
         snapshot_download(
-            data["path"], repo_type="dataset", revision=data["revision"], local_dir=resume, allow_patterns=TABLES
+            data["path"], repo_type="dataset", revision=data["revision"], local_dir=resume, allow_patterns=DATA
         )
     shutil.rmtree(resume / ".cache", ignore_errors=True)
     resume.rename(folder)

@@ -7,7 +7,7 @@ from pathlib import Path
 from rankrefine.assets.manifest import visible
 from rankrefine.errors import UserError
 
-TABLES = {".parquet", ".json", ".jsonl", ".csv", ".tsv", ".gz", ".zst", ".arrow"}
+TABLES = (".parquet", ".json", ".jsonl", ".csv", ".tsv", ".gz", ".zst", ".arrow")  # of a data repository on the hub
 PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl"}
 
 

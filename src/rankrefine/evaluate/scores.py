@@ -1,4 +1,4 @@
-"""The tables of scores: `python -m rankrefine scores --results results/evaluate/base/X.json … --output …`."""
+"""The tables of scores: `python -m rankrefine scores --models base … --tasks X … --output …`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import numpy as np
 from rankrefine import io
 from rankrefine.errors import UserError
 from rankrefine.evaluate.catalogue import AVERAGED, SUITES
+from rankrefine.evaluate.row import Row
 from rankrefine.evaluate.statistics import bootstrap, bootstrap_means, interval
 from rankrefine.evaluate.table import as_markdown
 
@@ -22,38 +23,6 @@ log = logging.getLogger(__name__)
 
 BASE = "base"
 NAN = float("nan")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table: a model, or the mean over an experiment's seeds, on a task or a part of it.
-
-    Attributes:
-        model: name of the model, or of the experiment whose seeds are averaged.
-        seeds: of how many trainings this is the mean.
-        n: pairs, queries or examples; None where a metric has no such.
-        value: x100 for correlations, precisions and accuracies.
-        sd: standard deviation over the seeds.
-        ci_low, ci_high: bootstrap interval of the value over the pairs.
-        delta: difference to the base, with its own standard deviation and interval.
-        higher: whether more is better.
-    """
-
-    model: str
-    seeds: int
-    task: str
-    subset: str
-    metric: str
-    n: int | None
-    value: float
-    sd: float
-    ci_low: float
-    ci_high: float
-    delta: float
-    delta_sd: float
-    delta_low: float
-    delta_high: float
-    higher: bool
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from rankrefine.evaluate.scores import Row
+from rankrefine.evaluate.row import RAW, Row
 
 BASE = "base"
-RAW = ("alignment", "uniformity", "effective_rank")  # small numbers, not x100
 
 
 def as_markdown(rows: Sequence[Row], resamples: int, confidence: float) -> str:

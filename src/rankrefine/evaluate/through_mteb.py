@@ -16,6 +16,7 @@ from rankrefine.errors import UserError
 from rankrefine.evaluate.library import load_mteb
 from rankrefine.evaluate.metric import Metric
 from rankrefine.evaluate.opened import opened
+from rankrefine.evaluate.tables import SUBSETS, WHOLE
 
 if TYPE_CHECKING:
     from mteb.abstasks.abstask import AbsTask
@@ -86,9 +87,9 @@ def _of_pairs(rows: Any, predicted: np.ndarray, name: str, value: float) -> list
     if not math.isclose(found := spearman(gold, predicted), 100 * value, abs_tol=1e-7):
         raise RuntimeError(f"MTEB's score {value} is not the Spearman correlation of its own predictions, {found}")
     metrics = [Metric("spearman", found, gold=gold, predicted=predicted)]
-    column = next((column for column in ("subset", "genre") if column in rows.column_names), None)
+    column = next((column for column in SUBSETS if column in rows.column_names), None)
     parts = np.array(rows[column][:] if column else [])
-    for part in sorted(set(parts.tolist()) - {""}):
+    for part in sorted(set(parts.tolist()) - {"", WHOLE}):
         held = parts == part
         if held.sum() < SMALLEST or held.all() or np.ptp(gold[held]) == 0:
             continue  # no correlation, or one that says nothing

@@ -8,7 +8,7 @@ from typing import Any
 from rankrefine.report.data import Found, Record
 from rankrefine.report.figures.lists import total
 from rankrefine.report.figures.times import duration
-from rankrefine.report.table import RAW, Score, experiment
+from rankrefine.report.table import Score, experiment
 from rankrefine.report.templates import render
 
 ORANGE, BLUE = (230, 159, 0), (0, 114, 178)  # of the palette of the figures
@@ -21,7 +21,7 @@ def scores(found: Found) -> str:
         groups.setdefault((row.task, row.subset, row.metric), []).append(row)
     sections: dict[str, list[dict[str, Any]]] = {}
     for rows in groups.values():
-        lower = not RAW.get(rows[0].metric, True)
+        lower = not rows[0].higher
         note = [f"subset {rows[0].subset}"] if rows[0].subset != "all" else []
         note += [f"n = {rows[0].n:,.0f}"] if rows[0].n == rows[0].n else []
         note += ["lower is better"] if lower else []

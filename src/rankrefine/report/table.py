@@ -4,35 +4,19 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import fields
 from pathlib import Path
 
 from rankrefine.errors import UserError
+from rankrefine.evaluate.row import RAW, Row
 
 TEXTS = ("model", "task", "subset", "metric")
-NUMBERS = ("seeds", "n", "value", "sd", "ci_low", "ci_high", "delta", "delta_sd", "delta_low", "delta_high")
-RAW = {"alignment": False, "uniformity": False, "effective_rank": True}  # not x100; whether more is better
+NUMBERS = tuple(field.name for field in fields(Row) if field.name not in (*TEXTS, "higher"))
 NAMES = {"spearman": "Spearman × 100", "map": "MAP × 100", "mrr": "MRR × 100", "effective_rank": "effective rank"}
 
 
-@dataclass(frozen=True)
-class Score:
-    """A row of scores.csv; what does not apply is not a number."""
-
-    model: str
-    task: str
-    subset: str
-    metric: str
-    seeds: float
-    n: float
-    value: float
-    sd: float
-    ci_low: float
-    ci_high: float
-    delta: float
-    delta_sd: float
-    delta_low: float
-    delta_high: float
+class Score(Row):
+    """A row of scores.csv as the report shows it; what does not apply is not a number."""
 
     @property
     def summary(self) -> bool:
@@ -75,14 +59,18 @@ def read(path: Path) -> list[Score]:
         with path.open(encoding="utf-8", newline="") as stream:
             rows = list(csv.DictReader(stream))
         return [
-            Score(**{key: row[key] for key in TEXTS}, **{key: float(row[key] or "nan") for key in NUMBERS})
+            Score(
+                **{key: row[key] for key in TEXTS},
+                **{key: float(row[key] or "nan") for key in NUMBERS},
+                higher=row["higher"] != "False",
+            )
             for row in rows
         ]
     except FileNotFoundError as error:
         raise UserError(f"There is no file {path}.") from error
     except (KeyError, ValueError, TypeError) as error:
         raise UserError(
-            f"{path} is not a score table ({', '.join((*TEXTS, *NUMBERS))}); delete it and run again."
+            f"{path} is not a score table ({', '.join(field.name for field in fields(Row))}); delete it and run again."
         ) from error
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -72,3 +73,17 @@ def left_in(folder: Path, limit: str, used: str, cached: Sequence[str]) -> list[
     except (OSError, ValueError):
         return []
     return [] if most == "max" else [int(most) - taken + sum(int(counts.get(name, 0)) for name in cached)]
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Tell running out of memory, of whatever device, as `OutOfMemory`."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        torch.cuda.empty_cache()
+        raise OutOfMemory("the GPU's memory is full") from error
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error):  # what torch says of the processor's
+            raise
+        raise OutOfMemory("the memory is full") from error

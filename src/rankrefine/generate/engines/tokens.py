@@ -14,6 +14,8 @@ from rankrefine.generate.engines.base import Text
 # some chat templates print today's date: prompts would change at midnight
 NO_CLOCK = "{% macro strftime_now(format) %}26 Jul 2024{% endmacro %}"
 
+PROBES = 64  # sentences whose prompts are compared
+
 
 def open_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """The tokenizer of the model in `folder`, whose prompts do not depend on the day."""
@@ -72,3 +74,20 @@ def decode(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int], newline: i
     if newline is None:
         return tokenizer.decode(tokens, skip_special_tokens=True)
     return tokenizer.decode([*tokens, newline], skip_special_tokens=True).partition("\n")[0]
+
+
+def beginnings(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """Sentences that begin as differently as the vocabulary allows."""
+    every = max(1, len(tokenizer) // PROBES)
+    texts = tokenizer.batch_decode([[i] for i in range(0, len(tokenizer), every)], skip_special_tokens=True)
+    return ["A", "7", '"', *(text.strip() for text in texts if text.strip())]
+
+
+def common_prefix(prompts: list[list[int]]) -> list[int]:
+    """What all prompts begin with."""
+    shared = 0
+    for tokens in zip(*prompts, strict=False):
+        if len(set(tokens)) > 1:
+            break
+        shared += 1
+    return prompts[0][:shared]

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,13 +21,20 @@ from rankrefine.errors import UserError, reason
 from rankrefine.generate.engines import memory, packed_linear, shared_prefix
 from rankrefine.generate.engines.base import Completion, OutOfMemory, Request, Stop, Text
 from rankrefine.generate.engines.language_model import open_model
-from rankrefine.generate.engines.tokens import decode, encode, ending, newline_tokens, stop_tokens
+from rankrefine.generate.engines.tokens import (
+    beginnings,
+    common_prefix,
+    decode,
+    encode,
+    ending,
+    newline_tokens,
+    stop_tokens,
+)
 from rankrefine.generate.guidance import Sampling, choose, draws, near_ties
 from rankrefine.generate.prompts import Prompt
 
 log = logging.getLogger(__name__)
 
-PROBES = 64  # sentences whose prompts are compared
 ROOM = 16  # capacity grows by so many tokens
 
 
@@ -45,7 +50,7 @@ def load(
     shared_prefix.install(model)
     if model.device.type == "cpu" and model.dtype == torch.bfloat16:
         packed_linear.pack(model)
-    head = _common_prefix([encode(tokenizer, prompt.fill(text)) for text in _beginnings(tokenizer)])
+    head = common_prefix([encode(tokenizer, prompt.fill(text)) for text in beginnings(tokenizer)])
     try:
         return TransformersEngine(model, tokenizer, sampling, chains, settings["token_budget"], head)
     except OutOfMemory as error:
@@ -140,7 +145,7 @@ class TransformersEngine:
         """One token for every running request."""
         # plain requests, then guided ones: the logits of each kind lie together and are never copied
         self._running.sort(key=lambda running: len(running.rows))
-        with _memory_errors():
+        with memory.told():
             chosen = self._choose(self._forward([running.rows[0] for running in self._running] + self._negatives()))
         ended = []
         for running, token in zip(self._running, chosen, strict=True):
@@ -282,23 +287,9 @@ class TransformersEngine:
         if not self._head:
             return None
         self._cache = shared_prefix.Cache(self.model, 1)
-        with _memory_errors():
+        with memory.told():
             self._forward([_Row(0, (), 0, tuple(self._head))])
         return self._cache.as_prefix(0, len(self._head))
-
-
-@contextmanager
-def _memory_errors() -> Iterator[None]:
-    """Tell running out of memory, of whatever device, as `OutOfMemory`."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        torch.cuda.empty_cache()
-        raise OutOfMemory("the GPU's memory is full") from error
-    except RuntimeError as error:
-        if "can't allocate memory" not in str(error):  # what torch says of the processor's
-            raise
-        raise OutOfMemory("the memory is full") from error
 
 
 def _pad_prompts(lengths: torch.Tensor, first: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -308,20 +299,3 @@ def _pad_prompts(lengths: torch.Tensor, first: int) -> tuple[torch.Tensor, torch
     starts = first + lengths.cumsum(0) - lengths
     steps = torch.arange(int(lengths.max()))
     return starts[:, None] + torch.minimum(steps[None, :], lengths[:, None] - 1), lengths
-
-
-def _beginnings(tokenizer: PreTrainedTokenizerBase) -> list[str]:
-    """Sentences that begin as differently as the vocabulary allows."""
-    every = max(1, len(tokenizer) // PROBES)
-    texts = tokenizer.batch_decode([[i] for i in range(0, len(tokenizer), every)], skip_special_tokens=True)
-    return ["A", "7", '"', *(text.strip() for text in texts if text.strip())]
-
-
-def _common_prefix(prompts: list[list[int]]) -> list[int]:
-    """What all prompts begin with."""
-    shared = 0
-    for tokens in zip(*prompts, strict=False):
-        if len(set(tokens)) > 1:
-            break
-        shared += 1
-    return prompts[0][:shared]
