@@ -46,6 +46,10 @@ rule all:
     localrule: True
 
 
+onstart:
+    refuse_orphans()
+
+
 onsuccess:
     show_scores()
 

@@ -3,6 +3,7 @@ import hashlib
 import json
 import shlex
 import shutil
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -211,6 +212,22 @@ def show_errors():
     lines = [line for file in logs for line in file.read_text(encoding="utf-8", errors="replace").splitlines()]
     for sentence in dict.fromkeys(line.partition("error: ")[2] for line in lines if "rankrefine: error: " in line):
         print(f"\nrankrefine: error: {sentence}", file=sys.stderr)
+
+
+def refuse_orphans():
+    """Stop where SLURM jobs of this folder, which a killed run left, are still queued or running.
+
+    Such a job would begin by deleting outputs that this run has finished, and delete them again when it fails.
+    """
+    queue = shutil.which("squeue") and subprocess.run(
+        ["squeue", "--me", "--noheader", "--format=%i %j %Z"], capture_output=True, text=True
+    )
+    jobs = [line.split(maxsplit=2) for line in queue.stdout.splitlines()] if queue else []
+    here = [job for job, name, folder in jobs if name.startswith("rankrefine_") and Path(folder).resolve() == Path.cwd()]
+    if here:
+        raise WorkflowError(
+            f"SLURM jobs of a killed run are still in the queue; wait for them, or cancel them with: scancel {' '.join(here)}"
+        )
 
 
 wildcard_constraints:

@@ -1,0 +1,123 @@
+"""A cluster for the tests of this folder, and a folder with the miniature whose shards go wrong."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from slurm import cluster
+
+ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+
+
+def edited_profile(folder: Path) -> Path:
+    """The shipped profile, its marked block filled in as a site would, with sizes for a miniature."""
+    text = (ROOT / "workflow" / "profiles" / "slurm" / "profile.yaml").read_text(encoding="utf-8")
+    for old, new in (
+        ('slurm_account: "EDIT"', f'slurm_account: "{cluster.ACCOUNT}"'),
+        ('&gpu {slurm_partition: "EDIT"', f'&gpu {{slurm_partition: "{cluster.GPU_PARTITION}"'),
+        ('slurm_partition: "EDIT"', f'slurm_partition: "{cluster.PARTITION}"'),
+    ):
+        assert text.count(old) == 1, f"{old} is not in the profile once"
+        text = text.replace(old, new)
+    assert '"EDIT"' not in text
+    profile = yaml.safe_load(text)
+    for rule, resources in profile["set-resources"].items():
+        if rule != "gpu_node":
+            resources["mem_mb"] = re.sub(r"^\d+", "700" if rule == "generate" else "3000", str(resources["mem_mb"]))
+            resources["runtime"] = re.sub(r"^\d+", "1" if rule == "generate" else "10", resources["runtime"])
+    profile["set-threads"] = dict.fromkeys(profile["set-threads"], 1)
+    profile |= {"jobs": 8, "slurm-init-seconds-before-status-checks": 1}
+    folder.mkdir()
+    (folder / "profile.yaml").write_text(yaml.safe_dump(profile), encoding="utf-8")
+    return folder
+
+
+class Run:
+    """A working directory with the miniature of five shards, and the cluster that it runs on."""
+
+    def __init__(self, path: Path, lab: cluster.Cluster) -> None:
+        self.path, self.lab = path, lab
+        self.profile = edited_profile(path / "profile")
+        self.output = path / "snakemake.log"
+
+    def start(self, *arguments: str) -> subprocess.Popen:
+        """Start Snakemake with the profile, in a process group of its own; what it prints goes to `output`."""
+        command = [sys.executable, str(HERE / "pinned.py"), "--snakefile", str(ROOT / "Snakefile")]
+        with self.output.open("a") as output:
+            return subprocess.Popen(
+                [*command, "--profile", str(self.profile), *arguments],
+                cwd=self.path,
+                env=self.lab.environment | {"NO_COLOR": "1", "OMP_NUM_THREADS": "1"},
+                start_new_session=True,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def printed(self) -> str:
+        """What Snakemake has printed so far, in all runs."""
+        return self.output.read_text(encoding="utf-8", errors="replace")
+
+    def until(self, condition: Callable[[], object], what: str, seconds: float = 150) -> None:
+        """Wait until `condition` holds."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"{what}: not after {seconds} s\n{self.printed()[-6000:]}"
+            time.sleep(0.2)
+
+    def queue(self) -> dict[str, str]:
+        """The jobs that are queued or running: what they do -> their number."""
+        lines = self.lab.call("squeue", "--me", "--noheader", "--format=%k|%i").splitlines()
+        return dict(line.split("|") for line in lines)
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[cluster.Cluster]:
+    """A running cluster; skips where there can be none, or fails with RANKREFINE_NEED_SLURM=1."""
+    folder = Path(tempfile.mkdtemp(prefix="slurm-"))
+    started = cluster.Cluster(folder)
+    try:
+        try:
+            cluster.install()
+            started.up()
+        except cluster.Unavailable as error:
+            (pytest.fail if os.environ.get("RANKREFINE_NEED_SLURM") == "1" else pytest.skip)(str(error))
+        yield started
+    finally:
+        started.down()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def inputs(tmp_path_factory) -> Path:
+    """The inputs of the miniature in five shards."""
+    folder = tmp_path_factory.mktemp("inputs") / "miniature"
+    subprocess.run([sys.executable, ROOT / "tests" / "miniature" / "build.py", folder], check=True)
+    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    config["generate"]["shard_size"] = 4
+    (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def run(inputs: Path, lab: cluster.Cluster, tmp_path_factory) -> Run:
+    """A folder for runs on the cluster, whose shards go wrong."""
+    folder = tmp_path_factory.mktemp("cluster") / "run"
+    shutil.copytree(inputs, folder)
+    python = folder / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} {HERE / "shard_python.py"} "$@"\n', encoding="utf-8")
+    python.chmod(0o755)
+    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    config["generate"]["python"] = str(python)
+    (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    return Run(folder, lab)
