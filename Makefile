@@ -1,9 +1,11 @@
 # make run         set everything up and run the workflow of config.yaml
 # make test        unit tests and the miniature workflow
 # make test-slow   tests with the real models
+# make test-slurm  the miniature workflow on a SLURM cluster of two nodes on this machine (installs Debian's SLURM)
 # make vllm        .venv-vllm, the environment of the vllm engine on a processor
 #
-# PYTHON chooses the interpreter of the virtual environment, CORES the processor cores, ARGS goes to snakemake.
+# PYTHON chooses the interpreter of the virtual environment, CORES the processor cores (on a cluster leave it empty: CORES=),
+# ARGS goes to snakemake.
 PYTHON ?= python3
 CORES ?= all
 ARGS ?=
@@ -12,16 +14,19 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 VLLM := $(VENV)-vllm
 
-.PHONY: run test test-slow vllm lint setup reference clean-venv
+.PHONY: run test test-slow test-slurm vllm lint setup reference clean-venv
 
 run: $(READY)
-	@$(BIN)/python workflow/run.py --cores $(CORES) $(ARGS)
+	@$(BIN)/python workflow/run.py $(if $(CORES),--cores $(CORES)) $(ARGS)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 test-slow: $(READY) $(VLLM)/ready
 	RANKREFINE_VLLM_PYTHON=$(VLLM)/bin/python $(BIN)/python -m pytest -m slow
+
+test-slurm: $(READY)
+	$(BIN)/python -m pytest -m slurm tests/slurm
 
 vllm: $(VLLM)/ready
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -35,7 +37,10 @@ def edited_profile(folder: Path) -> Path:
     for rule, resources in profile["set-resources"].items():
         if rule != "gpu_node":
             resources["mem_mb"] = re.sub(r"^\d+", "700" if rule == "generate" else "3000", str(resources["mem_mb"]))
-            resources["runtime"] = re.sub(r"^\d+", "1" if rule == "generate" else "10", resources["runtime"])
+            resources["runtime"] = re.sub(r"^\d+", "10", resources["runtime"])
+    # the shard that takes too long has a minute, the least that SLURM knows
+    generate = profile["set-resources"]["generate"]
+    generate["runtime"] = generate["runtime"].replace("10", "(1 if wildcards.shard == '00001' else 10)")
     profile["set-threads"] = dict.fromkeys(profile["set-threads"], 1)
     profile |= {"jobs": 8, "slurm-init-seconds-before-status-checks": 1}
     folder.mkdir()
@@ -50,12 +55,13 @@ class Run:
         self.path, self.lab = path, lab
         self.profile = edited_profile(path / "profile")
         self.output = path / "snakemake.log"
+        self.processes: list[subprocess.Popen] = []
 
     def start(self, *arguments: str) -> subprocess.Popen:
         """Start Snakemake with the profile, in a process group of its own; what it prints goes to `output`."""
         command = [sys.executable, str(HERE / "pinned.py"), "--snakefile", str(ROOT / "Snakefile")]
         with self.output.open("a") as output:
-            return subprocess.Popen(
+            started = subprocess.Popen(
                 [*command, "--profile", str(self.profile), *arguments],
                 cwd=self.path,
                 env=self.lab.environment | {"NO_COLOR": "1", "OMP_NUM_THREADS": "1"},
@@ -63,17 +69,40 @@ class Run:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
+        self.processes.append(started)
+        return started
+
+    def end(self) -> None:
+        """End what still runs."""
+        for process in self.processes:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
 
     def printed(self) -> str:
         """What Snakemake has printed so far, in all runs."""
         return self.output.read_text(encoding="utf-8", errors="replace")
 
-    def until(self, condition: Callable[[], object], what: str, seconds: float = 150) -> None:
+    def until(self, condition: Callable[[], object], what: str, seconds: float = 240) -> None:
         """Wait until `condition` holds."""
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, f"{what}: not after {seconds} s\n{self.printed()[-6000:]}"
             time.sleep(0.2)
+
+    def starts(self, name: str) -> dict | None:
+        """What shard_python.py noted about SHARD.ATTEMPT, if it has started."""
+        file = self.path / "starts" / f"{name}.json"
+        return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+
+    def finished(self, shard: int) -> bool:
+        """Whether Snakemake has heard that a shard is finished."""
+        text = self.printed()
+        job = re.search(rf"Job (\d+): Stage 2: generating ranking lists, shard {shard:05d}\n", text)
+        return job is not None and f"Finished jobid: {job[1]} (" in text
+
+    def time_of(self, name: str) -> int:
+        """When a parquet file was written."""
+        return (self.path / "results" / f"{name}.parquet").stat().st_mtime_ns
 
     def queue(self) -> dict[str, str]:
         """The jobs that are queued or running: what they do -> their number."""
@@ -110,7 +139,7 @@ def inputs(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def run(inputs: Path, lab: cluster.Cluster, tmp_path_factory) -> Run:
+def run(inputs: Path, lab: cluster.Cluster, tmp_path_factory) -> Iterator[Run]:
     """A folder for runs on the cluster, whose shards go wrong."""
     folder = tmp_path_factory.mktemp("cluster") / "run"
     shutil.copytree(inputs, folder)
@@ -120,4 +149,6 @@ def run(inputs: Path, lab: cluster.Cluster, tmp_path_factory) -> Run:
     config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     config["generate"]["python"] = str(python)
     (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
-    return Run(folder, lab)
+    on_cluster = Run(folder, lab)
+    yield on_cluster
+    on_cluster.end()

@@ -1,6 +1,7 @@
 # The workflow's functions: they validate the config, and name what jobs depend on (config keys, code, manifests).
 import hashlib
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -207,10 +208,14 @@ def show_scores():
 
 
 def show_errors():
-    """Repeat the sentences of the jobs that failed, below all that Snakemake prints about them."""
+    """Repeat why jobs failed, below all that Snakemake prints: what SLURM says of a job that it ended, what ours say."""
     logs = [file for file in Path("results/logs").rglob("*.log") if file.stat().st_mtime >= STARTED]
-    lines = [line for file in logs for line in file.read_text(encoding="utf-8", errors="replace").splitlines()]
-    for sentence in dict.fromkeys(line.partition("error: ")[2] for line in lines if "rankrefine: error: " in line):
+    lines = [(file, line) for file in logs for line in file.read_text("utf-8", errors="replace").splitlines()]
+    end = re.compile(r"(?:slurmstepd.*|srun): error: (.*(?:memory limit|oom|CANCELLED|Node failure).*)")
+    ended = {file: found[1] for file, line in reversed(lines) if (found := end.match(line))}
+    for file, reason in ended.items():
+        print(f"\nSLURM ended a job: {reason} ({file})", file=sys.stderr)
+    for sentence in dict.fromkeys(line.partition("error: ")[2] for _, line in lines if "rankrefine: error: " in line):
         print(f"\nrankrefine: error: {sentence}", file=sys.stderr)
 
 
@@ -219,11 +224,14 @@ def refuse_orphans():
 
     Such a job would begin by deleting outputs that this run has finished, and delete them again when it fails.
     """
-    queue = shutil.which("squeue") and subprocess.run(
-        ["squeue", "--me", "--noheader", "--format=%i %j %Z"], capture_output=True, text=True
-    )
-    jobs = [line.split(maxsplit=2) for line in queue.stdout.splitlines()] if queue else []
-    here = [job for job, name, folder in jobs if name.startswith("rankrefine_") and Path(folder).resolve() == Path.cwd()]
+    if not shutil.which("squeue"):
+        return
+    command = ["squeue", "--me", "--noheader", "--format=%i|%j|%Z"]
+    lines = subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
+    jobs = [
+        (job, Path(folder)) for job, name, folder in (line.split("|", 2) for line in lines) if "rankrefine_" in name
+    ]
+    here = [job for job, folder in jobs if folder.resolve() == Path.cwd()]
     if here:
         raise WorkflowError(
             f"SLURM jobs of a killed run are still in the queue; wait for them, or cancel them with: scancel {' '.join(here)}"
