@@ -188,6 +188,8 @@ class Cluster:
 
     def down(self) -> None:
         """End every process of the cluster, and what its jobs left running."""
+        if not (self.folder / "etc" / "slurm.conf").exists():  # it was never started
+            return
         with contextlib.suppress(Unavailable, subprocess.TimeoutExpired):
             self.call("scancel", "--signal=KILL", "--full", f"--user={getpass.getuser()}")
             time.sleep(1)

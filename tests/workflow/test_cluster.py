@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -61,17 +62,28 @@ def test_the_profile_plans_without_a_cluster(fresh) -> None:
 
 @pytest.fixture
 def queue(fresh, monkeypatch):
-    """Call it with the lines that `squeue` shall print."""
+    """Call it with the lines that `squeue` shall print; `scancel` writes what it is given into `cancelled`."""
 
     def show(*lines: str) -> None:
         folder = fresh.path.parent / "bin"
         folder.mkdir()
         text = "".join(f"echo '{line}'\n" for line in lines)
-        (folder / "squeue").write_text(f"#!/bin/sh\n{text}", encoding="utf-8")
-        (folder / "squeue").chmod(0o755)
+        for name, script in (("squeue", text), ("scancel", f'echo "$@" > {folder}/cancelled\n')):
+            (folder / name).write_text(f"#!/bin/sh\n{script}", encoding="utf-8")
+            (folder / name).chmod(0o755)
         monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
 
     return show
+
+
+def test_the_documented_command_cancels_the_jobs_of_this_folder_alone(fresh, queue) -> None:
+    here = fresh.path.rename(fresh.path.parent / "with space")
+    others = ("13|rankrefine_a|/elsewhere", f"14|mine|{here}", f"15|rankrefine_a|{here}2")
+    queue(f"11|rankrefine_a|{here}", *others, f"16|rankrefine_b|{here}")
+    text = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^    (squeue --me .*)", text, re.MULTILINE)
+    subprocess.run(["sh", "-c", command], cwd=here, check=True)
+    assert (fresh.path.parent / "bin" / "cancelled").read_text(encoding="utf-8") == "11 16\n"
 
 
 def test_jobs_of_a_killed_run_in_this_folder_stop_a_run(fresh, queue) -> None:
