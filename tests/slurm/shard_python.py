@@ -41,13 +41,13 @@ def main() -> None:
     arguments = sys.argv[1:]
     shard = int(arguments[arguments.index("--first") + 1]) // SHARD_SIZE
     attempt = note(shard)
+    ended = shard in (1, 2) and attempt == 1  # when its time is over, or because it is cancelled
+    at_work = shard == 4 and not Path("last").exists()  # when Snakemake is killed
     if shard == 0:  # needs more memory than its first attempt has, and the same at every attempt
         held = b"x" * (900 << 20)
         time.sleep(3)
         del held
-    elif shard in (1, 2) and attempt == 1:  # until its time is over, or it is cancelled
-        time.sleep(FOR_EVER)
-    elif shard == 4 and not Path("last").exists():  # at work when Snakemake is killed
+    elif ended or at_work:
         time.sleep(FOR_EVER)
     elif shard == 3 and attempt == 1:  # its node dies; this process, which nobody watches any more, goes on later
         while not Path("survivor").exists():
