@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from rankrefine import __version__
+from rankrefine import __version__, gpus
 from rankrefine import config as configuration
 from rankrefine.errors import UserError
 from rankrefine.verbs import ALONE, FLAGS, VERBS
@@ -34,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.get("config") is not None:
             options["config"] = configuration.load(options["config"])
+        if (wanted := options.pop("gpus", None)) is not None:
+            gpus.take(max(wanted, options.get("parallel", 1)) if wanted else 0)
         _function(call)(**options)
     except UserError as error:
         log.error("rankrefine: error: %s", error)

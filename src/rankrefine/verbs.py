@@ -65,6 +65,11 @@ FLAGS: dict[str, dict] = {
         "help": "Digests of the code: what other code left half done is made again.",
     },
     "threads": {"type": int, "default": None, "help": "Processor threads to use (default: all)."},
+    "gpus": {
+        "type": int,
+        "metavar": "N",
+        "help": "GPUs to keep for this job where no scheduler chose any; 0 uses none (default: all that there are).",
+    },
     "parallel": {
         "type": _positive,
         "default": 1,
@@ -154,6 +159,7 @@ VERBS: dict[str, tuple[str | Callable[..., None], str, tuple[str, ...]]] = {
             "budget",
             "llm",
             "threads",
+            "gpus",
             "code",
             "output",
             "stats",
@@ -172,12 +178,12 @@ VERBS: dict[str, tuple[str | Callable[..., None], str, tuple[str, ...]]] = {
     "base": (
         "rankrefine.base.run:run",
         "Make the encoder to refine: pooling, prompt, SimCSE.",
-        ("config", "model", "examples", "development", "threads", "code", "output", "manifest", "history"),
+        ("config", "model", "examples", "development", "threads", "gpus", "code", "output", "manifest", "history"),
     ),
     "teacher": (
         "rankrefine.refine.teacher:run",
         "Stage 4a: embed the lists with the teacher.",
-        ("config", "lists", "model", "threads", "output", "stats"),
+        ("config", "lists", "model", "threads", "gpus", "output", "stats"),
     ),
     "refine": (
         "rankrefine.refine.train:run",
@@ -192,6 +198,7 @@ VERBS: dict[str, tuple[str | Callable[..., None], str, tuple[str, ...]]] = {
             "development",
             "report_to",
             "threads",
+            "gpus",
             "parallel",
             "code",
             "output",
@@ -210,7 +217,7 @@ VERBS: dict[str, tuple[str | Callable[..., None], str, tuple[str, ...]]] = {
         "Stage 5b: evaluate one encoder on one task.",
         (
             *("list", "config", "inputs"),
-            *("prepared", "model", "name", "pooling", "prompt", "threads", "store", "code", "output"),
+            *("prepared", "model", "name", "pooling", "prompt", "threads", "gpus", "store", "code", "output"),
         ),
     ),
     "scores": (

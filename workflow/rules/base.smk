@@ -18,6 +18,7 @@ rule base:
     resources:
         mem_mb=8000,
         runtime=1440,
+        gpu=gpu(),
     params:
         config=base_config(),
         examples=lambda wc, input: f"--examples {shlex.quote(input.examples)}" if input.examples else "",
@@ -27,5 +28,5 @@ rule base:
         "Stage 4: making the encoder to refine"
     shell:
         "python -m rankrefine base --config {params.config:q} --model {input.model:q} {params.examples}"
-        " {params.development} --threads {threads} --code {params.code}"
+        " {params.development} --threads {threads} --gpus {resources.gpu} --code {params.code}"
         " --output {output.model:q} --manifest {output.manifest:q} --history {output.history:q} --log {log:q}"

@@ -10,13 +10,14 @@ import time
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.resources import Resource
 
 STARTED = time.time()
 SRC = Path(workflow.basedir) / "src"
 sys.path.insert(0, str(SRC))
 
 from rankrefine import config as configuration
-from rankrefine import digest, sources
+from rankrefine import digest, gpus, sources
 from rankrefine.assets.embedded import CATALOGUE
 from rankrefine.errors import UserError
 from rankrefine.evaluate import catalogue
@@ -103,6 +104,32 @@ OTHERS = {  # encoders that are evaluated beside base and refined ones: name -> 
     name: {"manifest": manifest(source, "model", key), "pooling": pooling, "prompt": prompt}
     for name, key, source, pooling, prompt in configuration.other_encoders(config)
 }
+
+
+# --- GPUs: Snakemake counts them; which one is its own a job finds out (rankrefine.gpus). Clusters' profiles give numbers.
+
+GPUS = gpus.places() if workflow.local_exec else 0
+if GPUS:
+    workflow.global_resources.setdefault("gpu", Resource("gpu", GPUS))  # `--resources gpu=N` goes before it
+
+
+def gpu(wanted=1):
+    """GPUs to plan for a job that makes use of `wanted`: none where there are none."""
+    return wanted if GPUS else 0
+
+
+def generation_gpus():
+    """GPUs that a generation job makes use of."""
+    settings = config["generate"]
+    if settings["engine"] == "fake" or settings["device"] == "cpu":
+        return 0
+    return settings["tensor_parallel"] if settings["engine"] == "vllm" else 1
+
+
+def processes(rule):
+    """How many processes the rule is given on the command line or by a profile."""
+    given = workflow.resource_settings.overwrite_resources.get(rule, {})
+    return given["processes"].value if "processes" in given else 1
 
 
 # --- what a job depends on

@@ -55,6 +55,7 @@ rule evaluate:
     resources:
         mem_mb=8000,
         runtime=240,
+        gpu=gpu(),
     params:
         opening=opening,
         code=digest.code("rankrefine.evaluate.run"),
@@ -63,8 +64,8 @@ rule evaluate:
         "Stage 5: evaluating {wildcards.model} on {wildcards.task}"
     shell:
         "python -m rankrefine evaluate --prepared {input.task:q} --model {input.model:q} --name {wildcards.model:q}"
-        " {params.opening:q} --threads {threads} --store results/cache/embeddings --code {params.encoding}"
-        " --output {output:q} --log {log:q}"
+        " {params.opening:q} --threads {threads} --gpus {resources.gpu} --store results/cache/embeddings"
+        " --code {params.encoding} --output {output:q} --log {log:q}"
 
 
 rule scores:

@@ -17,6 +17,7 @@ rule generate:
     resources:
         mem_mb=6000,
         runtime=480,
+        gpu=gpu(generation_gpus()),
     params:
         config=stage("seed", "generate", without=["generate.shard_size", "generate.python"]),
         code=[
@@ -34,5 +35,5 @@ rule generate:
         "Stage 2: generating ranking lists, shard {wildcards.shard}"
     shell:
         "{params.python:q} -m rankrefine generate --config {params.config:q}"
-        " --pool {input.pool:q} --pool-stats {input.stats:q} {params.rows} --budget {params.budget} {params.llm} --threads {threads} --code {params.code}"
+        " --pool {input.pool:q} --pool-stats {input.stats:q} {params.rows} --budget {params.budget} {params.llm} --threads {threads} --gpus {resources.gpu} --code {params.code}"
         " --output {output.shard:q} --stats {output.stats:q} --log {log:q}"

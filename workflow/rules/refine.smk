@@ -17,6 +17,7 @@ rule teacher:
     resources:
         mem_mb=8000,
         runtime=120,
+        gpu=gpu(),
     params:
         config=teacher_config,
         code=digest.code("rankrefine.refine.teacher"),
@@ -24,7 +25,7 @@ rule teacher:
         "Stage 4: embedding the lists with the teacher {wildcards.teacher}"
     shell:
         "python -m rankrefine teacher --config {params.config:q} --lists {input.lists:q} --model {input.model:q}"
-        " --threads {threads} --output {output.embeddings:q} --stats {output.stats:q} --log {log:q}"
+        " --threads {threads} --gpus {resources.gpu} --output {output.embeddings:q} --stats {output.stats:q} --log {log:q}"
 
 
 rule refine:
@@ -48,6 +49,7 @@ rule refine:
         mem_mb=8000,
         runtime=480,
         processes=1,  # that share out each batch of lists; one for each GPU
+        gpu=gpu(processes("refine")),
     params:
         config=experiment,
         development=lambda wc, input: DEVELOPMENT_FLAG,  # the input says what it is
@@ -60,7 +62,7 @@ rule refine:
     shell:
         "python -m rankrefine refine --name {wildcards.experiment:q} --config {params.config:q} --lists {input.lists:q}"
         " --teacher-embeddings {input.teachers:q} --weights {params.weights} --model {input.model:q}"
-        " {params.development} {params.trackers} --threads {threads} --parallel {resources.processes}"
+        " {params.development} {params.trackers} --threads {threads} --gpus {resources.gpu} --parallel {resources.processes}"
         " --code {params.code} --output {output.model:q} --manifest {output.manifest:q} --history {output.history:q} --log {log:q}"
 
 
