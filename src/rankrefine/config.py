@@ -7,7 +7,7 @@ it in every cluster job.
 from __future__ import annotations
 
 import json
-import math
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -15,8 +15,8 @@ from typing import Any
 
 import yaml
 
-from rankrefine.config_errors import sentence
-from rankrefine.errors import UserError
+from rankrefine.config_errors import sentence, unusable
+from rankrefine.errors import UserError, reason
 from rankrefine.sources import is_gguf
 
 SCHEMA_FILE = Path(__file__).with_name("config.schema.yaml")
@@ -46,8 +46,11 @@ def load(text_or_path: str) -> dict[str, Any]:
         raise UserError(f"There is no configuration file {text_or_path}.") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{text_or_path} is not UTF-8 (byte {error.start}); save it as UTF-8.") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{text_or_path} is not valid YAML: {' '.join(str(error).split())}") from error
+    except OSError as error:
+        raise UserError(f"{text_or_path} cannot be read ({error.strerror}).") from error
+    # besides its own, YAML lets through what Python has against a date, a number of 5000 digits or deep nesting
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
+        raise UserError(f"{text_or_path} is not valid YAML: {reason(error)}.") from error
 
 
 def complete(config: Any, origin: str = "config") -> dict[str, Any]:
@@ -56,9 +59,9 @@ def complete(config: Any, origin: str = "config") -> dict[str, Any]:
     Raises:
         UserError: one sentence about the first offending key.
     """
+    if found := next(unusable(config), None):
+        raise UserError(f"{origin}: {found}")
     config = _fill(config, schema())
-    if unbounded := next(_not_finite(config), None):
-        raise UserError(f"{origin}: {unbounded} is not a finite number.")
     for first in _errors(config, schema()):
         raise UserError(f"{origin}: {sentence(first)}")
     _check_together(config, origin)
@@ -152,8 +155,15 @@ def _errors(value: Any, node: dict[str, Any]) -> list[Any]:
     """What jsonschema has against a value, the outermost first."""
     from jsonschema import Draft202012Validator, FormatChecker
 
-    errors = Draft202012Validator(node, format_checker=FormatChecker(["regex"])).iter_errors(value)
+    formats = FormatChecker([])
+    # besides its own error, Python has others against numbers that are too large and too many parentheses
+    formats.checks("regex", raises=(re.error, OverflowError, RecursionError))(_is_regex)
+    errors = Draft202012Validator(node, format_checker=formats).iter_errors(value)
     return sorted(errors, key=lambda error: (len(error.absolute_path), str(error.absolute_path)))
+
+
+def _is_regex(value: Any) -> bool:
+    return not isinstance(value, str) or re.compile(value) is not None
 
 
 def _fill(value: Any, node: dict[str, Any]) -> Any:
@@ -184,15 +194,6 @@ def _fill(value: Any, node: dict[str, Any]) -> Any:
     if node.get("type") == "integer" and isinstance(value, float) and value.is_integer():
         return int(value)
     return value
-
-
-def _not_finite(value: Any, path: str = "") -> Iterator[str]:
-    """Keys whose value is NaN or infinite: comparisons with NaN are false, so no range refuses it."""
-    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, child in children:
-        yield from _not_finite(child, f"{path}.{key}" if path else str(key))
-    if isinstance(value, float) and not math.isfinite(value):
-        yield path
 
 
 def _check_together(config: dict[str, Any], origin: str) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Any
+
+DEEPEST = 20  # levels of a configuration
+LARGEST = 10**18
 
 
 def sentence(error: Any, within: str = "") -> str:
@@ -24,7 +29,7 @@ def sentence(error: Any, within: str = "") -> str:
             missing = next(key for key in node["required"] if key not in error.instance)
             return f"{path}: the key '{missing}' is missing."
         case "enum":
-            return f"{path} is {error.instance!r} but must be one of {', '.join(map(str, node['enum']))}."
+            return f"{path} is {_short(error.instance)} but must be one of {', '.join(map(str, node['enum']))}."
         case "type" | "anyOf":
             hint = " Write 2.0e-5: YAML takes 2e-5 for text." if _is_number(error.instance) else ""
             return f"{path or 'the file'} is {_short(error.instance)} but must be {_type(node)}.{hint}"
@@ -48,7 +53,41 @@ def sentence(error: Any, within: str = "") -> str:
             where = path or "a name"
             return f"{where}: '{error.instance}' may hold only letters, digits, '_', '.' and '-'."
         case _:
-            return f"{path}: {error.message}."
+            return f"{path}: {_cut(error.message)}."
+
+
+def unusable(value: Any, path: str = "", depth: int = 0) -> Iterator[str]:
+    """What YAML can write but no key can have, as sentences: such values break comparisons, or JSON, or file names."""
+    where = path or "the file"
+    if depth > DEEPEST:
+        yield f"{where[:60]} is nested more than {DEEPEST} levels deep."
+    elif isinstance(value, dict):
+        for key, child in value.items():
+            if not isinstance(key, str):
+                yield f"{where} has the key {_short(key)}, which is not text; put it in quotes."
+            elif broken := _broken(key):
+                yield f"{where} has the key {_short(key)}, which holds {broken}."
+            else:
+                yield from unusable(child, f"{path}.{key}" if path else key, depth + 1)
+    elif isinstance(value, list):
+        for number, child in enumerate(value):
+            yield from unusable(child, f"{path}.{number}" if path else str(number), depth + 1)
+    elif isinstance(value, str):
+        if broken := _broken(value):
+            yield f"{where} is {_short(value)}, which holds {broken}."
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield f"{where} is not a finite number."
+    elif isinstance(value, int) and abs(value) > LARGEST:
+        yield f"{where} is a number of more than 18 digits."
+    elif not isinstance(value, int | float | None):
+        yield f"{where} is of type {type(value).__name__}, which YAML made of it; put it in quotes."
+
+
+def _broken(text: str) -> str | None:
+    """What the text holds that no file and no argument of a program can, or None."""
+    if "\0" in text:
+        return "a NUL character"
+    return "half a surrogate pair" if any("\ud800" <= c <= "\udfff" for c in text) else None
 
 
 def _meant(error: Any) -> Any | None:
@@ -69,5 +108,8 @@ def _is_number(value: Any) -> bool:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    return _cut(repr(value))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= 60 else text[:57] + "..."

@@ -12,6 +12,7 @@ Standard library only: the Snakefile imports this in every cluster job.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -84,7 +85,7 @@ def parse(text: str, kind: Kind, key: str) -> Source:
         if kind != "dataset" or not MTEB.fullmatch(text):
             raise UserError(f"{key}: '{text}' must read mteb:TASK, and stands for the data of an MTEB task.")
         return Source(text, kind, "mteb", _slug("mteb", text, kind))
-    if not Path(text).exists():
+    if not os.path.exists(text):  # false, too, for a name that no file system can hold
         raise UserError(
             f"{key}: there is no file or folder '{text}'; write an existing path, embedded:NAME or "
             "hub:ORG/NAME@REVISION."
@@ -101,7 +102,7 @@ def is_gguf(text: str) -> bool:
     return (
         text.lower().endswith(".gguf")
         and not text.startswith(("embedded:", "hub:", "mteb:"))
-        and not Path(text).is_dir()
+        and not os.path.isdir(text)
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from pathlib import Path
 
@@ -125,6 +126,17 @@ def test_completing_changes_nothing_that_is_given_and_not_the_input() -> None:
         ),
         ({"seeds": {"min_words": 9, "max_words": 8}}, r"seeds.min_words \(9\) is above seeds.max_words \(8\)"),
         ({"seeds": {"require_pattern": "("}}, r"seeds.require_pattern is '\(', which is not a regular expression"),
+        (
+            {"seeds": {"require_pattern": "a{99999999999}"}},
+            r"seeds.require_pattern is 'a\{9*\}', which is not a regular",
+        ),
+        ({"seeds": {"exclude_pattern": "(" * 500}}, r"seeds.exclude_pattern is '\(*\.\.\., which is not a regular"),
+        ({"refine": {"omega": 10**400}}, r"refine.omega is a number of more than 18 digits\."),
+        ({"base": {"model": "a\0b"}}, r"base.model is 'a\\x00b', which holds a NUL character\."),
+        ({"base": {"prompt": "\ud800"}}, r"base.prompt is '\\ud800', which holds half a surrogate pair\."),
+        ({"seed": datetime.date(2024, 1, 1)}, r"seed is of type date, which YAML made of it; put it in quotes\."),
+        ({"seeds": {1: 2}}, r"seeds has the key 1, which is not text; put it in quotes\."),
+        ({"se\ned": 1}, r"unknown key 'se\\ned'; did you mean"),
         ({"refine": {"experiments": {"base": {}}}}, r"refine.experiments: 'base' is taken; choose another name"),
         (
             {"refine": {"experiments": {"a": {"omga": 1}}}},
@@ -171,6 +183,10 @@ def test_refusals_are_one_sentence_that_names_the_key(changes, message: str) -> 
         (None, "There is no configuration file"),
         (b"seed: \xff\xfe", "is not UTF-8 .byte 6.; save it as UTF-8"),
         (b"seed: [1", "is not valid YAML: while parsing a flow sequence"),
+        (b"seed: 2024-13-45", "is not valid YAML: month must be in 1..12"),
+        (b"seed: " + b"9" * 5000, "is not valid YAML: Exceeds the limit"),
+        (b"seed: " + b"[" * 5000, "is not valid YAML: "),
+        (b"seeds: &a {sources: *a}", "is nested more than 20 levels deep"),
     ],
 )
 def test_unreadable_files_are_named(tmp_path: Path, content: bytes | None, message: str) -> None:

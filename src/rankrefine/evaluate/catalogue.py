@@ -7,6 +7,7 @@ pins.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def suite_of(task: str) -> str:
 
 
 def _found(task: str, folder: str | None) -> str:
-    if folder is not None and (local := Path(folder) / task).is_dir():
+    if folder is not None and os.path.isdir(local := Path(folder) / task):
         return str(local)
     if task in EMBEDDED:
         return EMBEDDED[task]

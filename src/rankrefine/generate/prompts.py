@@ -7,6 +7,7 @@ models: it ends where the completion begins, and the completion ends with its li
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ def find(name: str) -> Path:
         UserError: there is no such template.
     """
     path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
-    if not path.is_file():
+    if not os.path.isfile(path):  # false, too, for a name that no file system can hold
         known = ", ".join(sorted(p.stem for p in FOLDER.glob("*.yaml")))
         raise UserError(f"generate.prompt: there is no template '{name}'; there are: {known}, or give a .yaml file.")
     return path
