@@ -65,7 +65,7 @@ def parse(text: str, kind: Kind, key: str) -> Source:
 
     Raises:
         UserError: unknown embedded name, hub id without a fixed revision, no such local file or folder, or one with
-            braces in its name.
+            braces or <> in its name.
     """
     if text.startswith("embedded:"):
         name = text.removeprefix("embedded:")
@@ -94,6 +94,8 @@ def parse(text: str, kind: Kind, key: str) -> Source:
     found = Source(text, kind, form, _slug(form, text, kind))
     if braces := next((file for file in found.files if {"{", "}"} & set(file)), None):
         raise UserError(f"{key}: Snakemake takes the braces in '{braces}' for wildcards; rename the file.")
+    if variable := next((file for file in found.files if re.search("<.*>", file)), None):
+        raise UserError(f"{key}: Snakemake takes what stands in <> in '{variable}' for a variable; rename the file.")
     return found
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from datasketch import MinHash, MinHashLSH
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,7 +19,7 @@ from rankrefine import seeds
 from rankrefine.assets.manifest import write_manifest
 from rankrefine.errors import UserError
 from rankrefine.seeds import clean, read
-from rankrefine.seeds.compare import Comparison, Contamination, NearDuplicates, jaccard, shingles
+from rankrefine.seeds.compare import PERMUTATIONS, Comparison, Contamination, NearDuplicates, jaccard, shingles
 from rankrefine.seeds.tally import EXAMPLES, Tally
 from rankrefine.text import words
 
@@ -259,28 +260,25 @@ def test_evaluation_sentences_are_dropped(tmp_path: Path) -> None:
     assert {row["text"] for row in rows} == {ANIMALS[1], ANIMALS[2]}
 
 
+def _repeated(threshold: float, sentences: list[list[str]]) -> set[int]:
+    near = NearDuplicates(threshold, len(sentences))
+    for tokens in sentences:
+        near.add(tokens)
+    return near.repeated(sentences.__getitem__)
+
+
 def test_near_duplicates_are_found_at_their_exact_similarity() -> None:
     first = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
     second = [*first[:-1], "eleven"]  # 8 shared pairs of 10
     assert jaccard(shingles(first), shingles(second)) == 0.8
     for threshold, expected in ((0.8, True), (0.81, False)):
-        near = NearDuplicates(threshold)
-        assert not near.seen(first)
-        assert near.seen(second) is expected
+        assert _repeated(threshold, [first, second]) == ({1} if expected else set())
 
 
 @pytest.mark.parametrize("threshold", [0.01, 0.7, 0.99, 1.0])
 def test_any_threshold_finds_the_same_word_pairs(threshold: float) -> None:
-    near = NearDuplicates(threshold)
     tokens = ["a", "b", "c", "a", "b", "c", "d", "e"]
-    assert [near.seen(t) for t in (tokens, ["x", "y"], ["x"], tokens, [], [])] == [
-        False,
-        False,
-        False,
-        True,
-        False,
-        False,
-    ]
+    assert _repeated(threshold, [tokens, ["x", "y"], ["x"], tokens, [], []]) == {3}
 
 
 def test_near_duplicate_index_agrees_with_brute_force() -> None:
@@ -292,10 +290,10 @@ def test_near_duplicate_index_agrees_with_brute_force() -> None:
         if dice.random() < 0.7:
             tokens[dice.randrange(14)] = "changed"
     dice.shuffle(lists)
-    near, kept, missed, found = NearDuplicates(0.7), [], 0, 0
-    for tokens in lists:
+    repeated, kept, missed, found = _repeated(0.7, lists), [], 0, 0
+    for number, tokens in enumerate(lists):
         truth = any(jaccard(shingles(tokens), other) >= 0.7 for other in kept)
-        if near.seen(tokens):
+        if number in repeated:
             assert truth
             found += 1
         else:
@@ -305,9 +303,29 @@ def test_near_duplicate_index_agrees_with_brute_force() -> None:
     assert missed <= 0.06 * found
 
 
+@pytest.mark.parametrize("threshold", [0.3, 0.7, 0.95])
+def test_sorted_bands_choose_what_an_index_in_memory_does(threshold: float) -> None:
+    """datasketch's own index, asked and filled sentence by sentence, over 3000 sentences with many alike."""
+    dice = random.Random(5)
+    sentences = [[f"w{dice.randrange(60)}" for _ in range(dice.randrange(1, 9))] for _ in range(1500)]
+    sentences += [[*tokens[: dice.randrange(9)], "x", *tokens] for tokens in sentences]
+    index = MinHashLSH(threshold=0.8 * threshold, num_perm=PERMUTATIONS, weights=(0.1, 0.9))
+    repeated = set()
+    for number, tokens in enumerate(sentences):
+        signature = MinHash(num_perm=PERMUTATIONS)
+        signature.update_batch([pair.encode() for pair in shingles(tokens)])
+        alike = (jaccard(shingles(tokens), shingles(sentences[other])) for other in index.query(signature))
+        if any(value >= threshold for value in alike):
+            repeated.add(number)
+        else:
+            index.insert(number, signature)
+    assert len(repeated) > 50
+    assert _repeated(threshold, sentences) == repeated
+
+
 def test_the_earlier_of_two_duplicates_stays() -> None:
-    comparison = Comparison(Contamination([], 4, 0.5), NearDuplicates(0.7))
-    assert [comparison.reason(text) for text in ("Ah, one.", "Ah one!", "Other")] == [None, "duplicate", None]
+    comparison = Comparison(Contamination([], 4, 0.5))
+    assert [comparison.reason(words(text)) for text in ("Ah, one.", "Ah one!", "Other")] == [None, "duplicate", None]
 
 
 # --- order and statistics

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import unicodedata
 
 import pyarrow.parquet as pq
 import pytest
@@ -27,6 +28,7 @@ PLANNING = [
         [{"name": "x", "source": "a {b}.txt"}],
         "Snakemake takes the braces in 'a {b}.txt' for wildcards",
     ),
+    ("seeds.sources", [{"name": "x", "source": "a <b>.txt"}], "takes what stands in <> in 'a <b>.txt' for a variable"),
     ("generate.python", "no/bin/python", "generate.python: there is no program 'no/bin/python'"),
     ("generate.prompt", "nine_shot", "generate.prompt: there is no template 'nine_shot'; there are: few_shot"),
 ]
@@ -34,7 +36,8 @@ PLANNING = [
 
 @pytest.mark.parametrize(("key", "value", "sentence"), PLANNING, ids=[f"{key}={value}" for key, value, _ in PLANNING])
 def test_a_wrong_config_stops_before_any_job(fresh, key: str, value: object, sentence: str) -> None:
-    (fresh.path / "a {b}.txt").touch()
+    for name in ("a {b}.txt", "a <b>.txt"):
+        (fresh.path / name).touch()
     fresh.configure(key, value)
     done = fresh.snakemake("--cores", "2", check=False)
     told = done.stdout + done.stderr
@@ -120,11 +123,27 @@ def test_models_and_development_data_are_checked_before_generation(fresh) -> Non
     assert not (fresh.path / "results" / "consolidate").exists()
 
 
-def test_odd_file_names_are_only_names(fresh) -> None:
-    """Shell characters, spaces, quotes and letters of any script in a source's path."""
-    name = 'it\'s a $(touch hacked) "é" ; *.txt'
-    (fresh.path / "sentences.txt").rename(fresh.path / name)
+@pytest.mark.parametrize(
+    "name",
+    ['it\'s a $(touch hacked) "é" ; *.txt', "-rf\n\u202e\u0301 `touch hacked` | touch hacked & %s > x \\ ?[a].txt"],
+    ids=["shell", "dash and control characters"],
+)
+def test_odd_file_names_are_only_names(fresh, name: str) -> None:
+    """Shell characters, spaces, quotes and letters of any script in a source's path, and the same in its sentences."""
+    text = fresh.path / "sentences.txt"
+    kept = [
+        "Run $(touch hacked) and {seed} {output} now.",
+        "Then ; touch hacked && `touch hacked` again here.",
+        "مرحبا \u202eبكم يا أصدقاء اليوم هنا.",
+        "E\u0301a\u0301\u0302\u0303 with many marks on it.",
+        "A \0 NUL is in the middle.",
+    ]
+    text.write_text(text.read_text(encoding="utf-8") + "\n".join(kept) + "\n", encoding="utf-8")
+    text.rename(fresh.path / name)
     fresh.configure("seeds.sources", [{"name": "odd", "source": name}])
+    fresh.configure("seeds.require_pattern", "")
+    fresh.configure("seeds.exclude_pattern", "")
     fresh.snakemake("--cores", "2", "seeds")
-    assert fresh.read("results/seeds/pool.parquet")
+    pool = pq.read_table(fresh.path / "results/seeds/pool.parquet")["text"].to_pylist()
+    assert {unicodedata.normalize("NFC", sentence) for sentence in kept} <= set(pool)
     assert not (fresh.path / "hacked").exists()

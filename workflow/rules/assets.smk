@@ -25,7 +25,7 @@ rule asset:
     message:
         "Fetching {params.source}"
     shell:
-        "python -m rankrefine asset --source {params.source:q} --kind {params.kind}"
+        "python -m rankrefine asset --source={params.source:q} --kind {params.kind}"
         " --folder {output.folder:q} --manifest {output.manifest:q} --log {log:q}"
 
 
@@ -48,7 +48,7 @@ rule local_asset:
     message:
         "Checking {params.source}"
     shell:
-        "python -m rankrefine asset --source {params.source:q} --kind {params.kind}"
+        "python -m rankrefine asset --source={params.source:q} --kind {params.kind}"
         " --manifest {output.manifest:q} --log {log:q}"
 
 
@@ -75,7 +75,7 @@ rule gguf_asset:
     message:
         "Converting {params.source}"
     shell:
-        "python -m rankrefine asset --source {params.source:q} --kind model"
+        "python -m rankrefine asset --source={params.source:q} --kind model"
         " --folder {output.folder:q} --manifest {output.manifest:q} --log {log:q}"
 
 

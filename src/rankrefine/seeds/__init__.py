@@ -7,9 +7,10 @@ that is left, in selection order. How many of them are used is not decided here.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from rankrefine import io
 from rankrefine.assets.manifest import Manifest, load_manifest
@@ -18,16 +19,16 @@ from rankrefine.provenance import Record
 from rankrefine.seeds import clean, read
 from rankrefine.seeds.compare import REASONS, Comparison, Contamination, NearDuplicates
 from rankrefine.seeds.tally import Tally
+from rankrefine.text import words
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 log = logging.getLogger(__name__)
 
 
-class Sentence(NamedTuple):
-    """A sentence that passed the filters. Sorting gives the selection order, whatever order sources are listed in."""
-
-    place: bytes
-    text: str
-    source: str
+LONGEST = 1_000_000  # characters; what is longer is no sentence, whatever `seeds.max_words`
+BATCH = 10_000  # sentences that are Python objects at a time; all others lie in a table
 
 
 def run(config: dict[str, Any], assets: list[Path], output: Path, stats: Path) -> None:
@@ -48,9 +49,8 @@ def run(config: dict[str, Any], assets: list[Path], output: Path, stats: Path) -
     manifests = {found.source: found for found in map(load_manifest, assets)}
     filters = clean.filters(config["seeds"])
     tally = Tally([source["name"] for source in config["seeds"]["sources"]], [*filters, *REASONS])
-    candidates = sorted(_candidates(config, filters, manifests, tally))
-    pool = list(_distinct(candidates, config["seeds"], manifests, tally))
-    if not pool:
+    pool = _distinct(_in_order(_candidates(config, filters, manifests, tally)), config["seeds"], manifests, tally)
+    if not len(pool):
         raise UserError(f"No seed sentence is left; loosen the filters under seeds ({tally.sentence()}).")
     _write(output, pool)
     revisions = {source: found.revision for source, found in sorted(manifests.items())}
@@ -60,40 +60,70 @@ def run(config: dict[str, Any], assets: list[Path], output: Path, stats: Path) -
 
 def _candidates(
     config: dict[str, Any], filters: clean.Filters, manifests: dict[str, Manifest], tally: Tally
-) -> Iterator[Sentence]:
-    """What passes the filters, from all sources."""
+) -> Iterator[tuple[int, str, str]]:
+    """What passes the filters, from all sources: place in the selection order, text, source."""
     from tqdm import tqdm
 
     for source in config["seeds"]["sources"]:
         name, path = source["name"], _manifest(source["source"], manifests).path
         raw = read.sentences(path, source["column"], source["split"])
         for line in tqdm(raw, desc=f"read {name}", unit=" sentences", disable=None):
+            tally.read(name)
+            if line and len(line) > LONGEST:
+                tally.drop(name, clean.normalise(line[:LONGEST]), "too long")
+                continue
             text = clean.normalise(line or "")
             reason = next((reason for reason, drops in filters.items() if drops(text)), None)
-            tally.read(name)
             if reason is None:
-                yield Sentence(clean.digest(text, config["seed"]), text, name)
+                yield int.from_bytes(clean.digest(text, config["seed"])), text, name
             else:
                 tally.drop(name, text, reason)
         if tally.is_blank(name):
             raise UserError(f"seeds.sources: '{name}' ({path}) holds no text.")
 
 
-def _distinct(
-    candidates: list[Sentence], section: dict[str, Any], manifests: dict[str, Manifest], tally: Tally
-) -> Iterator[Sentence]:
+def _in_order(sentences: Iterable[tuple[int, str, str]]) -> pa.Table:
+    """A table (place, text, source) in selection order, whatever order sources are listed in."""
+    import pyarrow as pa
+
+    schema = pa.schema({"place": pa.uint64(), "text": pa.large_string(), "source": pa.string()})
+    batches = []
+    remaining = iter(sentences)
+    while some := list(islice(remaining, BATCH)):
+        batches.append(pa.record_batch(list(zip(*some, strict=True)), schema=schema))
+    return pa.Table.from_batches(batches, schema).sort_by([(name, "ascending") for name in schema.names])
+
+
+def _distinct(candidates: pa.Table, section: dict[str, Any], manifests: dict[str, Manifest], tally: Tally) -> pa.Table:
     """What neither repeats an earlier candidate nor belongs to an evaluation set."""
+    import pyarrow as pa
     from tqdm import tqdm
 
     paths = [_manifest(source, manifests).path for source in section["decontaminate"]]
     texts = (text for path in paths for text in read.everything(path))
-    contamination = Contamination(texts, section["overlap_ngram"], section["overlap_limit"])
-    comparison = Comparison(contamination, NearDuplicates(section["near_duplicate_threshold"]))
-    for sentence in tqdm(candidates, desc="compare", unit=" sentences", disable=None):
-        if reason := comparison.reason(sentence.text):
-            tally.drop(sentence.source, sentence.text, reason)
+    comparison = Comparison(Contamination(texts, section["overlap_ngram"], section["overlap_limit"]))
+    near = NearDuplicates(section["near_duplicate_threshold"], len(candidates))
+    keep = []
+    for text, source in tqdm(_rows(candidates), total=len(candidates), desc="compare", disable=None):
+        tokens = words(text)
+        keep.append(not (reason := comparison.reason(tokens)))
+        if reason:
+            tally.drop(source, text, reason)
         else:
-            yield sentence
+            near.add(tokens)
+    left = candidates.filter(pa.array(keep, pa.bool_())).combine_chunks()
+    del candidates  # a large corpus is not to be held twice
+    column = left["text"].chunk(0) if len(left) else []
+    repeated = near.repeated(lambda number: words(column[number].as_py()))
+    for number in repeated:
+        tally.drop(left["source"][number].as_py(), column[number].as_py(), "near duplicate")
+    return left.filter(pa.array([number not in repeated for number in range(len(left))], pa.bool_()))
+
+
+def _rows(table: pa.Table) -> Iterator[tuple[str, str]]:
+    """Text and source of each row."""
+    for batch in table.to_batches(BATCH):
+        yield from zip(batch["text"].to_pylist(), batch["source"].to_pylist(), strict=True)
 
 
 def _manifest(source: str, manifests: dict[str, Manifest]) -> Manifest:
@@ -102,12 +132,12 @@ def _manifest(source: str, manifests: dict[str, Manifest]) -> Manifest:
     return manifests[source]
 
 
-def _write(output: Path, pool: list[Sentence]) -> None:
+def _write(output: Path, pool: pa.Table) -> None:
     import pyarrow as pa
 
-    columns = {
-        "seed_id": [clean.digest(sentence.text).hex() for sentence in pool],
-        "text": [sentence.text for sentence in pool],
-        "source": [sentence.source for sentence in pool],
-    }
-    io.write_table(output, pa.table(columns, schema=pa.schema(dict.fromkeys(columns, pa.string()))))
+    schema = pa.schema(dict.fromkeys(("seed_id", "text", "source"), pa.string()))
+    batches = []
+    for batch in pool.to_batches(BATCH):
+        ids = pa.array([clean.digest(text).hex() for text in batch["text"].to_pylist()], pa.string())
+        batches.append(pa.record_batch([ids, batch["text"].cast(pa.string()), batch["source"]], schema=schema))
+    io.write_table(output, pa.Table.from_batches(batches, schema).combine_chunks())

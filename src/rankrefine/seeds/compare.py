@@ -5,10 +5,14 @@ Both see the words alone, so that case and punctuation make no difference.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from rankrefine.seeds.clean import digest, ngrams
 from rankrefine.text import words
+
+if TYPE_CHECKING:
+    import numpy as np
 
 PERMUTATIONS = 128  # of a MinHash signature
 PAIR = 2  # words in a shingle
@@ -18,23 +22,23 @@ REASONS = ("duplicate", "in an evaluation set", "overlaps an evaluation set", "n
 class Comparison:
     """What was seen so far, and what must not be seen."""
 
-    def __init__(self, contamination: Contamination, near: NearDuplicates) -> None:
+    def __init__(self, contamination: Contamination) -> None:
         """Start with nothing seen."""
-        self._contamination, self._near = contamination, near
+        self._contamination = contamination
         self._seen: set[bytes] = set()
 
-    def reason(self, text: str) -> str | None:
-        """Why the next sentence in selection order is dropped, one of `REASONS`, or None."""
-        tokens = words(text)
+    def reason(self, tokens: list[str]) -> str | None:
+        """Why the sentence with these words, the next in selection order, is dropped: one of `REASONS`, or None.
+
+        Near duplicates are looked for among what is left.
+        """
         form = digest(" ".join(tokens))
         if form in self._seen:
             return "duplicate"
         self._seen.add(form)
         if self._contamination.has(tokens):
             return "in an evaluation set"
-        if self._contamination.overlaps(tokens):
-            return "overlaps an evaluation set"
-        return "near duplicate" if self._near.seen(tokens) else None
+        return "overlaps an evaluation set" if self._contamination.overlaps(tokens) else None
 
 
 class Contamination:
@@ -61,32 +65,69 @@ class Contamination:
 
 
 class NearDuplicates:
-    """Sentences kept so far, searchable by the Jaccard similarity of their word pairs.
+    """Sentences that nearly repeat one kept before, by the Jaccard similarity of their word pairs.
 
     MinHash signatures propose candidates (Broder 1997; banding as in Leskovec et al., Mining of Massive Datasets,
-    chapter 3) and the exact similarity decides, so that nothing is dropped by an unlucky estimate.
+    chapter 3) and the exact similarity decides, so that nothing is dropped by an unlucky estimate. Of a signature only
+    4 bytes a band are held; an index of all of them in memory takes kilobytes for each sentence. Sorting a band
+    finds those that share it, and the few sentences that share any are then gone through in order.
     """
 
-    def __init__(self, threshold: float) -> None:
+    def __init__(self, threshold: float, most: int) -> None:
+        """Start with none of at most `most` sentences."""
+        import numpy as np
         from datasketch import MinHash, MinHashLSH
 
         self._threshold = threshold
-        # candidates are checked, so a lower threshold in the index only makes it find what lies at the real one
-        self._index = MinHashLSH(threshold=0.8 * threshold, num_perm=PERMUTATIONS, weights=(0.1, 0.9))
+        # candidates are checked, so a lower threshold of the bands only makes them find what lies at the real one
+        cut = MinHashLSH(threshold=0.8 * threshold, num_perm=PERMUTATIONS, weights=(0.1, 0.9))
+        self._bands, self._rows = cut.b, cut.r
         self._blank = MinHash(num_perm=PERMUTATIONS)  # its seed is fixed: likeness does not depend on the run
-        self._kept: list[str] = []
+        self._hashes = np.zeros((cut.b, most), dtype=np.uint32)
+        self._factors = np.random.default_rng(0).integers(1, 2**63, cut.r, dtype=np.uint64) * np.uint64(2) + np.uint64(
+            1
+        )
+        self._count = 0
 
-    def seen(self, tokens: list[str]) -> bool:
-        """Whether a sentence with these words nearly repeats one kept before; if not, it is kept."""
-        pairs = shingles(tokens)
+    def add(self, tokens: list[str]) -> None:
+        """Take in the words of the next sentence in selection order."""
         signature = self._blank.copy()
-        signature.update_batch([pair.encode() for pair in pairs])
-        candidates = (shingles(self._kept[i].split(" ")) for i in self._index.query(signature))
-        if any(jaccard(pairs, candidate) >= self._threshold for candidate in candidates):
-            return True
-        self._index.insert(len(self._kept), signature, check_duplication=False)
-        self._kept.append(" ".join(tokens))
-        return False
+        signature.update_batch([pair.encode() for pair in shingles(tokens)])
+        rows = signature.hashvalues[: self._bands * self._rows].reshape(self._bands, self._rows)
+        self._hashes[:, self._count] = (rows * self._factors).sum(axis=1, dtype="uint64") >> 32  # modulo 2^64
+        self._count += 1
+
+    def repeated(self, words_of: Callable[[int], list[str]]) -> set[int]:
+        """Numbers of those that nearly repeat one before that does not itself; `words_of` gives each one's words."""
+        groups = self._groups()
+        kept: dict[int, list[int]] = {}  # in each group
+        found: set[int] = set()
+        for number in groups.any(axis=0).nonzero()[0].tolist():
+            mine = groups[:, number]
+            mine = mine[mine > 0].tolist()
+            pairs = shingles(words_of(number))
+            candidates = {other for group in mine for other in kept.get(group, ())}
+            if any(jaccard(pairs, shingles(words_of(other))) >= self._threshold for other in candidates):
+                found.add(number)
+            else:
+                for group in mine:
+                    kept.setdefault(group, []).append(number)
+        return found
+
+    def _groups(self) -> np.ndarray:
+        """(bands, sentences): number of the group that shares a band, 0 where no other sentence has the same."""
+        import numpy as np
+
+        groups = self._hashes[:, : self._count]
+        before = 0
+        for band in groups:
+            order = band.argsort(kind="stable")
+            inner = np.diff(band[order]) == 0  # equal to the next one
+            shares = np.append(inner, False) | np.append(False, inner)
+            starts = shares & ~np.append(False, inner)
+            band[order] = np.where(shares, before + starts.cumsum(), 0)
+            before += int(starts.sum())
+        return groups
 
 
 def shingles(tokens: list[str]) -> set[str]:

@@ -125,7 +125,7 @@ def _json_lines(path: Path, column: str | None, lists: bool = False) -> Iterator
         try:
             row = json.loads(line)
             json.dumps(row, ensure_ascii=False).encode()  # half a surrogate pair is valid JSON, but no text
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # the latter for what is nested a thousand levels deep
             raise UserError(f"{path}, line {number} is not valid JSON ({error}).") from error
         if not isinstance(row, dict):
             raise UserError(f"{path}, line {number} is not a JSON object with the key '{column}'.")
