@@ -48,6 +48,7 @@ rule all:
 
 onstart:
     refuse_orphans()
+    folder.stamp(Path("results"))
 
 
 onsuccess:

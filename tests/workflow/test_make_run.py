@@ -58,6 +58,9 @@ def test_a_second_run_is_refused_and_a_killed_one_goes_on(slow) -> None:
 
 def test_a_plain_snakemake_and_orphaned_jobs_are_not_run_over(slow) -> None:
     plain = start(slow, [sys.executable, "-m", "snakemake", *RUN[2:]])
+    second = slow.snakemake("--cores", "1", "consolidate", check=False)  # Snakemake's own lock
+    assert second.returncode == 1
+    assert "Directory cannot be locked" in second.stdout + second.stderr
     refused = again(slow)
     assert refused.returncode == 75
     assert "is still at work in this folder" in refused.stderr and str(plain.pid) in refused.stderr

@@ -17,7 +17,7 @@ SRC = Path(workflow.basedir) / "src"
 sys.path.insert(0, str(SRC))
 
 from rankrefine import config as configuration
-from rankrefine import digest, gpus, sources
+from rankrefine import digest, folder, gpus, sources
 from rankrefine.assets.embedded import CATALOGUE
 from rankrefine.errors import UserError
 from rankrefine.evaluate import catalogue
@@ -34,6 +34,7 @@ def or_stop(function, *arguments):
 
 
 config = or_stop(configuration.complete, config, "config")
+or_stop(folder.check, Path("results"))
 
 # rules run this checkout's package, with the Python that runs Snakemake unless conda or a container brings its own
 PREFIX = f"export PYTHONPATH={shlex.quote(str(SRC))}; "
@@ -225,6 +226,22 @@ def captions():
     return hashlib.sha256(b"".join(texts)).hexdigest()[:16]
 
 
+def warn_of_versions():
+    """Say once, where the run starts, which results were made with other versions of libraries than are installed.
+
+    Where an environment is made for the jobs, what is installed here says nothing.
+    """
+    if not workflow.is_main_process or workflow.deployment_settings.deployment_method:
+        return
+    shards = SHARDS if ENGINE_PYTHON == "python" else []
+    names = ["seeds/pool", "consolidate/lists", "base/history", *(f"generate/{shard}" for shard in shards)]
+    names += [f"teacher/{teacher}/similarity" for teacher in ALL_TEACHERS]
+    names += [f"refine/{refined}/history" for refined in REFINED]
+    names += [f"evaluate/{model}/{task}" for model in EVALUATED for task in TASKS]
+    for sentence in folder.differences(Path(f"results/{name}.json") for name in names):
+        print(f"rankrefine: {sentence}", file=sys.stderr)
+
+
 def show_scores():
     """Print the score table and where the results lie, if this run has made them."""
     table, page = Path("results/scores.md"), Path("results/report.html")
@@ -271,3 +288,6 @@ wildcard_constraints:
     name=r"[^/]+",
     seed=r"\d+",
     task=r"[^/]+",
+
+
+warn_of_versions()
