@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 @cache
@@ -20,7 +21,7 @@ def code(module: str) -> str:
     """Digest of `module` (dotted, e.g. "rankrefine.seeds") and its import closure inside the package."""
     hasher = hashlib.sha256()
     for name in sorted(closure(module)):
-        hasher.update(f"{name}\0{_normalised(_file(name))}\0".encode())
+        hasher.update(f"{name}\0{_read(_file(name))[0]}\0".encode())
     return hasher.hexdigest()[:16]
 
 
@@ -47,43 +48,45 @@ def _file(name: str) -> Path | None:
     return next((p for p in (path / "__init__.py", path.with_suffix(".py")) if p.is_file()), None)
 
 
-@cache
-def _imports(name: str) -> tuple[str, ...]:
+def _imports(name: str) -> list[str]:
     found = []
-    for node in ast.walk(_tree(_file(name))):
+    for node in _read(_file(name))[1]:
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+        elif node.level == 0 and node.module:
             # `from package import module` and `from module import function` look alike: try both
             found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return tuple(found)
+    return found
 
 
 @cache
-def _normalised(path: Path) -> str:
-    tree = _tree(path)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            is_docstring = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
-            if is_docstring and isinstance(first.value.value, str):
-                node.body = node.body[1:]
-    return _dump(tree)
+def _read(path: Path) -> tuple[str, list[ast.Import | ast.ImportFrom]]:
+    """A module as `_dump` has it, and its import statements at any depth; in one go, for every cluster job waits."""
+    imports: list[ast.Import | ast.ImportFrom] = []
+    return _dump(ast.parse(path.read_bytes()), imports), imports
 
 
-def _dump(node: object) -> str:
+def _dump(node: object, imports: list[ast.Import | ast.ImportFrom]) -> str:
     """A syntax tree as text that is the same under every Python version: `ast.dump` shows fields that come and go.
 
-    Fields that are None or empty are left out, which is what a new field of a later version is in older code.
+    Fields that are None or empty are left out, which is what a new field of a later version is in older code; so are
+    docstrings.
     """
     if isinstance(node, ast.AST):
-        fields = ((name, getattr(node, name, None)) for name in node._fields)
-        inner = ",".join(f"{name}={_dump(value)}" for name, value in fields if value is not None and value != [])
-        return f"{type(node).__name__}({inner})"
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            imports.append(node)
+        parts = []
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if name == "body" and isinstance(node, DOCUMENTED) and value and _is_docstring(value[0]):
+                value = value[1:]
+            if value is not None and value != []:
+                parts.append(f"{name}={_dump(value, imports)}")
+        return f"{type(node).__name__}({','.join(parts)})"
     if isinstance(node, list):
-        return "[" + ",".join(map(_dump, node)) + "]"
+        return "[" + ",".join([_dump(item, imports) for item in node]) + "]"
     return repr(node)
 
 
-def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_bytes())
+def _is_docstring(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

@@ -36,15 +36,15 @@ def package(tmp_path: Path, monkeypatch) -> Path:
     (folder / "b.py").write_text("def g(x):\n    return x + 1\n")
     (folder / "c.py").write_text("import toy.a\n")
     monkeypatch.setattr(digest, "PACKAGE", folder)
-    for cached in (digest.code, digest._imports, digest._normalised):
+    for cached in (digest.code, digest._read):
         cached.cache_clear()
     yield folder
-    for cached in (digest.code, digest._imports, digest._normalised):
+    for cached in (digest.code, digest._read):
         cached.cache_clear()
 
 
 def fresh(module: str) -> str:
-    for cached in (digest.code, digest._imports, digest._normalised):
+    for cached in (digest.code, digest._read):
         cached.cache_clear()
     return digest.code(module)
 
