@@ -46,3 +46,26 @@ def test_every_rule_is_a_verb_with_its_name() -> None:
     for file in (ROOT / "workflow" / "rules").glob("*.smk"):
         rules |= set(re.findall(r"^rule (\w+):", file.read_text(encoding="utf-8"), re.MULTILINE))
     assert rules - {"local_asset", "gguf_asset", "page"} == set(VERBS) - {"config"}
+
+
+def test_the_pins_of_vllms_environments_agree_with_the_rest() -> None:
+    """Where the environments of vLLM and the main one name one package, they name one version."""
+    files = {"main": "requirements.txt", "processor": "requirements-vllm.txt"}
+    exact = {name: pins((ROOT / file).read_text(encoding="utf-8").splitlines()) for name, file in files.items()}
+    environment = yaml.safe_load((ROOT / "envs" / "vllm.yaml").read_text(encoding="utf-8"))
+    for package, version in pins(environment["dependencies"][-1]["pip"]).items():
+        if package != "vllm":
+            assert {pinned[package] for pinned in exact.values()} == {version}, package
+
+
+def test_the_image_copies_what_is_there_and_runs_what_make_runs() -> None:
+    lines = (ROOT / "envs" / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    copied = [name for line in lines if line.startswith("COPY") for name in line.split()[1:-1]]
+    assert {"requirements.txt", "Snakefile", "src", "workflow", "envs"} <= set(copied)
+    assert all((ROOT / name).exists() for name in copied)
+    required = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["readme"]
+    assert required in copied
+    assert any("workflow/run.py" in line for line in lines if line.startswith("ENTRYPOINT"))
+    assert "NOT BUILT HERE" in "\n".join(lines)
+    python = yaml.safe_load((ROOT / "envs" / "rankrefine.yaml").read_text(encoding="utf-8"))["dependencies"][0]
+    assert any(line.startswith(f"FROM python:{python.partition('=')[2]}") for line in lines)
