@@ -120,9 +120,5 @@ def _differences(whole: Path, killed: Path) -> Iterator[str]:
     yield from (f"{file} was left half written" for file in killed.rglob("*.part"))
 
 
-def _names(folder: Path, pattern: str) -> set[str]:
-    return {str(file.relative_to(folder)) for file in folder.glob(pattern) if file.is_file()}
-
-
 if __name__ == "__main__":
     sys.exit(main())
