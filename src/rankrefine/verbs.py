@@ -111,6 +111,7 @@ FLAGS: dict[str, dict] = {
     "selection": {"type": Path, "required": True, "help": "Selection record (JSON) to write."},
     "task": {"required": True, "help": "Name of the task: MTEB's, or one of our own."},
     "data": {"type": Path, "required": True, "help": "Manifest (JSON) of the task's data, or of the lists."},
+    "key": {"default": "evaluate.tasks", "help": "Config key that names the data, for messages."},
     "prepared": {"type": Path, "required": True, "help": "Prepared task (JSON) from `task`."},
     "list": {
         "action": "store_true",
@@ -206,7 +207,11 @@ VERBS: dict[str, tuple[str | Callable[..., None], str, tuple[str, ...]]] = {
             "history",
         ),
     ),
-    "task": ("rankrefine.evaluate.task:run", "Stage 5a: check a task and its data.", ("task", "data", "output")),
+    "task": (
+        "rankrefine.evaluate.task:run",
+        "Stage 5a: check a task and its data.",
+        ("task", "key", "data", "output"),
+    ),
     "overlap": (
         "rankrefine.evaluate.overlap:run",
         "Count the seeds in a task's text.",

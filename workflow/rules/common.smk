@@ -98,7 +98,7 @@ DEVELOPMENT = config["refine"]["development"] and manifest(
 )
 DEVELOPMENT_FLAG = f"--development {shlex.quote(DEVELOPMENT)}" if DEVELOPMENT else ""
 TASKS = {
-    task: manifest(source, "dataset", f"evaluate.tasks.{task}")
+    task: manifest(source, "dataset", catalogue.key(task, config["evaluate"]))
     for task, source in or_stop(catalogue.tasks, config["evaluate"]).items()
 }
 OTHERS = {  # encoders that are evaluated beside base and refined ones: name -> manifest, and how it is opened

@@ -11,11 +11,12 @@ rule task:
     conda:
         "../../envs/rankrefine.yaml"
     params:
+        key=lambda wc, input: catalogue.key(wc.task, config["evaluate"]),  # for messages alone
         code=digest.code("rankrefine.evaluate.task"),
     message:
         "Checking task {wildcards.task}"
     shell:
-        "python -m rankrefine task --task {wildcards.task:q} --data {input.data:q} --output {output:q} --log {log:q}"
+        "python -m rankrefine task --task {wildcards.task:q} --key {params.key:q} --data {input.data:q} --output {output:q} --log {log:q}"
 
 
 rule overlap:

@@ -59,7 +59,10 @@ def _task(source: Source, folder: Path, resume: Path) -> str:
     """The data of an MTEB task as they lie on the hub, for MTEB itself to open; its revision as MTEB pins it."""
     from rankrefine.evaluate.library import known_task
 
-    task = known_task(source.name, offline=False)
+    try:
+        task = known_task(source.name, offline=False)
+    except UserError as error:
+        raise UserError(f"evaluate.tasks: {error}") from error
     from mteb.abstasks.aggregated_task import AbsTaskAggregate
 
     meta = task.metadata

@@ -40,7 +40,14 @@ def tasks(settings: dict[str, Any]) -> dict[str, str]:
         raise UserError(f"evaluate.data: there is no folder '{settings['data']}'.")
     named = [task for suite in settings["suites"] for task in SUITES[suite]]
     given = dict.fromkeys(named) | settings["tasks"]
-    return {task: source or _found(task, settings["data"]) for task, source in given.items()}
+    return {task: source or _found(task, settings) for task, source in given.items()}
+
+
+def key(task: str, settings: dict[str, Any]) -> str:
+    """The config key that says where a task's data come from, for messages."""
+    if settings["tasks"].get(task) is None and _local(task, settings["data"]):
+        return "evaluate.data"
+    return f"evaluate.tasks.{task}" if task in settings["tasks"] else "evaluate.suites"
 
 
 def suite_of(task: str) -> str:
@@ -48,15 +55,21 @@ def suite_of(task: str) -> str:
     return next((suite for suite, names in SUITES.items() if task in names), "")
 
 
-def _found(task: str, folder: str | None) -> str:
-    if folder is not None and os.path.isdir(local := Path(folder) / task):
-        return str(local)
+def _local(task: str, folder: str | None) -> str | None:
+    """The folder of a task in `evaluate.data`, where there is one."""
+    return str(local) if folder is not None and os.path.isdir(local := Path(folder) / task) else None
+
+
+def _found(task: str, settings: dict[str, Any]) -> str:
+    folder = settings["data"]
+    if local := _local(task, folder):
+        return local
     if task in EMBEDDED:
         return EMBEDDED[task]
     if task not in OWN:
         return f"mteb:{task}"
     held = f"there is no folder {Path(folder) / task}" if folder else "evaluate.data names no folder"
     raise UserError(
-        f"evaluate: the data of {task} are not here ({held}); docs/evaluation.md says how the folder must look, or "
-        f"name the data in evaluate.tasks.{task}."
+        f"{key(task, settings)}: the data of {task} are not here ({held}); docs/evaluation.md says how the folder "
+        f"must look, or name the data in evaluate.tasks.{task}."
     )

@@ -62,4 +62,4 @@ def known_task(name: str, offline: bool = True) -> AbsTask:
         by_lower = {known.lower(): known for known in sorted(names)}
         near = [by_lower[match] for match in get_close_matches(name.lower(), by_lower, 3, 0.5)]
         hint = f"did you mean {' or '.join(near)}?" if near else "see mteb.get_tasks() for all names."
-        raise UserError(f"evaluate.tasks: MTEB has no task '{name}'; {hint}") from error
+        raise UserError(f"MTEB has no task '{name}'; {hint}") from error

@@ -29,14 +29,14 @@ def split_file(task: str, split: str, path: Path) -> Path:
         return file
     found = sorted(p.name for p in path.glob("*.parquet")) if path.is_dir() else [path.name]
     raise UserError(
-        f"evaluate.tasks: {task} is evaluated on {split}.parquet, which {path} does not have; "
+        f"{task} is evaluated on {split}.parquet, which {path} does not have; "
         f"there are: {', '.join(found) or 'no parquet files'}."
     )
 
 
 def needs_folder(task: str, splits: Sequence[str], path: Path) -> str:
     """Why a single file will not do."""
-    return f"evaluate.tasks: {task} needs {', '.join(splits)}, but {path} is one file; name a folder with all of them."
+    return f"{task} needs {', '.join(splits)}, but {path} is one file; name a folder with all of them."
 
 
 def pairs(path: Path) -> pa.Table:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rankrefine import io
-from rankrefine.assets.manifest import load_manifest
+from rankrefine.assets.manifest import Manifest, load_manifest
 from rankrefine.errors import UserError
 from rankrefine.evaluate import opened, own, tables
 from rankrefine.evaluate.catalogue import OWN
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def run(task: str, data: Path, output: Path) -> None:
+def run(task: str, data: Path, output: Path, key: str = "evaluate.tasks") -> None:
     """Write what is to be evaluated: {task, kind, splits, path, files, units, source, revision}.
 
     `kind` says how the data are opened: "pairs" and "reranking" are parquet files with documented columns, "mteb" is
@@ -32,11 +32,22 @@ def run(task: str, data: Path, output: Path) -> None:
         task: MTEB's name of the task, or one of our own.
         data: Manifest of its data: a folder, or the file itself.
         output: JSON file to write.
+        key: Of the config, which messages name.
 
     Raises:
         UserError: there is no such task, or its data do not fit.
     """
-    manifest = load_manifest(data)
+    try:
+        prepared, what = _prepared(task, load_manifest(data))
+    except UserError as error:
+        raise UserError(f"{key}: {error}") from error
+    io.write_json(output, prepared)
+    splits = ", ".join(prepared["splits"])
+    log.info("task %s: %d %s (%s) from %s.", task, prepared["units"], what, splits, prepared["path"])
+
+
+def _prepared(task: str, manifest: Manifest) -> tuple[dict[str, Any], str]:
+    """What `run` writes, and what the task's units are."""
     prepared = {"task": task, "source": manifest.source, "revision": manifest.revision}
     if task in OWN:
         files = own.files(task, manifest.path)
@@ -44,8 +55,7 @@ def run(task: str, data: Path, output: Path) -> None:
     else:
         prepared |= _of_mteb(known_task(task), manifest.path, manifest.files)
     units, what = own.size(prepared) if task in OWN else opened.size(prepared)
-    io.write_json(output, prepared | {"units": units})
-    log.info("task %s: %d %s (%s) from %s.", task, units, what, ", ".join(prepared["splits"]), manifest.path)
+    return prepared | {"units": units}, what
 
 
 def _of_mteb(task: AbsTask, path: Path, files: dict[str, str]) -> dict[str, Any]:
@@ -58,15 +68,14 @@ def _of_mteb(task: AbsTask, path: Path, files: dict[str, str]) -> dict[str, Any]
 
     meta = task.metadata
     if list(meta.modalities) != ["text"]:
-        raise UserError(f"evaluate.tasks: {meta.name} is about {', '.join(meta.modalities)}, not about text alone.")
+        raise UserError(f"{meta.name} is about {', '.join(meta.modalities)}, not about text alone.")
     found: dict[str, Any] = {"splits": list(task.eval_splits)}
     is_table = path.is_file() or any((path / f"{split}.parquet").is_file() for split in task.eval_splits)
     simple = len(task.eval_splits) == 1 and not meta.is_multilingual
     if not simple and isinstance(task, AbsTaskSTS) and len(task.eval_splits) > 1:
         # a mean over validation and test would count the data that chose the best training step
         raise UserError(
-            f"evaluate.tasks: {meta.name} is the mean over the splits {' and '.join(task.eval_splits)}; take a task "
-            "of one split."
+            f"{meta.name} is the mean over the splits {' and '.join(task.eval_splits)}; take a task of one split."
         )
     if simple and isinstance(task, AbsTaskSTS | AbsTaskRetrieval) and (is_table or not (path / "README.md").is_file()):
         file = tables.split_file(meta.name, task.eval_splits[0], path)
