@@ -2,6 +2,7 @@
 # make test        unit tests and the miniature workflow
 # make test-slow   tests with the real models
 # make test-slurm  the miniature workflow on a SLURM cluster of two nodes on this machine (installs Debian's SLURM)
+# make test-crash  the miniature workflow, killed eight times at random moments, ends with the same bytes
 # make vllm        .venv-vllm, the environment of the vllm engine on a processor
 #
 # PYTHON chooses the interpreter of the virtual environment, CORES the processor cores (on a cluster leave it empty: CORES=),
@@ -14,7 +15,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 VLLM := $(VENV)-vllm
 
-.PHONY: run test test-slow test-slurm vllm lint setup reference clean-venv
+.PHONY: run test test-slow test-slurm test-crash vllm lint setup reference clean-venv
 
 run: $(READY)
 	@$(BIN)/python workflow/run.py $(if $(CORES),--cores $(CORES)) $(ARGS)
@@ -27,6 +28,9 @@ test-slow: $(READY) $(VLLM)/ready
 
 test-slurm: $(READY)
 	$(BIN)/python -m pytest -m slurm tests/slurm
+
+test-crash: $(READY)
+	$(BIN)/python tests/crash.py --kills 8
 
 vllm: $(VLLM)/ready
 

@@ -5,7 +5,8 @@
 Runs the miniature once to its end. Then, in another folder, `make run`'s path (workflow/run.py) is started and killed,
 with -9 and its whole process group, at a random moment at least 5 s after its start, and started again, until it comes
 to its end; if kills are left, in a new folder. What is left must be the same as without a kill: the bytes of all data
-and the weights of all models. Exit code 1 if not.
+and the weights of all models. Exit code 1 if not. Every kill says how many records were written and which rules were
+at work, and the last line how often each rule was hit.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,8 +47,6 @@ def main() -> int:
         inputs = folder / "inputs"
         subprocess.run([sys.executable, HERE / "miniature" / "build.py", inputs], check=True, capture_output=True)
         wrong = crash(inputs, folder, options.kills, random.Random(options.seed))
-    for line in wrong:
-        print(line)
     return 1 if wrong else 0
 
 
@@ -57,34 +57,56 @@ def crash(inputs: Path, folder: Path, kills: int, dice: random.Random) -> list[s
     _to_the_end(whole)
     needed = time.monotonic() - began
     print(f"without a kill: {needed:.0f} s", flush=True)
-    hit, wrong = 0, []
+    hit, wrong, struck = 0, [], Counter()
     while hit < kills:
         killed = shutil.copytree(inputs, folder / f"killed-{hit}")
         began = time.monotonic()
-        while hit < kills and _kill(killed, dice.uniform(EARLIEST, max(EARLIEST + 2, needed / 2))):
+        while hit < kills:
+            at_work = _kill(killed, dice.uniform(EARLIEST, max(EARLIEST + 2, needed / 2)))
+            if at_work is None:
+                break
+            struck.update(at_work)
             hit += 1
         _to_the_end(killed)
         print(f"{hit} kills, at the end after {time.monotonic() - began:.0f} s", flush=True)
-        wrong += _differences(whole / "results", killed / "results")
+        found = list(_differences(whole / "results", killed / "results"))
+        print(*found, sep="\n", end="\n" if found else "", flush=True)
+        wrong += found
+    print("rules that were hit: " + ", ".join(f"{rule} {count}" for rule, count in sorted(struck.items())))
     return wrong
 
 
-def _kill(folder: Path, moment: float) -> bool:
-    """Start a run and kill it after `moment` seconds; false where it had come to its end before."""
+def _kill(folder: Path, moment: float) -> list[str] | None:
+    """Start a run and kill it after `moment` seconds; the rules that were at work, or None where it ended before."""
     with (folder / "run.log").open("ab") as log:
         running = subprocess.Popen(RUN, cwd=folder, start_new_session=True, stdout=log, stderr=log)
         try:
             code = running.wait(moment)
         except subprocess.TimeoutExpired:
+            at_work = _at_work(running.pid)
             os.killpg(running.pid, signal.SIGKILL)
             running.wait()
             _wait_until_gone(running.pid)
             done = sum(1 for _ in (folder / "results").rglob("*.json"))
-            print(f"killed after {moment:.1f} s, {done} records written", flush=True)
-            return True
+            told = ", ".join(at_work) or "Snakemake alone"
+            print(f"killed after {moment:.1f} s, {done} records written, at work: {told}", flush=True)
+            return at_work
     if code:
         raise SystemExit(f"A start after a kill failed with {code}: {(folder / 'run.log').read_text()[-3000:]}")
-    return False
+    return None
+
+
+def _at_work(group: int) -> list[str]:
+    """The rules whose jobs run in a process group, by the verbs of their commands."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_text(errors="replace").split("\0")
+            if words[1:3] == ["-m", "rankrefine"] and os.getpgid(int(process.name)) == group:
+                found.append(words[3])
+        except OSError:  # it has ended
+            continue
+    return sorted(found)
 
 
 def _wait_until_gone(group: int) -> None:
