@@ -39,18 +39,37 @@ def load(text_or_path: str) -> dict[str, Any]:
     """
     if text_or_path.startswith("{"):
         return complete(json.loads(text_or_path))
+    return complete(read(text_or_path), text_or_path)
+
+
+def read(path: str) -> Any:
+    """What a YAML file holds, unchecked; an empty mapping where it is empty.
+
+    Raises:
+        UserError: no such file, not UTF-8, or not YAML.
+    """
     try:
-        text = Path(text_or_path).read_text(encoding="utf-8")
-        return complete(yaml.safe_load(text) or {}, text_or_path)
+        return yaml.load(Path(path).read_text(encoding="utf-8"), _Loader) or {}
     except FileNotFoundError as error:
-        raise UserError(f"There is no configuration file {text_or_path}.") from error
+        raise UserError(f"There is no configuration file {path}.") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{text_or_path} is not UTF-8 (byte {error.start}); save it as UTF-8.") from error
+        raise UserError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8.") from error
     except OSError as error:
-        raise UserError(f"{text_or_path} cannot be read ({error.strerror}).") from error
+        raise UserError(f"{path} cannot be read ({error.strerror}).") from error
     # besides its own, YAML lets through what Python has against a date, a number of 5000 digits or deep nesting
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
-        raise UserError(f"{text_or_path} is not valid YAML: {reason(error)}.") from error
+        told = reason(error).replace('in "<unicode string>", line', "in line")
+        raise UserError(f"{path} is not valid YAML: {told}.") from error
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's own, which also says where a date or a number stands that Python has something against."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, OverflowError) as error:
+            raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from error
 
 
 def complete(config: Any, origin: str = "config") -> dict[str, Any]:

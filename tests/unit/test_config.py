@@ -183,7 +183,7 @@ def test_refusals_are_one_sentence_that_names_the_key(changes, message: str) -> 
         (None, "There is no configuration file"),
         (b"seed: \xff\xfe", "is not UTF-8 .byte 6.; save it as UTF-8"),
         (b"seed: [1", "is not valid YAML: while parsing a flow sequence"),
-        (b"seed: 2024-13-45", "is not valid YAML: month must be in 1..12"),
+        (b"\nseed: 2024-13-45", "is not valid YAML: month must be in 1..12 in line 2, column 7"),
         (b"seed: " + b"9" * 5000, "is not valid YAML: Exceeds the limit"),
         (b"seed: " + b"[" * 5000, "is not valid YAML: "),
         (b"seeds: &a {sources: *a}", "is nested more than 20 levels deep"),

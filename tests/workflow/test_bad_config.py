@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+RUN = Path(__file__).parents[2] / "workflow" / "run.py"
+BROKEN = [
+    ("seed: 2024-02-30\n", "is not valid YAML: day is out of range for month in line 1, column 7"),
+    ("seeds: {count: 5\n", "is not valid YAML: while parsing a flow mapping in line 1, column 8: "),
+]
 
 # YAML laid over the miniature's, and what the refusal names; None where it is to be planned
 OVERLAYS = [
@@ -49,3 +60,22 @@ def test_it_plans_or_gives_one_sentence(fresh) -> None:
         wrong = [text for text in pool.map(run, range(len(OVERLAYS))) if text]
     assert not wrong, "\n".join(wrong)
     assert not (fresh.path / "hacked").exists()
+
+
+@pytest.mark.parametrize(("content", "sentence"), BROKEN)
+def test_broken_yaml_is_one_sentence_with_its_place(fresh, content: str, sentence: str) -> None:
+    """Of a file that is laid over config.yaml `make run` alone can say so: Snakemake reads it before the Snakefile."""
+    for flag in ("--configfile", "--configfiles=mine.yaml"):
+        (fresh.path / "mine.yaml").write_text(content, encoding="utf-8")
+        overlay = [flag] if "=" in flag else [flag, "mine.yaml"]
+        command = [sys.executable, str(RUN), "--snakefile", str(fresh.project / "Snakefile"), "--cores", "1", *overlay]
+        done = subprocess.run(command, cwd=fresh.path, capture_output=True, text=True)
+        assert done.returncode == 1
+        (line,) = done.stderr.splitlines()
+        assert line.startswith(f"mine.yaml {sentence}")
+        assert not (fresh.path / "results").exists()
+    (fresh.path / "config.yaml").write_text(content, encoding="utf-8")
+    done = fresh.snakemake("--dry-run", check=False)
+    assert done.returncode == 1
+    assert f"config.yaml {sentence}" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr

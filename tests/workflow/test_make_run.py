@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -72,3 +73,18 @@ def test_a_plain_snakemake_and_orphaned_jobs_are_not_run_over(slow) -> None:
     os.killpg(plain.pid, signal.SIGKILL)
     time.sleep(0.5)
     assert again(slow).returncode == 0
+
+
+@pytest.mark.parametrize("flag", ["--directory", "-d", "--directory="])
+def test_the_lock_is_that_of_the_results_folder_wherever_one_starts(tmp_path: Path, flag: str) -> None:
+    """Else two runs that start elsewhere would meet, and the second would take the first one's lock away."""
+    place, elsewhere = tmp_path / "place", tmp_path / "elsewhere"
+    (place / "results").mkdir(parents=True)
+    elsewhere.mkdir()
+    directory = [f"{flag}{place}"] if flag.endswith("=") else [flag, str(place)]
+    with (place / "results" / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        refused = subprocess.run([*RUN, *directory], cwd=elsewhere, capture_output=True, text=True)
+    assert refused.returncode == 75
+    assert "Another run is under way in this folder" in refused.stderr
+    assert not list(elsewhere.iterdir())
