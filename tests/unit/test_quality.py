@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 
 from rankrefine.consolidate.rules import list_problem
@@ -103,3 +105,19 @@ def test_same_sees_through_case_and_punctuation_but_not_through_vowel_signs() ->
     assert same("The CAT, sat!") == same("the cat sat")
     assert same("दिन में") != same("दान में")
     assert same("Straße") == same("STRASSE")
+
+
+def test_a_list_is_judged_as_its_rewrites_one_by_one() -> None:
+    """With and without repeats, which are looked for in two ways: the reason is that of the first bad rewrite."""
+    dice = Random(3)
+    texts = [*GOOD, "the CAT sat, on the mat", "Cats.", "!?", "word " * 13, "Sure, a cat.", "A cat sat on that mat."]
+    found = set()
+    for closeness in (1.0, 0.5):
+        limits = Limits(min_words=2, max_words=12, max_overlap=closeness)
+        for _ in range(300):
+            sentences = [GOOD[0], *dice.choices(texts[1:], k=dice.randrange(1, 6))]
+            one_by_one = (problem(text, sentences[:at], limits) for at, text in enumerate(sentences) if at)
+            reason = list_problem(sentences, 9, limits)
+            assert reason == next(filter(None, one_by_one), None), sentences
+            found.add(reason)
+    assert {None, "repeat", "too similar", "too short", "too long", "empty", "marker"} <= found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rankrefine.quality import Limits, problem
+from rankrefine.quality import Limits, problem, same
 
 
 def list_problem(sentences: Sequence[str], collapse_repeats: int, limits: Limits) -> str | None:
@@ -20,5 +20,9 @@ def list_problem(sentences: Sequence[str], collapse_repeats: int, limits: Limits
         return "newline"
     if any(sentences.count(sentence) >= collapse_repeats for sentence in sentences[-2:]):
         return "collapse"
-    problems = (problem(rewrite, sentences[:place], limits) for place, rewrite in enumerate(rewrites, start=1))
+    # in most lists nothing is repeated; there, a rewrite is not held against all that precede it, which takes the time
+    # of the square of the list's length
+    is_apart = limits.max_overlap >= 1 and len({same(sentence) for sentence in sentences}) == len(sentences)
+    chains = (() if is_apart else sentences[:place] for place in range(1, len(sentences)))
+    problems = (problem(rewrite, chain, limits) for rewrite, chain in zip(rewrites, chains, strict=True))
     return next(filter(None, problems), None)
