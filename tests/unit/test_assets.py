@@ -117,6 +117,13 @@ def _no_weights(model: Path) -> None:
     (model / "model.safetensors").unlink()
 
 
+def _pickle_in_a_module(model: Path) -> None:
+    modules = [{"idx": 0, "path": ""}, {"idx": 1, "path": "1_Pooling"}, {"idx": 2, "path": "2_Dense"}]
+    (model / "modules.json").write_text(json.dumps(modules))
+    (model / "2_Dense").mkdir()
+    (model / "2_Dense" / "pytorch_model.bin").touch()
+
+
 def _cut_weights(model: Path) -> None:
     (model / "model.safetensors").write_bytes((model / "model.safetensors").read_bytes()[:-5])
 
@@ -129,6 +136,7 @@ def _lfs_pointer(model: Path) -> None:
     ("spoil", "message"),
     [
         (_no_config, "model is no sentence-transformers or transformers model: it has no config.json."),
+        (_pickle_in_a_module, r"model has its weights only as a pickle \(2_Dense/pytorch_model.bin\)"),
         (_only_pickle, r"model has its weights only as a pickle \(pytorch_model.bin\).*save the model as safetensors"),
         (_no_weights, "model holds no weights: neither .safetensors nor .gguf."),
         (_cut_weights, "model.safetensors is corrupt, truncated or a Git LFS pointer"),

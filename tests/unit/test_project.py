@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import re
+import tokenize
 import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
 
 import rankrefine
@@ -69,3 +72,67 @@ def test_the_image_copies_what_is_there_and_runs_what_make_runs() -> None:
     assert "NOT BUILT HERE" in "\n".join(lines)
     python = yaml.safe_load((ROOT / "envs" / "rankrefine.yaml").read_text(encoding="utf-8"))["dependencies"][0]
     assert any(line.startswith(f"FROM python:{python.partition('=')[2]}") for line in lines)
+
+
+# in code without its comments and strings, and with a space between all tokens
+FORBIDDEN = re.compile(
+    r"\b(?:pickle|cloudpickle|dill|joblib|shelve|marshal)\b|\bos \. (?:system|popen)\b|\bshell = True\b"
+    r"|\btrust_remote_code = (?!False\b)|(?<!\. )\b(?:eval|exec) \("
+    r"|\btorch \. load \((?![^()]*\bweights_only = True\b)|\ballow_pickle = (?!False\b)|\buse_safetensors = (?!True\b)"
+)
+TEXT = {tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", None)}
+
+
+def forbidden(code: str) -> str | None:
+    """What a Python file or a Snakefile must not say, if it says so."""
+    tokens = tokenize.generate_tokens(io.StringIO(code).readline)
+    found = FORBIDDEN.search(" ".join(token.string for token in tokens if token.type not in TEXT))
+    return found and found[0]
+
+
+def test_no_code_unpickles_or_runs_what_a_file_says() -> None:
+    files = [
+        *ROOT.glob("src/**/*.py"),
+        *ROOT.glob("workflow/**/*.py"),
+        *ROOT.glob("workflow/**/*.smk"),
+        ROOT / "Snakefile",
+    ]
+    assert len(files) > 80
+    found = {file.name: bad for file in files if (bad := forbidden(file.read_text(encoding="utf-8")))}
+    assert not found
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import pickle",
+        "from joblib import load",
+        "torch.load(file)",
+        "torch.load(file, map_location='cpu', weights_only=False)",
+        "open_model(x, trust_remote_code=True)",
+        "open_model(x, trust_remote_code=config['trust'])",
+        "open_model(x, use_safetensors=None)",
+        "np.load(x, allow_pickle=True)",
+        "subprocess.run(text, shell=True)",
+        "os.system(text)",
+        "rule a:\n    params:\n        x=lambda wc: eval(wc.x),\n",
+        "exec(text)",
+    ],
+)
+def test_what_unpickles_or_runs_text_is_found(code: str) -> None:
+    assert forbidden(code)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "model.eval()",
+        "ast.literal_eval(text)",
+        "retrieval(x)",
+        "'pickle'  # shell=True",
+        "torch.load(file, weights_only=True)",
+        "open_model(x, trust_remote_code=False, use_safetensors=True)",
+    ],
+)
+def test_what_only_looks_like_it_is_not(code: str) -> None:
+    assert forbidden(code) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from rankrefine.assets.manifest import visible
@@ -41,13 +42,32 @@ def check_model(folder: Path, name: str) -> None:
     tensors = [file for file in files if file.suffix == ".safetensors"]
     if not tensors and not any(file.suffix == ".gguf" for file in files):
         if pickles := [file.name for file in files if file.suffix in PICKLES]:
-            raise UserError(
-                f"{name} has its weights only as a pickle ({pickles[0]}), which may run code when it is opened; "
-                "save the model as safetensors first."
-            )
+            raise _pickled(name, pickles[0])
         raise UserError(f"{name} holds no weights: neither .safetensors nor .gguf.")
+    for place in _modules(folder):
+        # sentence-transformers falls back to this file, module by module
+        weights = folder / place / "pytorch_model.bin"
+        if weights.is_file() and not any(weights.parent.glob("*.safetensors")):
+            raise _pickled(name, f"{place}/{weights.name}")
     for file in tensors:
         _check_tensors(file)
+
+
+def _modules(folder: Path) -> list[str]:
+    """Folders of the modules of a sentence-transformers model; a damaged list is left to who opens the model."""
+    try:
+        return [
+            module["path"] for module in json.loads((folder / "modules.json").read_text("utf-8")) if module["path"]
+        ]
+    except (OSError, ValueError, TypeError, KeyError):
+        return []
+
+
+def _pickled(name: str, file: str) -> UserError:
+    return UserError(
+        f"{name} has its weights only as a pickle ({file}), which may run code when it is opened; save the model as "
+        "safetensors first."
+    )
 
 
 def _check_tensors(file: Path) -> None:
