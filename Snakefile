@@ -3,32 +3,15 @@
 #   snakemake --cores all                 the whole job with config.yaml
 #   snakemake --cores all consolidate     up to a stage: seeds, consolidate, teacher, scores, page
 #   snakemake -n                          what would run, and why
-import sys
-
-from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 min_version("9.27")
 
 
-try:
-    workflow.configfile("config.yaml")  # what the directive does
-except Exception:  # Snakemake would show a trace of what YAML and Python have against the file
-    sys.path.insert(0, f"{workflow.basedir}/src")
-    from rankrefine import config as configuration
-    from rankrefine.errors import UserError
-
-    try:
-        configuration.load("config.yaml")
-    except UserError as error:
-        raise WorkflowError(str(error)) from None
-    raise
-
-
 report: "workflow/report/workflow.rst"
 
 
-include: "workflow/rules/common.smk"
+include: "workflow/rules/common.smk"  # it also reads config.yaml
 include: "workflow/rules/assets.smk"
 
 

@@ -16,6 +16,7 @@ import random
 import statistics
 import tempfile
 import time
+import warnings
 from pathlib import Path
 
 import material
@@ -46,6 +47,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.2, help="part of every task's pairs (default 0.2)")
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
+    warnings.simplefilter("ignore")  # MTEB's about its own use of sentence-transformers
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         encoder = material.model("embedded:all-minilm-l6-v2", folder)

@@ -33,6 +33,12 @@ def or_stop(function, *arguments):
         raise WorkflowError(str(error)) from None
 
 
+try:
+    workflow.configfile("config.yaml")  # what the directive does, which snakefmt cannot read here
+except Exception:  # Snakemake would show a trace of what YAML and Python have against the file
+    or_stop(configuration.read, "config.yaml")
+    raise
+
 config = or_stop(configuration.complete, config, "config")
 or_stop(folder.check, Path("results"))
 
