@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from rankrefine import __version__, gpus
+from rankrefine import __version__, gpus, io
 from rankrefine import config as configuration
 from rankrefine.errors import UserError
 from rankrefine.verbs import ALONE, FLAGS, VERBS
@@ -26,17 +26,16 @@ log = logging.getLogger("rankrefine")
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb and return the exit code: 0, 1 after a `UserError`, 143 after SIGTERM."""
     options = _options(arguments)
-    _set_up_logging(options.pop("log"))
-    call = options.pop("call")
+    file, call = options.pop("log"), options.pop("call")
     options.pop("verb")
     # SIGTERM (scancel, a time limit) unwinds like an exception, so that nothing half written stays behind
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        if options.get("config") is not None:
-            options["config"] = configuration.load(options["config"])
-        if (wanted := options.pop("gpus", None)) is not None:
-            gpus.take(max(wanted, options.get("parallel", 1)) if wanted else 0)
-        _function(call)(**options)
+        with io.writing(file):
+            _set_up_logging(file)
+        # where a library's words for a full disk have become another error on their way, or nothing atomic was written
+        with io.writing(options.get("output") or "its files"):
+            _run(call, options)
     except UserError as error:
         log.error("rankrefine: error: %s", error)
         return 1
@@ -47,6 +46,15 @@ def main(arguments: list[str] | None = None) -> int:
         log.exception("rankrefine: this is a defect, please report it with this trace:")
         return 2
     return 0
+
+
+def _run(call: str | Callable[..., None], options: dict[str, Any]) -> None:
+    """Read the configuration, take GPUs, and do what the verb is for."""
+    if options.get("config") is not None:
+        options["config"] = configuration.load(options["config"])
+    if (wanted := options.pop("gpus", None)) is not None:
+        gpus.take(max(wanted, options.get("parallel", 1)) if wanted else 0)
+    _function(call)(**options)
 
 
 def _options(arguments: list[str] | None) -> dict[str, Any]:
@@ -79,16 +87,16 @@ def _set_up_logging(file: Path | None) -> None:
     if not sys.stderr.isatty():
         os.environ.setdefault("TQDM_DISABLE", "1")  # the libraries' own bars too; before tqdm is imported
     logging.captureWarnings(True)
+    logging.raiseExceptions = False  # else a log on a full disk covers the terminal with traces
     terminal = logging.StreamHandler()
     terminal.setFormatter(logging.Formatter("%(message)s"))
-    handlers: list[logging.Handler] = [terminal]
     logging.getLogger("py.warnings").setLevel(logging.ERROR)
+    logging.basicConfig(level=logging.WARNING, handlers=[terminal])
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
         written = logging.FileHandler(file, encoding="utf-8")
         written.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        handlers.append(written)
-    logging.basicConfig(level=logging.WARNING, handlers=handlers)
+        logging.getLogger().addHandler(written)
     log.setLevel(logging.INFO)
 
 

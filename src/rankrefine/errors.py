@@ -1,6 +1,7 @@
 """The exception for anything the user can put right, and a kind of it."""
 
 import re
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -12,6 +13,16 @@ class UserError(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(printable(message))
+
+
+class DiskFull(UserError):
+    """There is no space left for `path`, or for the temporary files that go into it."""
+
+    def __init__(self, path: str | Path) -> None:
+        super().__init__(
+            f"The disk is full: could not write {path}; free some space there, or for temporary files (TMPDIR), and "
+            "run again."
+        )
 
 
 class DeadEnd(UserError):

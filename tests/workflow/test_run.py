@@ -163,41 +163,6 @@ def test_a_killed_run_goes_on_with_what_is_finished_and_ends_the_same(finished, 
     assert all(file.stat().st_mtime_ns == before for file, before in kept.items())
 
 
-@pytest.fixture
-def small_disk(finished):
-    """A file system of 64 kB at `small` in the working directory, full but for what `fill` leaves."""
-    disk = finished.path / "small"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
-    if subprocess.run(mount, capture_output=True).returncode != 0:
-        pytest.skip("only root can mount a small file system")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
-
-
-def test_a_full_disk_is_one_sentence_and_the_job_goes_on_when_there_is_space(finished, small_disk: Path) -> None:
-    filler = small_disk / "filler"
-    filler.write_bytes(b"x" * 65536)
-    command = [
-        *(sys.executable, "-m", "rankrefine", "generate", "--config", '{"generate": {"engine": "fake"}}'),
-        *("--pool", "results/seeds/pool.parquet", "--pool-stats", "results/seeds/pool.json"),
-        *("--first", "0", "--rows", "20", "--budget", "20"),
-        *("--output", "small/00000.parquet", "--stats", "small/00000.json"),
-    ]
-    options = {"cwd": finished.path, "env": os.environ | {"PYTHONPATH": str(ROOT / "src")}, "capture_output": True}
-    done = subprocess.run(command, text=True, **options)
-    assert done.returncode == 1
-    assert (
-        "The disk is full: could not write small/00000.blocks/00000.parquet; free some space and run again."
-        in done.stderr
-    )
-    assert "Traceback" not in done.stderr
-    assert [p.name for p in small_disk.rglob("*") if p.is_file()] == ["filler"]
-    filler.unlink()
-    assert subprocess.run(command, **options).returncode == 0
-    assert {p.name for p in small_disk.iterdir()} == {"00000.parquet", "00000.json"}
-
-
 def test_a_new_experiment_and_a_new_seed_train_nothing_again(finished) -> None:
     trained = finished.path / "results" / "refine" / "refined" / "7" / "history.json"
     before = trained.stat().st_mtime_ns

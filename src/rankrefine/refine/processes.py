@@ -80,6 +80,7 @@ def _log_files() -> list[str]:
 
 def _logged(files: list[str], function: Callable[..., Any], *arguments: Any) -> Any:
     """`function(*arguments)` in a new process, which has no handlers; the first one logs where its parent does."""
+    logging.raiseExceptions = False  # as in the command line
     if is_first():
         logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[logging.StreamHandler()])
         for file in files:

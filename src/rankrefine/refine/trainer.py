@@ -20,9 +20,10 @@ from tqdm import tqdm
 from transformers import PrinterCallback, TrainerCallback
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import ExportableState
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from rankrefine import io
-from rankrefine.errors import DeadEnd, UserError
+from rankrefine.errors import DeadEnd, DiskFull, UserError
 from rankrefine.refine import lora, processes, work
 from rankrefine.refine.data import COLUMN
 from rankrefine.refine.development import METRIC
@@ -156,6 +157,20 @@ class Trainer(SentenceTransformerTrainer):
     def _where(self) -> str:
         lists = f" (lists {', '.join(self._lists)})" if self._lists else ""
         return f" at step {self.state.global_step + 1}{lists}"
+
+    def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
+        """A checkpoint; none where the disk is full.
+
+        Raises:
+            DiskFull: it is.
+        """
+        checkpoint = Path(self.args.output_dir, f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}")
+        try:
+            with io.writing(checkpoint):
+                super()._save_checkpoint(model, trial)
+        except DiskFull:
+            shutil.rmtree(checkpoint, ignore_errors=True)
+            raise
 
     def _load_from_checkpoint(self, checkpoint_path: str) -> None:
         """The weights of a checkpoint; the library's own way would put adapters on the encoder as it was fetched."""

@@ -1,0 +1,138 @@
+"""A full disk: one sentence, nothing half written, and the same results once there is space."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+WRITTEN = ("output", "stats", "card", "manifest", "history", "parquet", "table", "mteb", "cards", "selection")
+RECORDS = (".json", ".md")  # they hold times
+# kB that are left: the first file fails, or one in the middle
+STAGES = {
+    "asset": 0,
+    "check": 0,
+    "seeds": 0,
+    "generate": 4,
+    "consolidate": 4,
+    "base": 60,
+    "teacher": 8,
+    "refine": 500,  # the best model so far fits, the first checkpoint does not
+    "task": 0,
+    "overlap": 0,
+    "evaluate": 4,  # the store of embeddings
+    "scores": 4,
+    "export": 100,
+    "report": 60,
+}
+
+
+class Disk:
+    """A small file system with a copy of a folder, and a file that takes the space."""
+
+    def __init__(self, path: Path, inputs: Path) -> None:
+        self.path, self._filler = path, path / "filler"
+        shutil.copytree(inputs, path, dirs_exist_ok=True)
+
+    def leave(self, kilobytes: int) -> None:
+        """Take all space but this."""
+        disk = os.statvfs(self.path)
+        with self._filler.open("wb") as stream:
+            os.posix_fallocate(stream.fileno(), 0, disk.f_bavail * disk.f_frsize - 1024 * kilobytes)
+
+    def free(self) -> None:
+        self._filler.unlink()
+
+    def run(self, *command: str | Path) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+        return subprocess.run(
+            [sys.executable, *command], cwd=self.path, env=environment, capture_output=True, text=True
+        )
+
+
+@pytest.fixture
+def small(tmp_path: Path):
+    """An empty file system of 32 MB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("only root can mount a small file system")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture(scope="session")
+def commands(finished_run: Path) -> dict[str, list[str]]:
+    """One job of each rule, as its arguments for Python."""
+    plan = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--nolock", "--cores", "2"]
+    out = subprocess.run([*plan, "--dry-run", "--forceall", "--printshellcmds"], cwd=finished_run, capture_output=True)
+    mark = "Shell command: python -m rankrefine "
+    lines = [line.partition(mark)[2] for line in (out.stdout + out.stderr).decode().splitlines() if mark in line]
+    return {line.split()[0]: ["-m", "rankrefine", *shlex.split(line)] for line in lines}
+
+
+def written(command: list[str]) -> list[Path]:
+    """The files and folders that a job writes."""
+    return [Path(value) for flag, value in pairwise(command) if flag[2:] in WRITTEN]
+
+
+def content(folder: Path, outputs: list[Path]) -> dict[str, bytes]:
+    """All files of the outputs; of records the name alone."""
+    files = [file for output in outputs for file in (folder / output, *(folder / output).rglob("[!.]*"))]
+    return {
+        str(file.relative_to(folder)): b"" if file.suffix in RECORDS else file.read_bytes()
+        for file in files
+        if file.is_file()
+    }
+
+
+@pytest.mark.parametrize("rule", STAGES)
+def test_a_stage_ends_in_one_sentence_and_leaves_nothing_half_written(
+    small: Path, finished_run: Path, commands: dict[str, list[str]], rule: str
+) -> None:
+    command = commands[rule]
+    outputs = written(command)
+    disk = Disk(small, finished_run)
+    for path in (*outputs, Path("results/cache")):
+        shutil.rmtree(small / path) if (small / path).is_dir() else (small / path).unlink(missing_ok=True)
+    disk.leave(STAGES[rule])
+    done = disk.run(*command)
+    assert done.returncode == 1, done.stderr
+    (sentence,) = (line for line in done.stderr.splitlines() if "error: " in line)
+    assert sentence.startswith("rankrefine: error: The disk is full: could not write results/")
+    assert sentence.endswith("; free some space there, or for temporary files (TMPDIR), and run again.")
+    assert "Traceback" not in done.stderr
+    assert not [path for path in small.rglob("*.part")]
+    whole = content(finished_run, outputs)
+    assert content(small, outputs).items() < whole.items()
+    disk.free()
+    again = disk.run(*command)
+    assert again.returncode == 0, again.stderr
+    assert content(small, outputs) == whole
+    assert not list(small.rglob(".work"))
+
+
+def test_make_run_says_so_also_where_snakemake_itself_cannot_write(
+    small: Path, inputs: Path, finished_run: Path
+) -> None:
+    run = [ROOT / "workflow" / "run.py", "--snakefile", ROOT / "Snakefile", "--cores", "1", "consolidate"]
+    disk = Disk(small, inputs)
+    for kilobytes in (0, 80):  # too few for a start; they run out on the way
+        disk.leave(kilobytes)
+        done = disk.run(*run)
+        assert done.returncode == 1, done.stderr
+        assert done.stderr.splitlines()[-1].startswith("The disk is full: ")
+        assert kilobytes or "Traceback" not in done.stderr
+        assert not list(small.rglob("*.part"))
+        disk.free()
+    assert disk.run(*run).returncode == 0
+    data = [Path("results", name) for name in ("seeds", "generate", "consolidate")]
+    assert content(small, data) == content(finished_run, data)
