@@ -136,3 +136,18 @@ def test_make_run_says_so_also_where_snakemake_itself_cannot_write(
     assert disk.run(*run).returncode == 0
     data = [Path("results", name) for name in ("seeds", "generate", "consolidate")]
     assert content(small, data) == content(finished_run, data)
+
+
+def test_the_page_which_snakemake_writes_says_so_too(small: Path, finished_run: Path) -> None:
+    disk = Disk(small, finished_run)
+    (small / "results" / "report.html").unlink()
+    disk.leave(300)
+    run = [ROOT / "workflow" / "run.py", "--snakefile", ROOT / "Snakefile", "--cores", "1", "results/report.html"]
+    done = disk.run(*run)
+    assert done.returncode == 1
+    assert "The disk is full (results/logs/page.log); free some space and run again." in done.stderr
+    assert not (small / "results" / "report.html").exists()
+    disk.free()
+    again = disk.run(*run)
+    assert again.returncode == 0, again.stderr
+    assert (small / "results" / "report.html").stat().st_size > 300_000

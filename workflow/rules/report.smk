@@ -130,6 +130,8 @@ rule page:
         captions=captions(),
     message:
         "Assembling results/report.html"
+    # its log is written when a page that does not fit is gone: on a full disk it would be empty. --quiet all hides errors, too
     shell:
-        "python -m snakemake --snakefile {params.snakefile:q} --configfile <(printf %s {params.config:q})"
-        " --cores 1 --nolock --quiet all --report {output:q} --report-stylesheet {params.stylesheet:q} {input:q} 2> {log:q}"
+        "if told=$(python -m snakemake --snakefile {params.snakefile:q} --configfile <(printf %s {params.config:q})"
+        " --cores 1 --nolock --quiet progress rules host reason --report {output:q} --report-stylesheet {params.stylesheet:q} {input:q} 2>&1);"
+        " then failed=0; else failed=1; rm -f {output:q}; fi; printf '%s\\n' \"$told\" > {log:q}; exit $failed"
