@@ -1,9 +1,10 @@
-# make run         set everything up and run the workflow of config.yaml
-# make test        unit tests and the miniature workflow
-# make test-slow   tests with the real models
-# make test-slurm  the miniature workflow on a SLURM cluster of two nodes on this machine (installs Debian's SLURM)
-# make test-crash  the miniature workflow, killed eight times at random moments, ends with the same bytes
-# make vllm        .venv-vllm, the environment of the vllm engine on a processor
+# make run           set everything up and run the workflow of config.yaml
+# make test          unit tests and the miniature workflow
+# make test-slow     tests with the real models
+# make test-pythons  unit tests that need no torch, on python3.12 and newer if found, or on PYTHONS
+# make test-slurm    the miniature workflow on a SLURM cluster of two nodes on this machine (installs Debian's SLURM)
+# make test-crash    the miniature workflow, killed eight times at random moments, ends with the same bytes
+# make vllm          .venv-vllm, the environment of the vllm engine on a processor
 #
 # PYTHON chooses the interpreter of the virtual environment, CORES the processor cores (on a cluster leave it empty: CORES=),
 # ARGS goes to snakemake.
@@ -15,7 +16,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 VLLM := $(VENV)-vllm
 
-.PHONY: run test test-slow test-slurm test-crash vllm lint setup reference clean-venv
+.PHONY: run test test-slow test-pythons test-slurm test-crash vllm lint setup reference clean-venv
 
 run: $(READY)
 	@$(BIN)/python workflow/run.py $(if $(CORES),--cores $(CORES)) $(ARGS)
@@ -25,6 +26,9 @@ test: $(READY)
 
 test-slow: $(READY) $(VLLM)/ready
 	RANKREFINE_VLLM_PYTHON=$(VLLM)/bin/python $(BIN)/python -m pytest -m slow
+
+test-pythons: $(READY)
+	$(BIN)/python tests/pythons.py $(PYTHONS)
 
 test-slurm: $(READY)
 	$(BIN)/python -m pytest -m slurm tests/slurm
@@ -69,4 +73,4 @@ $(VLLM)/ready: requirements-vllm.txt
 	touch $@
 
 clean-venv:
-	rm -rf $(VENV) $(VLLM)
+	rm -rf $(VENV) $(VLLM) $(VENV)-python*
