@@ -12,6 +12,7 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"  # it also reads config.yaml
+include: "workflow/rules/messages.smk"
 include: "workflow/rules/assets.smk"
 
 

@@ -1,18 +1,14 @@
 # The workflow's functions: they validate the config, and name what jobs depend on (config keys, code, manifests).
 import hashlib
 import json
-import re
 import shlex
 import shutil
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.resources import Resource
 
-STARTED = time.time()
 SRC = Path(workflow.basedir) / "src"
 sys.path.insert(0, str(SRC))
 
@@ -232,71 +228,9 @@ def captions():
     return hashlib.sha256(b"".join(texts)).hexdigest()[:16]
 
 
-def warn_of_versions():
-    """Say once, where the run starts, which results were made with other versions of libraries than are installed.
-
-    Where an environment is made for the jobs, what is installed here says nothing.
-    """
-    if not workflow.is_main_process or workflow.deployment_settings.deployment_method:
-        return
-    shards = SHARDS if ENGINE_PYTHON == "python" else []
-    names = ["seeds/pool", "consolidate/lists", "base/history", *(f"generate/{shard}" for shard in shards)]
-    names += [f"teacher/{teacher}/similarity" for teacher in ALL_TEACHERS]
-    names += [f"refine/{refined}/history" for refined in REFINED]
-    names += [f"evaluate/{model}/{task}" for model in EVALUATED for task in TASKS]
-    for sentence in folder.differences(Path(f"results/{name}.json") for name in names):
-        print(f"rankrefine: {sentence}", file=sys.stderr)
-
-
-def show_scores():
-    """Print the score table and where the results lie, if this run has made them."""
-    table, page = Path("results/scores.md"), Path("results/report.html")
-    if table.exists() and table.stat().st_mtime >= STARTED:
-        print("", table.read_text(encoding="utf-8"), sep="\n", file=sys.stderr)
-    if page.exists() and page.stat().st_mtime >= STARTED:
-        print("Report: results/report.html   Encoder: results/encoder\n", file=sys.stderr)
-
-
-def show_errors():
-    """Repeat why jobs failed, below all that Snakemake prints: what SLURM says of a job that it ended, what ours say."""
-    logs = [file for file in Path("results/logs").rglob("*.log") if file.stat().st_mtime >= STARTED]
-    lines = [(file, line) for file in logs for line in file.read_text("utf-8", errors="replace").splitlines()]
-    end = re.compile(r"(?:slurmstepd.*|srun): error: (.*(?:memory limit|oom|CANCELLED|Node failure).*)")
-    ended = {file: found[1] for file, line in reversed(lines) if (found := end.match(line))}
-    for file, reason in ended.items():
-        print(f"\nSLURM ended a job: {reason} ({file})", file=sys.stderr)
-    # in the log of the page, which Snakemake writes; all others hold our own sentence
-    for file in dict.fromkeys(file for file, line in lines if "No space left on device" in line):
-        print(f"\nThe disk is full ({file}); free some space and run again.", file=sys.stderr)
-    for sentence in dict.fromkeys(line.partition("error: ")[2] for _, line in lines if "rankrefine: error: " in line):
-        print(f"\nrankrefine: error: {sentence}", file=sys.stderr)
-
-
-def refuse_orphans():
-    """Stop where SLURM jobs of this folder, which a killed run left, are still queued or running.
-
-    Such a job would begin by deleting outputs that this run has finished, and delete them again when it fails.
-    """
-    if not shutil.which("squeue"):
-        return
-    command = ["squeue", "--me", "--noheader", "--format=%i|%j|%Z"]
-    lines = subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
-    jobs = [
-        (job, Path(folder)) for job, name, folder in (line.split("|", 2) for line in lines) if "rankrefine_" in name
-    ]
-    here = [job for job, folder in jobs if folder.resolve() == Path.cwd()]
-    if here:
-        raise WorkflowError(
-            f"SLURM jobs of a killed run are still in the queue; wait for them, or cancel them with: scancel {' '.join(here)}"
-        )
-
-
 wildcard_constraints:
     shard=r"\d+",
     model=r"[^/]+(/\d+)?",
     name=r"[^/]+",
     seed=r"\d+",
     task=r"[^/]+",
-
-
-warn_of_versions()
