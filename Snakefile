@@ -46,7 +46,7 @@ rule all:
 
 onstart:
     refuse_orphans()
-    folder.stamp(Path("results"))
+    results_folder.stamp(Path("results"))
 
 
 onsuccess:

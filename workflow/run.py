@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from rankrefine import config
+from rankrefine.config import load as config
 from rankrefine.errors import UserError
 
 NEEDED = 2**16  # bytes

@@ -1,6 +1,6 @@
 """`python -m rankrefine VERB`; see `python -m rankrefine --help`."""
 
-from rankrefine.cli import main
+from rankrefine.cli.main import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

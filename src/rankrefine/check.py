@@ -10,13 +10,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from rankrefine import config as configuration
 from rankrefine import io
 from rankrefine.assets.manifest import load_manifest
-from rankrefine.encoder import check_encoder
+from rankrefine.config import load as configuration
+from rankrefine.encoders.opening import check_encoder
 from rankrefine.errors import UserError
-from rankrefine.generate import prompts
-from rankrefine.refine.development import read as read_development
+from rankrefine.llm import prompts
+from rankrefine.training.development import read as read_development
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 @cache
 def code(module: str) -> str:
-    """Digest of `module` (dotted, e.g. "rankrefine.seeds") and its import closure inside the package."""
+    """Digest of `module` (dotted, e.g. "rankrefine.seeds.run") and its import closure inside the package."""
     hasher = hashlib.sha256()
     for name in sorted(closure(module)):
         hasher.update(f"{name}\0{_read(_file(name))[0]}\0".encode())

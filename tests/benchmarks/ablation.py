@@ -17,7 +17,7 @@ from scipy.stats import spearmanr
 
 from rankrefine import io
 from rankrefine.assets.manifest import load_manifest
-from rankrefine.encoder import open_encoder
+from rankrefine.encoders.opening import open_encoder
 from rankrefine.evaluate.statistics import bootstrap, interval
 
 BATCH = 32

@@ -22,9 +22,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rankrefine import config as configuration
 from rankrefine import io
-from rankrefine.generate.schema import SHARD
+from rankrefine.config import load as configuration
+from rankrefine.ranking_lists.schema import SHARD
 
 EVERY = 20  # one chain of so many is given up
 WRITER = {"model": "made-up", "revision": "1", "prompt": "few_shot", "prompt_sha256": "ab" * 32, "prompt_text": "…"}

@@ -19,12 +19,13 @@ import material
 import numpy as np
 import pyarrow as pa
 
-from rankrefine import config as configuration
 from rankrefine.assets.manifest import Manifest
-from rankrefine.encoder import open_encoder
-from rankrefine.generate import blocks, shard
-from rankrefine.refine.lists import Lists
-from rankrefine.refine.similarity import statistics, to_seed
+from rankrefine.config import load as configuration
+from rankrefine.encoders.opening import open_encoder
+from rankrefine.generate import blocks
+from rankrefine.generate import run as shard
+from rankrefine.ranking_lists.lists import Lists
+from rankrefine.ranking_lists.similarity_to_seed import statistics, to_seed
 from rankrefine.refine.teacher import embed
 
 DEFAULTS = configuration.complete({})

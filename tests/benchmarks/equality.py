@@ -20,12 +20,14 @@ import torch
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM
 
-from rankrefine import config as configuration
-from rankrefine.generate import blocks, chains, shard
-from rankrefine.generate.engines import transformers as engines
-from rankrefine.generate.engines.base import Completion, Request, Sampling
-from rankrefine.generate.engines.tokens import encode
-from rankrefine.generate.guidance import NEAR
+from rankrefine.config import load as configuration
+from rankrefine.generate import blocks
+from rankrefine.generate import run as shard
+from rankrefine.generate.recipes import ranking as chains
+from rankrefine.llm.guidance import NEAR
+from rankrefine.llm.interface import Completion, Request, Sampling
+from rankrefine.llm.tokens import encode
+from rankrefine.llm.transformers import engine as engines
 
 ROUNDS = 5
 SETTINGS = configuration.complete({})["generate"] | {"rounds": ROUNDS}

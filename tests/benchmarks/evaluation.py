@@ -24,10 +24,10 @@ import pyarrow as pa
 
 from rankrefine import io
 from rankrefine.assets.manifest import write_manifest
-from rankrefine.encoder import open_encoder
+from rankrefine.assets.mteb import load_mteb
+from rankrefine.encoders.opening import open_encoder
 from rankrefine.evaluate import run, task
-from rankrefine.evaluate.library import load_mteb
-from rankrefine.evaluate.opened import opened
+from rankrefine.evaluate.mteb_task import opened
 
 PAIRS = {
     "STS12": 3108,

@@ -27,12 +27,14 @@ import pyarrow as pa
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from rankrefine import config as configuration
-from rankrefine.generate import blocks, chains, shard
-from rankrefine.generate.engines import packed_linear, shared_prefix
-from rankrefine.generate.engines import transformers as engines
-from rankrefine.generate.engines.base import Request
-from rankrefine.generate.engines.tokens import encode
+from rankrefine.config import load as configuration
+from rankrefine.generate import blocks
+from rankrefine.generate import run as shard
+from rankrefine.generate.recipes import ranking as chains
+from rankrefine.llm.interface import Request
+from rankrefine.llm.tokens import encode
+from rankrefine.llm.transformers import engine as engines
+from rankrefine.llm.transformers import packed_linear, shared_prefix
 
 SIZES = (8, 16, 32, 64, 128)  # batch sizes for the library
 FEW = 12  # completions for the library one at a time

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from rankrefine.assets import fetch
+from rankrefine.assets import run as fetch
 from rankrefine.assets.manifest import Manifest, load_manifest
 
 SMALL = "embedded:smollm2-135m-instruct"

@@ -22,15 +22,15 @@ import material
 import torch
 from torch.nn.functional import normalize
 
-from rankrefine import config as configuration
-from rankrefine.encoder import open_encoder
-from rankrefine.refine.data import ListCollator, preprocessor
-from rankrefine.refine.lists import Lists
-from rankrefine.refine.lists import read as read_lists
+from rankrefine.config import load as configuration
+from rankrefine.encoders.opening import open_encoder
+from rankrefine.ranking_lists.lists import Lists
+from rankrefine.ranking_lists.lists import read as read_lists
+from rankrefine.refine.collator import ListCollator, preprocessor
 from rankrefine.refine.losses import RankingLoss
 from rankrefine.refine.targets import targets
 from rankrefine.refine.teacher import embed
-from rankrefine.refine.trainer import Trainer
+from rankrefine.training.trainer import Trainer
 
 SETTINGS = configuration.complete({})["refine"]
 TAU, LENGTH = SETTINGS["tau"], SETTINGS["max_length"]

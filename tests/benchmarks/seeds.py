@@ -16,10 +16,10 @@ import time
 from itertools import product
 from pathlib import Path
 
-from rankrefine import config as configuration
-from rankrefine import seeds
 from rankrefine.assets.manifest import write_manifest
+from rankrefine.config import load as configuration
 from rankrefine.io import read_json
+from rankrefine.seeds import run as seeds
 
 
 def main() -> None:

@@ -21,8 +21,8 @@ from pathlib import Path
 import material
 import pyarrow as pa
 
-from rankrefine import config as configuration
 from rankrefine import io
+from rankrefine.config import load as configuration
 
 
 def main() -> None:

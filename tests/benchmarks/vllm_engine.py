@@ -53,7 +53,7 @@ def speed(model: Path, dtype: str, pairs: int, repeats: int) -> None:
     from vllm import SamplingParams
     from vllm.inputs import tokens_input
 
-    from rankrefine.generate import prompts
+    from rankrefine.llm import prompts
     from rankrefine.vllm_guidance import GuidedLLM, Sampling
 
     llm = GuidedLLM(str(model), pairs, dtype=dtype, enforce_eager=True, block_size=32, kv_cache_memory_bytes=2 << 30)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rankrefine.assets import embedded, fetch
+from rankrefine.assets import embedded
+from rankrefine.assets import run as fetch
 
 
 @pytest.fixture(scope="session")

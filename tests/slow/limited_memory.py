@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from rankrefine import config as configuration
-from rankrefine.generate import blocks, shard
-from rankrefine.generate.engines import transformers as engines
+from rankrefine.config import load as configuration
+from rankrefine.generate import blocks
+from rankrefine.generate import run as shard
+from rankrefine.llm.transformers import engine as engines
 
 SETTINGS = configuration.complete({})["generate"] | {"dtype": "float32", "rounds": 2, "max_new_tokens": 8}
 LEFT = 10_000_000  # bytes; keys and values of all 24 chains take ten times as many

@@ -10,11 +10,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from rankrefine import config, seeds
 from rankrefine.assets import convert, embedded, local
 from rankrefine.assets.manifest import load_manifest
-from rankrefine.seeds import read
-from rankrefine.text import words
+from rankrefine.config import load as config
+from rankrefine.seeds import run as seeds
+from rankrefine.text import readers as read
+from rankrefine.text.words import words
 
 pytestmark = pytest.mark.slow
 

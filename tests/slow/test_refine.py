@@ -8,10 +8,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from rankrefine import config, io
+from rankrefine import io
 from rankrefine.assets.manifest import load_manifest
-from rankrefine.encoder import open_encoder
-from rankrefine.refine import teacher, train
+from rankrefine.config import load as config
+from rankrefine.encoders.opening import open_encoder
+from rankrefine.refine import run as train
+from rankrefine.refine import teacher
 
 
 @pytest.mark.slow

@@ -92,10 +92,10 @@ def test_aborted_rows_are_caught_and_their_pairs_run_again(result: dict[str, Any
 
 def test_greedy_float32_equals_the_transformers_engine(result: dict[str, Any], model: Path) -> None:
     """On pairs of a sampled chain, so that positive and negative differ; equal but for near-ties."""
-    from rankrefine.generate import prompts
-    from rankrefine.generate.engines import transformers as engines
-    from rankrefine.generate.engines.base import Request
-    from rankrefine.generate.guidance import Sampling
+    from rankrefine.llm import prompts
+    from rankrefine.llm.guidance import Sampling
+    from rankrefine.llm.interface import Request
+    from rankrefine.llm.transformers import engine as engines
 
     prompt, sampling = prompts.load("few_shot"), Sampling(max_new_tokens=24)
     settings = {"dtype": "float32", "device": "cpu", "token_budget": 65536}
@@ -136,8 +136,8 @@ def _gap(engine, pair: list, ours: list[int], theirs: tuple[int, ...]) -> float:
     """How far apart the two best guided logits are where two completions part; computed by the library alone."""
     from transformers import AutoModelForCausalLM
 
-    from rankrefine.generate.engines.tokens import encode
-    from rankrefine.generate.guidance import guided_logits
+    from rankrefine.llm.guidance import guided_logits
+    from rankrefine.llm.tokens import encode
 
     shared = ours[: next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), len(ours))]
     shared = shared[: len(theirs)]

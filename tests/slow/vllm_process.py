@@ -11,11 +11,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rankrefine.generate import chains, prompts
-from rankrefine.generate.engines import vllm as engines
-from rankrefine.generate.engines.base import Completion, Request
-from rankrefine.generate.guidance import Sampling
-from rankrefine.quality import Limits
+from rankrefine.generate.recipes import ranking as chains
+from rankrefine.llm import prompts
+from rankrefine.llm.guidance import Sampling
+from rankrefine.llm.interface import Completion, Request
+from rankrefine.llm.vllm import engine as engines
+from rankrefine.text.rewrite_rules import Limits
 
 SAMPLED = Sampling(temperature=0.8, plausibility=3.0, max_new_tokens=48)
 GREEDY = Sampling(max_new_tokens=24)

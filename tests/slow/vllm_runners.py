@@ -13,9 +13,10 @@ from vllm.v1.sample.logits_processor.state import BatchUpdateBuilder
 from vllm.v1.worker.gpu.sample.logits_processor import LogitsContext, LogitsProcRequestState
 from vllm.v1.worker.gpu.sample.logits_processor import LogitsProcessor as SecondInterface
 
-from rankrefine.generate.guidance import Sampling
-from rankrefine.vllm_guidance import v1, v2
-from rankrefine.vllm_guidance.pairs import describe
+from rankrefine.llm.guidance import Sampling
+from rankrefine.llm.vllm import runner_v1 as v1
+from rankrefine.llm.vllm import runner_v2 as v2
+from rankrefine.llm.vllm.pairs import describe
 
 SAMPLED = Sampling(temperature=0.9, plausibility=4.0, max_new_tokens=8)
 WORDS = 50

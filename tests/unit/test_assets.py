@@ -19,7 +19,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from rankrefine import io
-from rankrefine.assets import convert, embedded, fetch
+from rankrefine.assets import convert, embedded
+from rankrefine.assets import run as fetch
 from rankrefine.assets.manifest import load_manifest, write_manifest
 from rankrefine.errors import DiskFull, UserError
 

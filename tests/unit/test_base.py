@@ -10,9 +10,10 @@ from miniature.build import pairs, sentences
 from miniature.encoder import build as build_encoder
 from torch.nn.functional import normalize
 
-from rankrefine import config, io
+from rankrefine import io
 from rankrefine.assets.manifest import load_manifest, write_manifest
-from rankrefine.encoder import check_encoder, go_offline, open_encoder
+from rankrefine.config import load as config
+from rankrefine.encoders.opening import check_encoder, go_offline, open_encoder
 from rankrefine.errors import UserError
 
 go_offline()
@@ -82,7 +83,7 @@ def test_poolings_of_a_bare_transformer(inputs: Path, tmp_path: Path, pooling: s
 
 
 def test_the_training_head_is_there_in_training_only(inputs: Path, tmp_path: Path):
-    from rankrefine.base.pooling import add_training_head
+    from rankrefine.encoders.pooling import add_training_head
 
     make(inputs, tmp_path, pooling="cls_training_head")
     model = open_encoder(tmp_path / "model")
@@ -101,7 +102,7 @@ def test_what_normalises_stays_when_the_pooling_changes(inputs: Path):
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Normalize
 
-    from rankrefine.base.pooling import with_pooling
+    from rankrefine.encoders.pooling import with_pooling
 
     model = open_encoder(inputs / "encoder")
     assert with_pooling(model, "model") is model
@@ -111,7 +112,7 @@ def test_what_normalises_stays_when_the_pooling_changes(inputs: Path):
 
 
 def test_a_transformer_without_a_head_is_named(inputs: Path):
-    from rankrefine.base.pooling import with_pooling
+    from rankrefine.encoders.pooling import with_pooling
 
     model = open_encoder(inputs / "encoder")
     model[0].auto_model.pooler = None
@@ -128,8 +129,8 @@ def test_a_bare_transformer_needs_a_pooling(inputs: Path, tmp_path: Path):
 
 def test_a_prompt_is_the_same_in_training_teacher_and_evaluation(inputs: Path, tmp_path: Path):
     from rankrefine.evaluate import run, task
-    from rankrefine.refine.data import preprocessor
-    from rankrefine.refine.lists import Lists
+    from rankrefine.ranking_lists.lists import Lists
+    from rankrefine.refine.collator import preprocessor
     from rankrefine.refine.teacher import embed, opened
 
     make(inputs, tmp_path, model="encoder", prompt="query: ")
@@ -168,7 +169,7 @@ def test_a_prompt_is_the_same_in_training_teacher_and_evaluation(inputs: Path, t
 def test_simcse_lowers_its_loss_and_ends_with_the_same_bytes(
     inputs: Path, tmp_path: Path, recipe: str, examples: str, pooling: str, monkeypatch: pytest.MonkeyPatch
 ):
-    from rankrefine.refine.trainer import BestStep
+    from rankrefine.training.trainer import BestStep
 
     settings = {"recipe": recipe, "examples": examples, "pooling": pooling, "epochs": 6}
     history = make(inputs, tmp_path / "whole", **settings)

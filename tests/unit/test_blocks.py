@@ -10,11 +10,12 @@ import pyarrow as pa
 import pytest
 
 from rankrefine.errors import UserError
-from rankrefine.generate import blocks, prompts
-from rankrefine.generate.chains import Plan
-from rankrefine.generate.engines.base import Completion, OutOfMemory, Request
+from rankrefine.generate import blocks
 from rankrefine.generate.journal import Journal
-from rankrefine.quality import Limits
+from rankrefine.generate.recipes.ranking import Plan
+from rankrefine.llm import prompts
+from rankrefine.llm.interface import Completion, OutOfMemory, Request
+from rankrefine.text.rewrite_rules import Limits
 
 PROMPT = prompts.Prompt("test", "0" * 64, ({"role": "user", "content": "say {sentence}"},))
 PLAN = Plan(PROMPT, rounds=2, guidance=(1.5,), redraws=0, limits=Limits(), seed=5)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from rankrefine.errors import UserError
-from rankrefine.generate import prompts
-from rankrefine.generate.chains import Chain, Plan, run
-from rankrefine.generate.engines.base import Completion, Request
-from rankrefine.quality import Limits
+from rankrefine.generate.recipes.ranking import Chain, Plan, run
+from rankrefine.llm import prompts
+from rankrefine.llm.interface import Completion, Request
+from rankrefine.text.rewrite_rules import Limits
 
 PROMPT = prompts.Prompt("test", "0" * 64, ({"role": "user", "content": "say {sentence}"},))
 

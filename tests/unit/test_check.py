@@ -9,7 +9,7 @@ import pytest
 
 from rankrefine.check import check_experiment, check_head, check_language_model
 from rankrefine.errors import UserError
-from rankrefine.generate import prompts
+from rankrefine.llm import prompts
 
 CHAT, PLAIN = prompts.load("few_shot"), prompts.load("plain_few_shot")
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rankrefine import config, reference
+from rankrefine.config import load as config
+from rankrefine.config import reference
 from rankrefine.errors import UserError
 
 ROOT = Path(__file__).parents[2]

@@ -11,10 +11,12 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rankrefine import config, shards, sources
+from rankrefine import sources
+from rankrefine.config import load as config
 from rankrefine.errors import UserError, printable
 from rankrefine.evaluate import catalogue
-from rankrefine.generate import prompts
+from rankrefine.llm import prompts
+from rankrefine.ranking_lists import shards
 
 REFERENCE = config.complete({})
 ODD = [

@@ -9,8 +9,10 @@ import pyarrow as pa
 import pytest
 from huggingface_hub import DatasetCard
 
-from rankrefine import config, consolidate, io
-from rankrefine.generate.schema import IMPORTED, SHARD
+from rankrefine import io
+from rankrefine.config import load as config
+from rankrefine.consolidate import run as consolidate
+from rankrefine.ranking_lists.schema import IMPORTED, SHARD
 
 SETTINGS = config.complete({"seeds": {"count": 3}, "generate": {"shard_size": 2}})
 WRITER = {"model": "hub:org/writer@v1", "revision": "c0ffee", "prompt": "few_shot", "prompt_sha256": "ab" * 32}

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rankrefine import config as configuration
-from rankrefine import seeds
 from rankrefine.assets.manifest import write_manifest
+from rankrefine.config import load as configuration
 from rankrefine.errors import UserError
 from rankrefine.io import read_json
-from rankrefine.seeds.read import READERS
+from rankrefine.seeds import run as seeds
+from rankrefine.text.readers import READERS
 
 SRC = Path(seeds.__file__).parents[2]
 OPEN = {"min_words": 1, "max_words": 1000, "require_pattern": "", "exclude_pattern": "", "decontaminate": []}
@@ -55,7 +55,8 @@ def test_any_bytes_give_a_pool_or_one_sentence(tmp_path_factory, content: bytes,
 LARGE = """
 import resource, sys
 from pathlib import Path
-from rankrefine import config, seeds
+from rankrefine.config import load as config
+from rankrefine.seeds import run as seeds
 from rankrefine.io import read_json
 folder, corpus = Path(sys.argv[1]), sys.argv[2]
 section = {"sources": [{"name": "a", "source": corpus}], "decontaminate": []}

@@ -12,17 +12,17 @@ from rankrefine import digest
 
 ROOT = Path(__file__).parents[2]
 STAGES = (
-    "rankrefine.seeds",
-    "rankrefine.lists",
-    "rankrefine.generate.shard",
-    "rankrefine.consolidate",
+    "rankrefine.seeds.run",
+    "rankrefine.import_lists.run",
+    "rankrefine.generate.run",
+    "rankrefine.consolidate.run",
     "rankrefine.refine.teacher",
-    "rankrefine.refine.train",
-    "rankrefine.refine.export",
+    "rankrefine.refine.run",
+    "rankrefine.export.run",
     "rankrefine.evaluate.task",
     "rankrefine.evaluate.run",
     "rankrefine.evaluate.scores",
-    "rankrefine.report",
+    "rankrefine.report.run",
 )
 
 
@@ -91,11 +91,11 @@ def test_the_closure_is_what_python_really_imports() -> None:
         "print(*(m for m in sys.modules if m.startswith('rankrefine')))"
     )
     for stage in (
-        "rankrefine.seeds",
-        "rankrefine.lists",
-        "rankrefine.consolidate",
+        "rankrefine.seeds.run",
+        "rankrefine.import_lists.run",
+        "rankrefine.consolidate.run",
         "rankrefine.evaluate.scores",
-        "rankrefine.generate.shard",
+        "rankrefine.generate.run",
     ):
         loaded = subprocess.run(
             [sys.executable, "-c", program, stage], capture_output=True, text=True, check=True, cwd=ROOT / "src"
@@ -111,20 +111,20 @@ def test_stages_do_not_depend_on_each_other_or_on_the_command_line() -> None:
             stage
         )
     assert "rankrefine.refine.losses" not in digest.closure("rankrefine.refine.teacher")
-    assert "rankrefine.generate.guidance" not in digest.closure("rankrefine.consolidate")
-    assert not any("engines." in name and "base" not in name for name in digest.closure("rankrefine.generate.shard"))
-    assert "rankrefine.quality" in digest.closure("rankrefine.consolidate")
-    assert "rankrefine.generate.guidance" in digest.closure("rankrefine.generate.engines.transformers")
+    assert "rankrefine.llm.guidance" not in digest.closure("rankrefine.consolidate.run")
+    assert not any(
+        name.startswith("rankrefine.llm.") and name.endswith(".engine")
+        for name in digest.closure("rankrefine.generate.run")
+    )
+    assert "rankrefine.text.rewrite_rules" in digest.closure("rankrefine.consolidate.run")
+    assert "rankrefine.llm.guidance" in digest.closure("rankrefine.llm.transformers.engine")
 
 
 def test_the_fake_engine_and_the_snakefile_load_no_torch() -> None:
-    program = (
-        "import sys; import rankrefine.generate.shard, rankrefine.generate.engines.fake;"
-        "print('torch' in sys.modules); "
-    )
+    program = "import sys; import rankrefine.generate.run, rankrefine.llm.fake.engine;print('torch' in sys.modules); "
     light = (
-        "import sys; import rankrefine.config, rankrefine.digest, rankrefine.sources, rankrefine.generate.prompts;"
-        "import rankrefine.assets.embedded; rankrefine.config.schema();"
+        "import sys; import rankrefine.config.load, rankrefine.digest, rankrefine.sources, rankrefine.llm.prompts;"
+        "import rankrefine.assets.embedded; rankrefine.config.load.schema();"
         "print({'torch', 'pandas', 'pyarrow', 'numpy'} & set(sys.modules))"
     )
     for code, expected in ((program, "False"), (light, "set()")):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rankrefine.encoder import check_encoder, open_encoder
+from rankrefine.encoders.opening import check_encoder, open_encoder
 from rankrefine.errors import UserError
 
 PREFIX = "sentence_transformers.sentence_transformer.modules."

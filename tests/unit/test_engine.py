@@ -12,13 +12,13 @@ from miniature.llm import WORDS
 from miniature.llm import build as build_llm
 
 from rankrefine.errors import UserError
-from rankrefine.generate.engines import memory
-from rankrefine.generate.engines import transformers as engine_module
-from rankrefine.generate.engines.base import OutOfMemory, Request
-from rankrefine.generate.engines.shared_prefix import longest
-from rankrefine.generate.engines.tokens import decode, encode, open_tokenizer
-from rankrefine.generate.guidance import Sampling
-from rankrefine.generate.prompts import Prompt
+from rankrefine.llm.guidance import Sampling
+from rankrefine.llm.interface import OutOfMemory, Request
+from rankrefine.llm.prompts import Prompt
+from rankrefine.llm.tokens import decode, encode, open_tokenizer
+from rankrefine.llm.transformers import engine as engine_module
+from rankrefine.llm.transformers import free_memory as memory
+from rankrefine.llm.transformers.shared_prefix import longest
 
 GREEDY = Sampling(temperature=0, max_new_tokens=12)
 SAMPLED = Sampling(temperature=0.9, plausibility=4.0, max_new_tokens=12)
@@ -189,7 +189,7 @@ def test_a_reset_forgets_everything(folder: Path) -> None:
 def test_full_memory_is_told_before_it_kills(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = load(folder, SAMPLED)
     engine.add(requests(1)[0])
-    monkeypatch.setattr("rankrefine.generate.engines.memory.available", lambda: 10_000)
+    monkeypatch.setattr("rankrefine.llm.transformers.free_memory.available", lambda: 10_000)
     with pytest.raises(OutOfMemory, match=r"do not fit the 0\.0 GB that are left"):
         engine.step()
 

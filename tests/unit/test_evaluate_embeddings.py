@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rankrefine.errors import UserError
-from rankrefine.evaluate import embeddings
+from rankrefine.evaluate import sentence_pairs as embeddings
 from rankrefine.evaluate.metric import Metric
 
 

@@ -11,7 +11,7 @@ from sklearn.metrics import label_ranking_average_precision_score
 from sklearn.metrics.pairwise import cosine_similarity
 
 from rankrefine.errors import UserError
-from rankrefine.evaluate import evalrank as stage
+from rankrefine.evaluate.tasks import evalrank as stage
 
 
 def _data(sentences: int = 80, pairs: int = 60, dim: int = 6, seed: int = 0) -> tuple[np.ndarray, ...]:

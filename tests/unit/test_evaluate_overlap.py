@@ -8,8 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from rankrefine import config, io
+from rankrefine import io
 from rankrefine.assets.manifest import write_manifest
+from rankrefine.config import load as config
 from rankrefine.evaluate import overlap, task
 
 SEEDS = [

@@ -11,8 +11,8 @@ from scipy.spatial.distance import cdist, pdist
 from scipy.stats import ortho_group
 
 from rankrefine.errors import UserError
-from rankrefine.evaluate import representation as stage
 from rankrefine.evaluate.metric import Metric
+from rankrefine.evaluate.tasks import representation as stage
 
 
 def _cloud(n: int = 60, dim: int = 12, seed: int = 0) -> np.ndarray:

@@ -15,9 +15,11 @@ from sklearn.metrics import average_precision_score
 
 from rankrefine import io
 from rankrefine.assets.manifest import write_manifest
-from rankrefine.encoder import open_encoder
+from rankrefine.encoders.opening import open_encoder
 from rankrefine.errors import UserError
-from rankrefine.evaluate import memory, run, task, through_mteb
+from rankrefine.evaluate import embedding_cache as memory
+from rankrefine.evaluate import mteb_scores as through_mteb
+from rankrefine.evaluate import run, task
 
 WORDS = ["[UNK]", "the", "a", "cat", "dog", "bird", "sits", "runs", "sings", "on", "mat", "tree", "song", "and", "two"]
 

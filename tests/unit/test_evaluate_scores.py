@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from rankrefine import config, io
+from rankrefine import io
+from rankrefine.config import load as config
 from rankrefine.errors import UserError
 from rankrefine.evaluate import scores
 from rankrefine.evaluate.catalogue import SUITES

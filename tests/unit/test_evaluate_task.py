@@ -10,12 +10,12 @@ import pyarrow as pa
 import pytest
 
 from rankrefine import io
-from rankrefine.assets import fetch
+from rankrefine.assets import run as fetch
 from rankrefine.assets.manifest import write_manifest
+from rankrefine.assets.mteb import known_task
 from rankrefine.errors import UserError
 from rankrefine.evaluate import catalogue, task
 from rankrefine.evaluate.catalogue import SUITES
-from rankrefine.evaluate.library import known_task
 
 PAIRS = {"sentence1": ["A.", "B.", "C."], "sentence2": ["a.", "b.", "c."], "score": [0.0, 2.5, 5.0]}
 

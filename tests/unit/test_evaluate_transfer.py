@@ -11,7 +11,7 @@ from sklearn.metrics import f1_score
 from sklearn.model_selection import StratifiedKFold
 
 from rankrefine.errors import UserError
-from rankrefine.evaluate import transfer as stage
+from rankrefine.evaluate.tasks import transfer as stage
 
 WHOLE = ["MR", "CR", "SUBJ", "MPQA"]
 

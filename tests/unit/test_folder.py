@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rankrefine import folder
+from rankrefine import results_folder as folder
 from rankrefine.errors import UserError
 
 

@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 from rankrefine.errors import UserError
-from rankrefine.generate.guidance import NEAR, Sampling, choose, draws, guided_logits, near_ties, plausible
+from rankrefine.llm.guidance import NEAR, Sampling, choose, draws, guided_logits, near_ties, plausible
 
 GREEDY = Sampling()
 

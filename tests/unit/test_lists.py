@@ -12,11 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rankrefine import config, io, lists
+from rankrefine import io
 from rankrefine.assets.manifest import write_manifest
+from rankrefine.config import load as config
 from rankrefine.errors import UserError
-from rankrefine.generate.schema import SHARD
-from rankrefine.lists.parse import MISSING, NO_LIST, NO_TEXT, SHORT, as_list
+from rankrefine.import_lists import run as lists
+from rankrefine.import_lists.parse import MISSING, NO_LIST, NO_TEXT, SHORT, as_list
+from rankrefine.ranking_lists.schema import SHARD
 
 BOAT = ["A boat lies here.", "A ship lies here.", 'It\'s a "ship".']
 DOOR = ["The door is open.", "Nobody closed the door."]

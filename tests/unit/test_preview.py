@@ -12,12 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 from miniature.encoder import build as build_encoder
 
-from rankrefine import cli, config, sources
+from rankrefine import preview, sources
 from rankrefine.assets.manifest import write_manifest
+from rankrefine.cli import main as cli
+from rankrefine.config import load as config
 from rankrefine.errors import UserError
-from rankrefine.generate import preview, shard
-from rankrefine.generate.chains import Chain
-from rankrefine.generate.engines.base import Completion, OutOfMemory, Request
+from rankrefine.generate import run as shard
+from rankrefine.generate.recipes.ranking import Chain
+from rankrefine.llm.interface import Completion, OutOfMemory, Request
 
 TEXTS = [f"The {adjective} boat left the harbour." for adjective in ("old", "red", "slow", "small", "last", "blue")]
 

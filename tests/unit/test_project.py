@@ -43,7 +43,7 @@ def test_versions_agree() -> None:
 
 
 def test_every_rule_is_a_verb_with_its_name() -> None:
-    from rankrefine.cli import VERBS
+    from rankrefine.cli.main import VERBS
 
     rules = set()
     for file in (ROOT / "workflow" / "rules").glob("*.smk"):

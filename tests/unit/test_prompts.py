@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rankrefine.errors import UserError
-from rankrefine.generate import prompts
+from rankrefine.llm import prompts
 
 SHIPPED = [file.stem for file in sorted(prompts.FOLDER.glob("*.yaml"))]
 SENTENCE = "A {sentence} with 'quotes' and \\1."  # what stands in a sentence is only text

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from rankrefine.consolidate.rules import list_problem
-from rankrefine.quality import Limits, clean, problem, same
+from rankrefine.text.rewrite_rules import Limits, clean, problem, same
 
 RULES = {"collapse_repeats": 3, "limits": Limits(min_words=2, max_words=12)}
 GOOD = ["The cat sat on the mat.", "On the mat, there was a cat.", "A pet rested on a rug.", "Some animal lay down."]

@@ -10,7 +10,7 @@ from huggingface_hub import ModelCard
 from rankrefine import io
 from rankrefine.assets.manifest import write_manifest
 from rankrefine.errors import UserError
-from rankrefine.refine import export
+from rankrefine.export import run as export
 
 SCORES = """model,seeds,task,subset,metric,n,value,sd,ci_low,ci_high,delta,delta_sd,delta_low,delta_high
 base,1,STSBenchmark,all,spearman,1379,82.03,,80.1,83.9,,,,

@@ -15,10 +15,12 @@ import torch
 
 import rankrefine
 from rankrefine import io
+from rankrefine.encoders.lengths import groups
 from rankrefine.errors import UserError
-from rankrefine.refine import development, embeddings, similarity
-from rankrefine.refine.length import groups
-from rankrefine.refine.lists import Lists, read
+from rankrefine.ranking_lists import similarity_to_seed as similarity
+from rankrefine.ranking_lists import teacher_embeddings as embeddings
+from rankrefine.ranking_lists.lists import Lists, read
+from rankrefine.training import development
 
 LISTS = Lists(["a", "b"], [["One.", "Two.", "Three."], ["Four.", "Five."]])
 TEACHER = {"model": "some", "revision": "1"}
@@ -65,8 +67,8 @@ def test_embeddings_come_back_list_by_list(tmp_path: Path):
 
 def test_embeddings_have_the_same_bytes_in_every_process(tmp_path: Path):
     program = (
-        "import sys, torch; from pathlib import Path; from rankrefine.refine.embeddings import write;"
-        "from rankrefine.refine.lists import Lists;"
+        "import sys, torch; from pathlib import Path; from rankrefine.ranking_lists.teacher_embeddings import write;"
+        "from rankrefine.ranking_lists.lists import Lists;"
         "write(Path(sys.argv[1]), torch.ones(2, 2), Lists(['a'], [['x', 'y']]), {'model': 'm', 'revision': 'r'})"
     )
     files = [tmp_path / f"{i}.safetensors" for i in range(3)]

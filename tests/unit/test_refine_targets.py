@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rankrefine.refine.embeddings import mix
+from rankrefine.ranking_lists.teacher_embeddings import mix
 from rankrefine.refine.targets import correction, mean_profile, pairs, targets
 
 FLOAT = torch.float64

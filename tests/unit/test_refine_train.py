@@ -14,17 +14,19 @@ import torch
 from miniature.encoder import build as build_encoder
 from safetensors.torch import load_file
 
-from rankrefine import config, io
+from rankrefine import io
 from rankrefine.assets.manifest import write_manifest
-from rankrefine.encoder import go_offline, open_encoder
+from rankrefine.config import load as config
+from rankrefine.encoders.opening import go_offline, open_encoder
 from rankrefine.errors import UserError
-from rankrefine.refine import teacher, train
-from rankrefine.refine.data import ListCollator, preprocessor
-from rankrefine.refine.development import order_kept
-from rankrefine.refine.embeddings import write as write_embeddings
-from rankrefine.refine.lists import read as read_lists
+from rankrefine.ranking_lists.lists import read as read_lists
+from rankrefine.ranking_lists.teacher_embeddings import write as write_embeddings
+from rankrefine.refine import run as train
+from rankrefine.refine import teacher
+from rankrefine.refine.collator import ListCollator, preprocessor
 from rankrefine.refine.losses import RankingLoss
 from rankrefine.refine.targets import targets
+from rankrefine.training.development import order_kept
 
 go_offline()
 OTHER = {"model": "other", "revision": "1"}
@@ -152,7 +154,7 @@ def test_teacher_cuts_sentences_and_writes_the_same_bytes_again(inputs: Path, tm
 
 def test_collator_makes_passes_of_ragged_lists(inputs: Path):
     """The passes hold the sentences as the tokenizer gives them, and `order` puts them back."""
-    from rankrefine.refine.trainer import Trainer
+    from rankrefine.training.trainer import Trainer
 
     model = open_encoder(inputs / "encoder")
     lists = [["one two", "three"], ["four", "five six seven eight", "nine", "ten"], ["no", "part", "of it"]]
@@ -174,7 +176,7 @@ def test_collator_makes_passes_of_ragged_lists(inputs: Path):
 
 
 def test_passes_change_neither_loss_nor_gradients(inputs: Path):
-    from rankrefine.refine.trainer import Trainer
+    from rankrefine.training.trainer import Trainer
 
     lists = read_lists(inputs / "lists.parquet")
     embeddings = list(load_file(inputs / "teacher.safetensors")["embeddings"].split(lists.sizes))
@@ -232,7 +234,7 @@ def test_the_last_step_is_scored_and_logged_between_intervals(inputs: Path, tmp_
 
 
 def test_the_kept_model_is_that_of_the_best_step(inputs: Path, tmp_path: Path):
-    from rankrefine.refine.development import evaluator
+    from rankrefine.training.development import evaluator
 
     history = refine(inputs, tmp_path, epochs=2)
     model = open_encoder(tmp_path / "model")
@@ -294,7 +296,7 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_weights(
     inputs: Path, tmp_path: Path, settings: dict, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     """Killed in the middle of an interval, of an epoch, and while a checkpoint was written."""
-    from rankrefine.refine.trainer import BestStep, Trainer
+    from rankrefine.training.trainer import BestStep, Trainer
 
     whole = refine(inputs, tmp_path / "whole", epochs=4, **settings)
     ended = BestStep.on_step_end
@@ -328,7 +330,7 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_weights(
 
 
 def test_a_training_of_other_settings_does_not_go_on(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from rankrefine.refine.trainer import BestStep
+    from rankrefine.training.trainer import BestStep
 
     def killing(self, args, state, control, **kwargs):
         raise Killed
@@ -408,7 +410,7 @@ def test_embeddings_of_other_lists_are_refused(inputs: Path, tmp_path: Path):
 
 def test_adapters_are_merged_into_a_plain_encoder(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The saved folder gives the vectors of the encoder in training, and its embeddings of words have not moved."""
-    from rankrefine.refine import lora
+    from rankrefine.training import lora
 
     model = open_encoder(inputs / "encoder")
     before = model.encode(["one two"], convert_to_tensor=True)
@@ -435,7 +437,7 @@ def test_adapters_are_merged_into_a_plain_encoder(inputs: Path, tmp_path: Path, 
 def test_adapters_train_go_on_after_a_kill_and_leave_a_plain_folder(
     inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layers: int
 ):
-    from rankrefine.refine.trainer import BestStep
+    from rankrefine.training.trainer import BestStep
 
     settings = {"lora": 4, "learning_rate": 0.003, "epochs": 4, "layers": layers}
     history = refine(inputs, tmp_path / "whole", **settings)
@@ -465,7 +467,7 @@ def test_bf16_trains_on_a_processor_and_keeps_float32_weights(inputs: Path, tmp_
 
 def test_a_full_disk_keeps_what_is_finished(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The training is done when its output cannot be written; with space again, no step is taken twice."""
-    from rankrefine.refine.trainer import Trainer
+    from rankrefine.training.trainer import Trainer
 
     def full(*args, **kwargs):
         raise UserError("No space is left.")
@@ -486,7 +488,7 @@ def test_a_smaller_student_is_held_against_the_whole_base(inputs: Path, tmp_path
 
 def test_other_embeddings_are_not_gone_on_with(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A killed training whose teacher has changed since begins again."""
-    from rankrefine.refine.trainer import BestStep
+    from rankrefine.training.trainer import BestStep
 
     folder = copy(inputs, tmp_path / "copy")
 

@@ -12,13 +12,16 @@ import pyarrow as pa
 import pytest
 import torch
 
-from rankrefine import config, io, report
+from rankrefine import io
+from rankrefine.config import load as config
 from rankrefine.errors import UserError
-from rankrefine.refine import embeddings, similarity
-from rankrefine.refine import lists as ranking_lists
+from rankrefine.ranking_lists import lists as ranking_lists
+from rankrefine.ranking_lists import similarity_to_seed as similarity
+from rankrefine.ranking_lists import teacher_embeddings as embeddings
 from rankrefine.refine.targets import targets
 from rankrefine.report import order, pages, summary, table, timings
-from rankrefine.report.data import join_shards
+from rankrefine.report import run as report
+from rankrefine.report.collect import join_shards
 from rankrefine.report.figures import style, training
 
 FILES = {

@@ -14,14 +14,15 @@ from datasketch import MinHash, MinHashLSH
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rankrefine import config as configuration
-from rankrefine import seeds
 from rankrefine.assets.manifest import write_manifest
+from rankrefine.config import load as configuration
 from rankrefine.errors import UserError
-from rankrefine.seeds import clean, read
-from rankrefine.seeds.compare import PERMUTATIONS, Comparison, Contamination, NearDuplicates, jaccard, shingles
-from rankrefine.seeds.tally import EXAMPLES, Tally
-from rankrefine.text import words
+from rankrefine.seeds import run as seeds
+from rankrefine.text import normal_form as clean
+from rankrefine.text import readers as read
+from rankrefine.text.duplicates import PERMUTATIONS, Comparison, Contamination, NearDuplicates, jaccard, shingles
+from rankrefine.text.tally import EXAMPLES, Tally
+from rankrefine.text.words import words
 
 ANIMALS = ["A red fox jumps over the wall.", "Two grey geese swim on our pond.", "The last bear sleeps until spring."]
 

@@ -7,8 +7,8 @@ import random
 import pytest
 import torch
 
-from rankrefine.generate.guidance import Sampling, choose, draws
-from rankrefine.vllm_guidance.pairs import KEY, Part, Row, describe, match, read, steer
+from rankrefine.llm.guidance import Sampling, choose, draws
+from rankrefine.llm.vllm.pairs import KEY, Part, Row, describe, match, read, steer
 
 GREEDY, SAMPLED = Sampling(max_new_tokens=8), Sampling(temperature=0.9, plausibility=4.0, max_new_tokens=8)
 WORDS = 40
@@ -139,7 +139,7 @@ def test_arguments_that_are_not_ours_are_refused(wrong: object) -> None:
 
 def test_without_vllm_the_error_says_how_to_get_it(monkeypatch, tmp_path) -> None:
     from rankrefine.errors import UserError
-    from rankrefine.generate.engines import vllm as engine
+    from rankrefine.llm.vllm import engine
 
     monkeypatch.setattr(engine, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"vLLM is not installed here; docs/vllm.md says"):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rankrefine import config
+from rankrefine.config import load as config
 
 ROOT = Path(__file__).parents[2]
 
@@ -211,9 +211,9 @@ def test_touching_every_file_plans_nothing(edited) -> None:
 
 
 def test_comments_docstrings_and_formatting_of_the_code_plan_nothing(edited) -> None:
-    edited("src/rankrefine/quality.py", '"""What makes', '"""Rules: what makes')
+    edited("src/rankrefine/text/rewrite_rules.py", '"""What makes', '"""Rules: what makes')
     edited(
-        "src/rankrefine/generate/chains.py",
+        "src/rankrefine/generate/recipes/ranking.py",
         "self.redraws += 1",
         "self.redraws += (\n                1  # one\n            )",
     )
@@ -224,27 +224,27 @@ def test_comments_docstrings_and_formatting_of_the_code_plan_nothing(edited) -> 
 @pytest.mark.parametrize(
     ("file", "old", "new", "rules"),
     [
-        ("src/rankrefine/seeds/__init__.py", "log.info(", "log.warning(", {"seeds"}),
-        ("src/rankrefine/generate/chains.py", "self.redraws += 1", "self.redraws += 2", {"generate"}),
-        ("src/rankrefine/lists/__init__.py", "log.info(", "log.warning(", set()),
-        ("src/rankrefine/generate/engines/fake.py", "seats = 16", "seats = 17", {"generate"}),
-        ("src/rankrefine/generate/engines/transformers.py", "ROOM = 16", "ROOM = 17", set()),
-        ("src/rankrefine/quality.py", 'return "empty"', 'return "nothing"', {"generate"}),
+        ("src/rankrefine/seeds/run.py", "log.info(", "log.warning(", {"seeds"}),
+        ("src/rankrefine/generate/recipes/ranking.py", "self.redraws += 1", "self.redraws += 2", {"generate"}),
+        ("src/rankrefine/import_lists/run.py", "log.info(", "log.warning(", set()),
+        ("src/rankrefine/llm/fake/engine.py", "seats = 16", "seats = 17", {"generate"}),
+        ("src/rankrefine/llm/transformers/engine.py", "ROOM = 16", "ROOM = 17", set()),
+        ("src/rankrefine/text/rewrite_rules.py", 'return "empty"', 'return "nothing"', {"generate"}),
         (
             "src/rankrefine/consolidate/rules.py",
             "rewrites = sentences[1:]",
             "rewrites = list(sentences[1:])",
             {"consolidate"},
         ),
-        ("src/rankrefine/consolidate/__init__.py", "tally.read += 1", "tally.read += 2", {"consolidate"}),
+        ("src/rankrefine/consolidate/run.py", "tally.read += 1", "tally.read += 2", {"consolidate"}),
         ("src/rankrefine/refine/teacher.py", "log.info(", "log.warning(", {"teacher"}),
-        ("src/rankrefine/refine/train.py", "log.info(", "log.warning(", {"refine"}),
-        ("src/rankrefine/refine/export.py", "log.info(", "log.warning(", {"export"}),
+        ("src/rankrefine/refine/run.py", "log.info(", "log.warning(", {"refine"}),
+        ("src/rankrefine/export/run.py", "log.info(", "log.warning(", {"export"}),
         ("src/rankrefine/evaluate/task.py", "log.info(", "log.warning(", {"task"}),
         ("src/rankrefine/evaluate/run.py", "log.info(", "log.warning(", {"evaluate"}),
         ("src/rankrefine/evaluate/scores.py", "log.info(", "log.warning(", {"scores"}),
-        ("src/rankrefine/report/__init__.py", "log.info(", "log.warning(", {"report"}),
-        ("src/rankrefine/verbs.py", '"Stage 3: apply', '"Stage 3, apply', set()),
+        ("src/rankrefine/report/run.py", "log.info(", "log.warning(", {"report"}),
+        ("src/rankrefine/cli/commands.py", '"Stage 3: apply', '"Stage 3, apply', set()),
         ("workflow/report/scores.rst", " ", "  ", {"page"}),
     ],
 )

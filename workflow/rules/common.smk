@@ -12,13 +12,13 @@ from snakemake.resources import Resource
 SRC = Path(workflow.basedir) / "src"
 sys.path.insert(0, str(SRC))
 
-from rankrefine import config as configuration
-from rankrefine import digest, folder, gpus, sources
+from rankrefine import digest, gpus, results_folder, sources
 from rankrefine.assets.embedded import CATALOGUE
+from rankrefine.config import load as configuration
 from rankrefine.errors import UserError
 from rankrefine.evaluate import catalogue
-from rankrefine.generate import prompts
-from rankrefine.shards import declared, folders
+from rankrefine.llm import prompts
+from rankrefine.ranking_lists.shards import declared, folders
 
 
 def or_stop(function, *arguments):
@@ -36,7 +36,7 @@ except Exception:  # Snakemake would show a trace of what YAML and Python have a
     raise
 
 config = or_stop(configuration.complete, config, "config")
-or_stop(folder.check, Path("results"))
+or_stop(results_folder.check, Path("results"))
 
 # rules run this checkout's package, with the Python that runs Snakemake unless conda or a container brings its own
 PREFIX = f"export PYTHONPATH={shlex.quote(str(SRC))}; "

@@ -20,7 +20,7 @@ rule consolidate:
     params:
         config=stage(*BUDGET, "consolidate"),
         shards=lambda wc, input: GENERATED,
-        code=digest.code("rankrefine.consolidate"),
+        code=digest.code("rankrefine.consolidate.run"),
     message:
         "Stage 3: consolidating the ranking lists"
     shell:

@@ -60,7 +60,7 @@ rule evaluate:
     params:
         opening=opening,
         code=digest.code("rankrefine.evaluate.run"),
-        encoding=[digest.code(f"rankrefine.{name}") for name in ("encoder", "base.pooling", "evaluate.memory")],
+        encoding=[digest.code(f"rankrefine.{name}") for name in ("encoders.opening", "encoders.pooling", "evaluate.embedding_cache")],
     message:
         "Stage 5: evaluating {wildcards.model} on {wildcards.task}"
     shell:

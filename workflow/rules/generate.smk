@@ -21,8 +21,8 @@ rule generate:
     params:
         config=stage("seed", "generate", without=["generate.shard_size", "generate.python"]),
         code=[
-            digest.code("rankrefine.generate.shard"),
-            digest.code(f"rankrefine.generate.engines.{config['generate']['engine']}"),
+            digest.code("rankrefine.generate.run"),
+            digest.code(f"rankrefine.llm.{config['generate']['engine']}.engine"),
         ],
         prompt=PROMPT,
         rows=lambda wc: rows(wc.shard),

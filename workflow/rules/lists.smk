@@ -19,7 +19,7 @@ rule lists:
         runtime=120,
     params:
         config=stage("lists", "seeds.decontaminate", "seeds.overlap_ngram", "seeds.overlap_limit"),
-        code=digest.code("rankrefine.lists"),
+        code=digest.code("rankrefine.import_lists.run"),
     message:
         "Stages 1 and 2: importing ranking lists"
     shell:

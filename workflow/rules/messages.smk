@@ -18,7 +18,7 @@ def warn_of_versions():
     names += [f"teacher/{teacher}/similarity" for teacher in ALL_TEACHERS]
     names += [f"refine/{refined}/history" for refined in REFINED]
     names += [f"evaluate/{model}/{task}" for model in EVALUATED for task in TASKS]
-    for sentence in folder.differences(Path(f"results/{name}.json") for name in names):
+    for sentence in results_folder.differences(Path(f"results/{name}.json") for name in names):
         print(f"rankrefine: {sentence}", file=sys.stderr)
 
 

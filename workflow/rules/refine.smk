@@ -56,7 +56,7 @@ rule refine:
         weights=lambda wc: list(TEACHERS[wc.experiment].values()),
         # a function of `input`, so that a tracker trains nothing again
         trackers=lambda wc, input: " ".join(["--report-to", *config["refine"]["report_to"]]),
-        code=digest.code("rankrefine.refine.train"),
+        code=digest.code("rankrefine.refine.run"),
     message:
         "Stage 4: refining the encoder ({wildcards.experiment}, seed {wildcards.seed})"
     shell:
@@ -83,7 +83,7 @@ rule export:
     conda:
         "../../envs/rankrefine.yaml"
     params:
-        code=digest.code("rankrefine.refine.export"),
+        code=digest.code("rankrefine.export.run"),
     message:
         "Exporting the best encoder, and the cards of all"
     shell:

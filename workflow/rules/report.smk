@@ -105,7 +105,7 @@ rule report:
     params:
         config=stage(*BUDGET, "evaluate.confidence", "report"),
         teacher=lambda wc, input: str(Path(input.teacher).parent),
-        code=digest.code("rankrefine.report"),
+        code=digest.code("rankrefine.report.run"),
     message:
         "Drawing the report's figures and tables"
     shell:

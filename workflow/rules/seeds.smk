@@ -16,7 +16,7 @@ rule seeds:
         runtime=120,
     params:
         config=stage("seed", "seeds", without=["seeds.count"]),
-        code=digest.code("rankrefine.seeds"),
+        code=digest.code("rankrefine.seeds.run"),
     message:
         "Stage 1: extracting seed sentences"
     shell:

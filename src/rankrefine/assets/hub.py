@@ -57,7 +57,7 @@ def _model(source: Source, repo: str, commit: str, folder: Path) -> None:
 
 def _task(source: Source, folder: Path, resume: Path) -> str:
     """The data of an MTEB task as they lie on the hub, for MTEB itself to open; its revision as MTEB pins it."""
-    from rankrefine.evaluate.library import known_task
+    from rankrefine.assets.mteb import known_task
 
     try:
         task = known_task(source.name, offline=False)

@@ -1,4 +1,1 @@
-"""Makes the encoder that is refined, where it is not there as it is wanted.
-
-`pooling` gives an encoder its pooling and its prompt, `simcse` trains one, `run` does both and writes the folder.
-"""
+"""Stage 4: the base encoder, where it has to be prepared or trained first."""

@@ -13,11 +13,11 @@ from typing import Any
 
 from rankrefine import io
 from rankrefine.assets.manifest import load_manifest, write_manifest
-from rankrefine.encoder import go_offline, open_encoder
+from rankrefine.encoders.opening import go_offline, open_encoder
 from rankrefine.errors import UserError
 from rankrefine.provenance import Record
-from rankrefine.refine import development as development_data
-from rankrefine.refine import work
+from rankrefine.training import development as development_data
+from rankrefine.training import work_folder as work
 
 log = logging.getLogger(__name__)
 LIBRARIES = ("sentence-transformers", "transformers", "accelerate", "datasets", "torch")
@@ -78,7 +78,7 @@ def _prepared(path: Path, settings: dict[str, Any], threads: int | None) -> Any:
     go_offline()
     from transformers import set_seed
 
-    from rankrefine.base import pooling
+    from rankrefine.encoders import pooling
 
     set_seed(settings["seed"])  # a head that the files lack begins at random
     student = pooling.with_pooling(

@@ -14,8 +14,8 @@ from sentence_transformers.sentence_transformer.data_collator import SentenceTra
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
 from rankrefine.errors import UserError
-from rankrefine.refine.data import preprocessor
-from rankrefine.seeds import read
+from rankrefine.refine.collator import preprocessor
+from rankrefine.text import readers as read
 
 COLUMNS = {"simcse_unsup": ("text",), "simcse_sup": ("anchor", "positive", "negative")}
 SPLIT = "train"
@@ -62,7 +62,7 @@ def train(
     """
     from datasets import Dataset
 
-    from rankrefine.refine import trainer
+    from rankrefine.training import trainer
 
     preprocess = preprocessor(model, settings["max_length"])
     fixed = {"schedule": "linear", "warmup": 0.0, "weight_decay": 0.0, "clip": 1.0, "accumulation": 1, "patience": 0}

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from rankrefine.generate.schema import IMPORTED
+from rankrefine.ranking_lists.schema import IMPORTED
 
 SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
 HUB = re.compile(r"hub:([\w.-]+(?:/[\w.-]+)?)@")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rankrefine.quality import Limits, problem, same
+from rankrefine.text.rewrite_rules import Limits, problem, same
 
 
 def list_problem(sentences: Sequence[str], collapse_repeats: int, limits: Limits) -> str | None:

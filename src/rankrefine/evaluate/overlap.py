@@ -12,10 +12,10 @@ from typing import Any
 
 from rankrefine import io
 from rankrefine.evaluate import own
-from rankrefine.evaluate.opened import opened, texts
+from rankrefine.evaluate.mteb_task import opened, texts
 from rankrefine.provenance import Record
-from rankrefine.seeds.compare import Contamination
-from rankrefine.text import words
+from rankrefine.text.duplicates import Contamination
+from rankrefine.text.words import words
 
 log = logging.getLogger(__name__)
 EXAMPLES = 3

@@ -11,9 +11,9 @@ import numpy as np
 
 from rankrefine import io
 from rankrefine.errors import UserError
-from rankrefine.evaluate import tables
+from rankrefine.evaluate import data_tables as tables
 from rankrefine.evaluate.catalogue import TRANSFER
-from rankrefine.evaluate.embeddings import distinct_sentences, positives
+from rankrefine.evaluate.sentence_pairs import distinct_sentences, positives
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,7 +33,7 @@ def files(task: str, path: Path) -> dict[str, Path]:
         UserError: one is missing.
     """
     if task in TRANSFER:
-        from rankrefine.evaluate.transfer import TRANSFER as PROTOCOLS
+        from rankrefine.evaluate.tasks.transfer import TRANSFER as PROTOCOLS
 
         wanted = PROTOCOLS[task].splits or sorted(file.stem for file in path.glob("*.parquet")) or ("test",)
     else:
@@ -61,8 +61,8 @@ def size(setting: dict[str, Any]) -> tuple[int, str]:
             test = test.filter(pc.not_equal(test["sentence1"], test["sentence2"]))
         positives(test["score"].to_numpy())
         return len(read["test"]), "pairs"
-    from rankrefine.evaluate.transfer import TRANSFER as PROTOCOLS
-    from rankrefine.evaluate.transfer import check_labels
+    from rankrefine.evaluate.tasks.transfer import TRANSFER as PROTOCOLS
+    from rankrefine.evaluate.tasks.transfer import check_labels
 
     check_labels(task, _labels(read), {split: _file(setting, split) for split in read})
     scored = ["test"] if PROTOCOLS[task].splits else list(read)
@@ -85,18 +85,18 @@ def evaluate(encoder: SentenceTransformer, setting: dict[str, Any]) -> list[Metr
     """
     task, read = setting["task"], _read(setting)
     if task in TRANSFER:
-        from rankrefine.evaluate.transfer import transfer
+        from rankrefine.evaluate.tasks.transfer import transfer
 
         vectors = {split: [_embed(encoder, column) for column in _texts(table)] for split, table in read.items()}
         return transfer(task, vectors, _labels(read), FOLD_SEED)
     test, gold = read["test"], read["test"]["score"].to_numpy()
     if task == "Representation":
-        from rankrefine.evaluate.representation import representation
+        from rankrefine.evaluate.tasks.representation import representation
 
         left, right = (_embed(encoder, column) for column in _texts(test))
         distinct, _ = distinct_sentences(*_texts(test))
         return representation(left, right, gold, _embed(encoder, distinct))
-    from rankrefine.evaluate.evalrank import evalrank
+    from rankrefine.evaluate.tasks.evalrank import evalrank
 
     sentences, pairs = distinct_sentences(*_texts(test))
     background = [
@@ -117,7 +117,7 @@ def _read(setting: dict[str, Any]) -> dict[str, pa.Table]:
         if io.sha256(file) != setting["files"][file.name]:
             raise UserError(f"{file} has changed since its task was checked; run again from there.")
         if setting["task"] in TRANSFER:
-            from rankrefine.evaluate.transfer import TRANSFER as PROTOCOLS
+            from rankrefine.evaluate.tasks.transfer import TRANSFER as PROTOCOLS
 
             found[split] = tables.labelled(file, PROTOCOLS[setting["task"]].texts)
         else:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from rankrefine import io
 from rankrefine.assets.manifest import Manifest, load_manifest
-from rankrefine.encoder import open_encoder
+from rankrefine.encoders.opening import open_encoder
 from rankrefine.errors import UserError
-from rankrefine.evaluate import own, through_mteb
-from rankrefine.evaluate.memory import Memory, store_of
+from rankrefine.evaluate import mteb_scores as through_mteb
+from rankrefine.evaluate import own
+from rankrefine.evaluate.embedding_cache import Memory, store_of
 from rankrefine.provenance import Record
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def _scored(
 
 def _opened(path: Path, pooling: str, prompt: str | None, threads: int | None) -> SentenceTransformer:
     encoder = open_encoder(path, threads, bare=pooling != "model")
-    from rankrefine.base.pooling import set_prompt, with_pooling  # imports Hugging Face libraries
+    from rankrefine.encoders.pooling import set_prompt, with_pooling
 
     encoder = with_pooling(encoder, pooling)
     set_prompt(encoder, prompt)

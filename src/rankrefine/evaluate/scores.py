@@ -15,9 +15,9 @@ import numpy as np
 from rankrefine import io
 from rankrefine.errors import UserError
 from rankrefine.evaluate.catalogue import AVERAGED, SUITES
-from rankrefine.evaluate.row import Row
+from rankrefine.evaluate.markdown_table import as_markdown
 from rankrefine.evaluate.statistics import bootstrap, bootstrap_means, interval
-from rankrefine.evaluate.table import as_markdown
+from rankrefine.score_table import Row
 
 log = logging.getLogger(__name__)
 

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from rankrefine import io
 from rankrefine.assets.manifest import Manifest, load_manifest
+from rankrefine.assets.mteb import known_task
 from rankrefine.errors import UserError
-from rankrefine.evaluate import opened, own, tables
+from rankrefine.evaluate import data_tables as tables
+from rankrefine.evaluate import mteb_task as opened
+from rankrefine.evaluate import own
 from rankrefine.evaluate.catalogue import OWN
-from rankrefine.evaluate.library import known_task
 
 if TYPE_CHECKING:
     from mteb.abstasks.abstask import AbsTask

@@ -15,10 +15,10 @@ from typing import Any
 import pyarrow as pa
 
 from rankrefine.errors import UserError
-from rankrefine.generate.chains import Chain, Plan
-from rankrefine.generate.chains import run as run_chains
-from rankrefine.generate.engines.base import Engine, OutOfMemory
-from rankrefine.generate.schema import SHARD
+from rankrefine.generate.recipes.ranking import Chain, Plan
+from rankrefine.generate.recipes.ranking import run as run_chains
+from rankrefine.llm.interface import Engine, OutOfMemory
+from rankrefine.ranking_lists.schema import SHARD
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rankrefine import io
-from rankrefine.generate.schema import SHARD
+from rankrefine.ranking_lists.schema import SHARD
 
 log = logging.getLogger(__name__)
 MADE_BY, STATISTICS = b"made_by", b"statistics"

@@ -1,1 +1,1 @@
-"""Stage 4: teacher embeddings (`teacher`), training on the rankings (`train`), choice of the encoder (`export`)."""
+"""Stage 4: teacher embeddings and training on the ranking lists."""

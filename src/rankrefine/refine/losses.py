@@ -105,7 +105,7 @@ def drift(embeddings: Tensor, base: Tensor, tau: float) -> Tensor:
 
 
 class RankingLoss(nn.Module):
-    """The loss of a student on batches of `rankrefine.refine.data.ListCollator`, as the trainer calls it.
+    """The loss of a student on batches of `rankrefine.refine.collator.ListCollator`, as the trainer calls it.
 
     Args:
         model: The student.

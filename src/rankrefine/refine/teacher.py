@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from rankrefine import io
 from rankrefine.assets.manifest import load_manifest
-from rankrefine.encoder import open_encoder
+from rankrefine.encoders.lengths import cut
+from rankrefine.encoders.opening import open_encoder
 from rankrefine.errors import UserError
 from rankrefine.provenance import Record
-from rankrefine.refine.embeddings import write as write_embeddings
-from rankrefine.refine.length import cut
-from rankrefine.refine.lists import Lists
-from rankrefine.refine.lists import read as read_lists
-from rankrefine.refine.similarity import statistics, to_seed
+from rankrefine.ranking_lists.lists import Lists
+from rankrefine.ranking_lists.lists import read as read_lists
+from rankrefine.ranking_lists.similarity_to_seed import statistics, to_seed
+from rankrefine.ranking_lists.teacher_embeddings import write as write_embeddings
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -62,7 +62,7 @@ def opened(path: Path, settings: dict[str, Any], threads: int | None) -> Sentenc
     """The teacher with its pooling and prompt."""
     wanted = settings["teacher_pooling"]
     model = open_encoder(path, threads, bare=wanted != "model")
-    from rankrefine.base import pooling  # imports Hugging Face libraries
+    from rankrefine.encoders import pooling
 
     model = pooling.with_pooling(model, wanted)
     pooling.set_prompt(model, settings["teacher_prompt"])

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rankrefine.refine.similarity import to_seed
+from rankrefine.ranking_lists.similarity_to_seed import to_seed
 from rankrefine.refine.targets import mean_profile, pairs, targets
 
 TEACHER = "teacher alone"  # what every other rule is held against

@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-from rankrefine.report.data import Found, Record
+from rankrefine.report.collect import Found, Record
 from rankrefine.report.figures.lists import total
-from rankrefine.report.figures.times import duration
+from rankrefine.report.figures.timings import duration
 from rankrefine.report.table import Score, experiment
 from rankrefine.report.templates import render
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from rankrefine.report.data import Found, Record
+from rankrefine.report.collect import Found, Record
 from rankrefine.report.figures.lists import total
-from rankrefine.report.figures.times import duration
+from rankrefine.report.figures.timings import duration
 from rankrefine.report.table import Score, main
 from rankrefine.report.templates import render
 

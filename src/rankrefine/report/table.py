@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from rankrefine.errors import UserError
-from rankrefine.evaluate.row import RAW, Row
+from rankrefine.score_table import RAW, Row
 
 TEXTS = ("model", "task", "subset", "metric")
 NUMBERS = tuple(field.name for field in fields(Row) if field.name not in (*TEXTS, "higher"))

@@ -8,10 +8,10 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rankrefine.refine.development import held_out
-from rankrefine.refine.train import HELD_OUT_LISTS
-from rankrefine.report.data import Found, Record
+from rankrefine.refine.run import HELD_OUT_LISTS
+from rankrefine.report.collect import Found, Record
 from rankrefine.report.figures.style import BLUE, GREY, ORANGE, RED, STYLE, Look, looks, rows, short
+from rankrefine.training.development import held_out
 
 GIVEN_UP = "given up: "  # of reasons that consolidation repeats from the generation
 

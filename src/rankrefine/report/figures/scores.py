@@ -9,10 +9,10 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rankrefine.evaluate.row import RAW
-from rankrefine.report.data import Found
+from rankrefine.report.collect import Found
 from rankrefine.report.figures.style import BLUE, GREY, LONGEST, STYLE, Look, looks, rows, sentence, short
 from rankrefine.report.table import Score, experiment
+from rankrefine.score_table import RAW
 
 REPRESENTATION = "Representation"
 FEW = 2  # models at most that share a panel with all tasks; with more, each task has its own

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from rankrefine.refine.experiments import summaries
-from rankrefine.report.data import Found, Record
+from rankrefine.export.experiments import summaries
+from rankrefine.report.collect import Found, Record
 from rankrefine.report.figures.style import BLUE, GREY, RED, STYLE, Look, looks, rows, short
 
 POINTS = 400  # points of all lines of a kind together, so that long or many trainings do not make a large file

@@ -1,0 +1,1 @@
+"""Command line: `main` parses arguments, `commands` lists the commands."""

@@ -1,0 +1,1 @@
+"""Sentence encoders: opening, pooling, sentence lengths."""

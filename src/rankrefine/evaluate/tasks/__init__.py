@@ -1,0 +1,1 @@
+"""Tasks of our own, one module each."""

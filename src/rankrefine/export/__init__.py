@@ -1,0 +1,1 @@
+"""Choice of the best encoder, and model cards."""

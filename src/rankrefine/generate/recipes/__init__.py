@@ -1,0 +1,1 @@
+"""Recipes: what is asked of the language model for one seed sentence."""

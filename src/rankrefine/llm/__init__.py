@@ -1,0 +1,1 @@
+"""Language models: the engine interface, prompts, guidance, and one package per engine."""

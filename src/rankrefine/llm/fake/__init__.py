@@ -1,0 +1,1 @@
+"""Deterministic engine for tests; runs no model."""

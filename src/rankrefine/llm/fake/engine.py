@@ -1,0 +1,54 @@
+"""A deterministic word shuffler for tests of the workflow: no model, no torch. Named as what it is."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from rankrefine.llm.interface import Completion, Request, Text
+
+_FILLERS = ("again", "indeed", "today", "somehow", "perhaps", "there", "often", "still", "elsewhere", "then")
+
+
+def load(*_: Any) -> FakeEngine:
+    """The engine; the arguments of the real engines are accepted and ignored."""
+    return FakeEngine()
+
+
+class FakeEngine:
+    """Rewrites by swapping two neighbouring words and putting a filler in the place of one, chosen by a hash."""
+
+    seats = 16
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self, seats: int | None = None) -> None:
+        """Forget what waits."""
+        self._waiting: list[Request] = []
+
+    def add(self, request: Request) -> None:
+        """Take in a request."""
+        self._waiting.append(request)
+
+    def step(self) -> list[Completion]:
+        """Complete everything at once."""
+        requests, self._waiting = self._waiting, []
+        return [_complete(request) for request in requests]
+
+    def describe(self) -> dict[str, Any]:
+        """Nothing computes here."""
+        return {"device": "none", "dtype": "none", "threads": 1}
+
+
+def _sentence(text: Text) -> str:
+    return text if isinstance(text, str) else text[-1]["content"]
+
+
+def _complete(request: Request) -> Completion:
+    words = _sentence(request.positive).split()
+    number = int.from_bytes(hashlib.blake2b(repr(request.key).encode(), digest_size=8).digest(), "big")
+    place = number % len(words)
+    words[place - 1], words[place] = words[place], words[place - 1]
+    words[number // 7 % len(words)] = _FILLERS[number // 11 % len(_FILLERS)] + str(number % 97)
+    return Completion(request.id, " ".join(words), tuple(range(len(words))), "end")

@@ -1,0 +1,106 @@
+"""Prompt templates: YAML files in which `{sentence}` stands for the sentence to rewrite.
+
+A chat (`messages`) is for instruction-tuned models, whose chat template frames it. Plain text (`text`) is for base
+models: it ends where the completion begins, and the completion ends with its line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rankrefine.errors import UserError
+from rankrefine.llm.interface import Text
+
+FOLDER = Path(__file__).with_name("templates")
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt template, chat messages or plain text. `sha256` is of the file and goes into every artefact."""
+
+    name: str
+    sha256: str
+    template: Text
+
+    @property
+    def chat(self) -> bool:
+        """Whether it is a chat; a plain text needs no chat template, and a newline is the proper end of its answer."""
+        return not isinstance(self.template, str)
+
+    @property
+    def shown(self) -> str:
+        """The template as readable text, for records."""
+        if isinstance(self.template, str):
+            return self.template
+        return "\n".join(f"{message['role']}: {message['content']}" for message in self.template)
+
+    def fill(self, sentence: str) -> Text:
+        """The prompt that asks for a rewrite of `sentence`."""
+        if isinstance(self.template, str):
+            return self.template.replace("{sentence}", sentence)
+        return tuple(
+            message | {"content": message["content"].replace("{sentence}", sentence)} for message in self.template
+        )
+
+
+def find(name: str) -> Path:
+    """The file of the template called `name`, or `name` itself if it is a path to a YAML file.
+
+    Raises:
+        UserError: there is no such template.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
+    if not os.path.isfile(path):  # false, too, for a name that no file system can hold
+        known = ", ".join(sorted(p.stem for p in FOLDER.glob("*.yaml")))
+        raise UserError(f"generate.prompt: there is no template '{name}'; there are: {known}, or give a .yaml file.")
+    return path
+
+
+def digest(name: str) -> str:
+    """SHA-256 of a template's file, for Snakemake's params."""
+    return hashlib.sha256(find(name).read_bytes()).hexdigest()
+
+
+def load(name: str) -> Prompt:
+    """Read and check a template.
+
+    Raises:
+        UserError: no such template, or one that has neither the form of few_shot.yaml nor of plain_few_shot.yaml.
+    """
+    path = find(name)
+    content = path.read_bytes()
+    try:
+        fields = yaml.safe_load(content)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(fields, dict) or set(fields) not in ({"messages"}, {"text"}):
+        raise UserError(f"{path} is no prompt template: it needs either a list `messages` or a string `text`.")
+    template = _plain(fields["text"], path) if "text" in fields else _chat(fields["messages"], path)
+    return Prompt(path.stem, hashlib.sha256(content).hexdigest(), template)
+
+
+def _chat(messages: Any, path: Path) -> tuple[dict[str, str], ...]:
+    try:
+        pairs = tuple({"role": str(m["role"]), "content": str(m["content"])} for m in messages)
+    except (TypeError, KeyError) as error:
+        raise UserError(f"{path} is no prompt template: each of its messages needs a role and a content.") from error
+    if not pairs or pairs[-1]["role"] != "user" or "{sentence}" not in pairs[-1]["content"]:
+        raise UserError(f"{path}: the last message must be of role user and hold {{sentence}}.")
+    if any("{sentence}" in message["content"] for message in pairs[:-1]):
+        raise UserError(f"{path}: only the last message may hold {{sentence}}.")
+    return pairs
+
+
+def _plain(text: Any, path: Path) -> str:
+    if not isinstance(text, str) or "{sentence}" not in text:
+        raise UserError(f"{path}: `text` must be a string that holds {{sentence}}.")
+    if text != text.rstrip():
+        # most tokenizers put a blank before the word that follows it, so a blank here would be a second one
+        raise UserError(f"{path}: `text` must not end with a blank or a newline; write it as a block with `|-`.")
+    return text

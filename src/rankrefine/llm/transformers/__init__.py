@@ -1,0 +1,1 @@
+"""Guided decoding with Hugging Face transformers."""

@@ -1,0 +1,1 @@
+"""Guided decoding with stock vLLM."""

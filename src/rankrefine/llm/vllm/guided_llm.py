@@ -1,0 +1,259 @@
+"""An offline vLLM engine for pairs of prompts, whose rows are kept in step by the way they are admitted.
+
+The scheduler runs in this process, and a pair is handed to it only when everything both rows will ever need is free:
+seats, room among the tokens of the next step for both prompts whole, and keys and values up to their last token. So
+both rows are scheduled in every step, and nothing is preempted. Should a pair fall out of step all the same, `pairs`
+sees it, and it is run again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from rankrefine.llm.guidance import Sampling
+from rankrefine.llm.vllm.pairs import describe
+
+Prompt = str | Sequence[dict[str, str]] | Sequence[int]  # text, chat messages, or token ids
+
+STEP_TOKENS = 8192  # tokens of one step, unless the caller sets max_num_batched_tokens
+TRIES = 4  # a pair that falls out of step so often will do it again
+
+
+class OutOfStep(RuntimeError):
+    """A pair fell out of step at every try: something else takes its memory, or its requests."""
+
+
+@dataclass(frozen=True)
+class Guided:
+    """A guided completion.
+
+    Attributes:
+        id: as given to `add`; with `generate`, the prompt's place.
+        tokens: without the one that ended it.
+        stop: that token; None if the completion was cut off at its longest.
+        redone: how often the pair had to be run again.
+    """
+
+    id: Hashable
+    text: str
+    tokens: tuple[int, ...]
+    stop: int | None
+    redone: int
+
+
+@dataclass
+class _Pair:
+    """One completion: its prompt, or both of them, and the requests that now run it."""
+
+    id: Hashable
+    prompts: tuple[tuple[int, ...], ...]
+    scale: float
+    sampling: Sampling
+    key: tuple[object, ...]
+    stops: tuple[int, ...]
+    room: int  # tokens of keys and values, in whole blocks
+    requests: tuple[str, ...] = ()
+    redone: int = 0
+
+
+class GuidedLLM:
+    """A model in vLLM, and guided completions with it.
+
+    `llm` is the `vllm.LLM` inside, which serves requests without guidance as ever, but not while pairs are running.
+
+    Args:
+        model: folder or hub id.
+        pairs: completions that run at the same time.
+        options: keyword arguments of `vllm.LLM`.
+    """
+
+    def __init__(self, model: str, pairs: int = 64, **options: Any) -> None:
+        os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # or the scheduler could see one row of a pair alone
+        from vllm import LLM
+
+        options = {"max_num_batched_tokens": max(STEP_TOKENS, 8 * pairs)} | options
+        options |= {"max_num_seqs": 2 * pairs, "enable_prefix_caching": True, "async_scheduling": False}
+        processors = [_processor(model, options), *options.pop("logits_processors", [])]
+        self.llm = LLM(model, logits_processors=processors, **options)
+        self._engine = self.llm.llm_engine
+        self._tokenizer = self.llm.get_tokenizer()
+        config = self._engine.vllm_config
+        self.pairs, self.max_length = pairs, config.model_config.max_model_len
+        self._block = config.cache_config.block_size
+        self._step_tokens = config.scheduler_config.max_num_batched_tokens
+        self.capacity = (config.cache_config.num_gpu_blocks - 1) * self._block  # vLLM keeps one block empty
+        self._waiting: deque[_Pair] = deque()
+        self._running: list[_Pair] = []
+        self._requests = 0
+
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        negative_prompts: Sequence[Prompt | None],
+        guidance_scale: float = 1.5,
+        sampling: Sampling | None = None,
+        seed: int = 0,
+    ) -> list[Guided]:
+        """Complete each prompt, guided away from its negative prompt; in the order of the prompts.
+
+        Args:
+            negative_prompts: as many; None decodes plainly.
+            sampling: greedy if not given.
+            seed: of the random draws. They depend on this and the place of the prompt, not on the batch.
+        """
+        sampling = sampling or Sampling()
+        found = {}
+        try:
+            for place, (positive, negative) in enumerate(zip(prompts, negative_prompts, strict=True)):
+                tokens = [self.encode(prompt) if prompt is not None else None for prompt in (positive, negative)]
+                self.add(place, *tokens, guidance_scale, sampling, (seed, place), self.ends())
+            while self._waiting or self._running:
+                found |= {guided.id: guided for guided in self.step()}
+        except BaseException:  # also an interrupt: what is left must not come out of the next call
+            self._forget()
+            raise
+        return [found[place] for place in range(len(prompts))]
+
+    def encode(self, prompt: Prompt) -> list[int]:
+        """Token ids of a prompt; chat messages go through the model's chat template."""
+        if isinstance(prompt, str):
+            return self._tokenizer.encode(prompt)
+        if prompt and isinstance(prompt[0], dict):
+            return self._tokenizer.apply_chat_template(list(prompt), add_generation_prompt=True, return_dict=False)
+        return list(prompt)
+
+    def ends(self) -> tuple[int, ...]:
+        """The tokens with which the model ends a text."""
+        found = self._engine.model_config.try_get_generation_config().get("eos_token_id")
+        found = found if isinstance(found, list) else [found]
+        return tuple(sorted({self._tokenizer.eos_token_id, *found} - {None}))
+
+    def add(
+        self,
+        id: Hashable,
+        positive: Sequence[int],
+        negative: Sequence[int] | None,
+        scale: float,
+        sampling: Sampling,
+        key: tuple[object, ...],
+        stops: Iterable[int],
+    ) -> None:
+        """Take in a completion; it waits until there is room for it.
+
+        Args:
+            positive, negative: prompts as token ids; without a negative one, or with an equal one, it decodes plainly.
+            key: what the random draws depend on, see `guidance.draws`.
+            stops: tokens that end the completion.
+
+        Raises:
+            ValueError: it could never run.
+        """
+        prompts = tuple(dict.fromkeys(tuple(prompt) for prompt in (positive, negative) if prompt is not None))
+        longest = max(map(len, prompts)) + sampling.max_new_tokens
+        if longest > self.max_length:
+            raise ValueError(f"{longest} tokens of prompt and completion exceed max_model_len ({self.max_length})")
+        fed = sum(map(len, prompts))
+        if fed > self._step_tokens:
+            raise ValueError(f"{fed} tokens of prompts exceed max_num_batched_tokens ({self._step_tokens})")
+        room = sum(-(-(len(prompt) + sampling.max_new_tokens) // self._block) * self._block for prompt in prompts)
+        if room > self.capacity:
+            raise ValueError(f"{room} tokens of keys and values exceed the room for {self.capacity}")
+        self._waiting.append(_Pair(id, prompts, scale, sampling, key, tuple(sorted(stops)), room))
+
+    def step(self) -> list[Guided]:
+        """Admit what there is room for and emit one token everywhere; returns the completions that ended.
+
+        Raises:
+            OutOfStep: a pair cannot be kept in step.
+        """
+        self._admit()
+        outputs = {output.request_id: output.outputs[0] for output in self._engine.step() if output.finished}
+        idle = not self._engine.has_unfinished_requests()
+        ended, apart, running = [], [], []
+        for pair in self._running:
+            rows = [outputs.get(request) for request in pair.requests]
+            if not any(rows) and not idle:
+                running.append(pair)
+            elif all(rows) and len({tuple(row.token_ids) for row in rows}) == 1:
+                ended.append(self._guided(pair, rows[0].token_ids))
+            else:  # one row ended alone or otherwise, or both have gone
+                apart.append(pair)
+        self._running = running
+        for pair in apart:
+            self._redo(pair)
+        return ended
+
+    def reset(self) -> None:
+        """Forget all completions under way, and the keys and values of earlier prompts."""
+        self._forget()
+        self._engine.reset_prefix_cache()
+
+    def _forget(self) -> None:
+        self._engine.abort_request([request for pair in self._running for request in pair.requests])
+        self._running, self._waiting = [], deque()
+
+    def _admit(self) -> None:
+        """Hand over the completions at the head of the queue for which everything is free."""
+        seats = 2 * self.pairs - sum(len(pair.prompts) for pair in self._running)
+        step_tokens = self._step_tokens - (2 * self.pairs - seats)  # a row that runs takes one
+        room = self.capacity - sum(pair.room for pair in self._running)
+        while self._waiting:
+            pair = self._waiting[0]
+            seats -= len(pair.prompts)
+            step_tokens -= sum(map(len, pair.prompts))
+            room -= pair.room
+            if seats < 0 or step_tokens < 0 or room < 0:
+                break
+            self._start(self._waiting.popleft())
+
+    def _start(self, pair: _Pair) -> None:
+        from vllm import SamplingParams
+        from vllm.inputs import tokens_input
+        from vllm.sampling_params import RequestOutputKind
+
+        self._requests += 1
+        name = str(self._requests)
+        roles = ("positive", "negative") if len(pair.prompts) == 2 else ("alone",)
+        marks = (*pair.stops, *({0, 1} - set(pair.stops)))  # a row out of step should end, if it can
+        for role, mark, prompt in zip(roles, marks, pair.prompts, strict=False):
+            params = SamplingParams(
+                temperature=0,
+                max_tokens=pair.sampling.max_new_tokens,
+                stop_token_ids=list(pair.stops),
+                ignore_eos=True,  # it is among the stops, if it is to end the text
+                detokenize=False,
+                output_kind=RequestOutputKind.FINAL_ONLY,
+                extra_args=describe(name, role, pair.scale, pair.sampling, mark, pair.key),
+            )
+            self._engine.add_request(f"{name} {role}", tokens_input(list(prompt)), params)
+        pair.requests = tuple(f"{name} {role}" for role in roles)
+        self._running.append(pair)
+
+    def _redo(self, pair: _Pair) -> None:
+        self._engine.abort_request(list(pair.requests))
+        pair.redone += 1
+        if pair.redone == TRIES:
+            raise OutOfStep(f"The rows of completion {pair.id!r} fell out of step {TRIES} times.")
+        self._waiting.appendleft(pair)
+
+    def _guided(self, pair: _Pair, tokens: Sequence[int]) -> Guided:
+        stop = tokens[-1] if tokens[-1] in pair.stops else None
+        kept = tuple(tokens if stop is None else tokens[:-1])
+        return Guided(pair.id, self._tokenizer.decode(kept, skip_special_tokens=True), kept, stop, pair.redone)
+
+
+def _processor(model: str, options: dict[str, Any]) -> type:
+    """The logits processor for the model runner that vLLM will take."""
+    from vllm.engine.arg_utils import EngineArgs
+
+    known = {field.name for field in fields(EngineArgs)} - {"logits_processors"}
+    given = {name: value for name, value in options.items() if name in known}
+    if EngineArgs(model=model, **given).create_engine_config().use_v2_model_runner:
+        from rankrefine.llm.vllm.runner_v2 import GuidedPairs
+    else:
+        from rankrefine.llm.vllm.runner_v1 import GuidedPairs
+    return GuidedPairs

@@ -1,0 +1,45 @@
+"""Guided pairs for vLLM's V1 model runner, whose logits processors are told of every change of the batch."""
+
+from __future__ import annotations
+
+import torch
+from vllm import SamplingParams
+from vllm.config import VllmConfig
+from vllm.v1.sample.logits_processor import BatchUpdate, LogitsProcessor, process_dict_updates
+
+from rankrefine.llm.vllm.pairs import Part, Row, read, steer
+
+
+class GuidedPairs(LogitsProcessor):
+    """Steers the rows of guided completions (see `pairs`); leaves all others alone."""
+
+    def __init__(self, vllm_config: VllmConfig, device: torch.device, is_pin_memory: bool) -> None:
+        self._rows: dict[int, tuple[Part, list[int]]] = {}  # by row: its part, and its tokens, which vLLM appends to
+
+    @classmethod
+    def validate_params(cls, sampling_params: SamplingParams) -> None:
+        """Refuse arguments that this processor could not read; vLLM calls it for every request."""
+        read(sampling_params.extra_args)
+
+    def is_argmax_invariant(self) -> bool:
+        """False: greedy requests must pass through here too."""
+        return False
+
+    def update_state(self, batch_update: BatchUpdate | None) -> None:
+        """Follow the rows as vLLM adds, removes and moves them."""
+        process_dict_updates(self._rows, batch_update, _row)
+
+    def apply(self, logits: torch.Tensor) -> torch.Tensor:
+        """Steer one step."""
+        if self._rows:
+            last = torch.full((len(logits),), -1)
+            for place, (_, tokens) in self._rows.items():
+                last[place] = tokens[-1] if tokens else -1
+            rows = [Row(part, place, len(tokens)) for place, (part, tokens) in self._rows.items()]
+            steer(logits, rows, last.to(logits.device))
+        return logits
+
+
+def _row(params: SamplingParams, _: list[int] | None, tokens: list[int]) -> tuple[Part, list[int]] | None:
+    part = read(params.extra_args)
+    return None if part is None else (part, tokens)

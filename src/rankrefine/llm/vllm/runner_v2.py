@@ -1,0 +1,45 @@
+"""Guided pairs for vLLM's Model Runner V2, whose logits processors keep state by request slot."""
+
+from __future__ import annotations
+
+import torch
+from vllm import SamplingParams
+from vllm.config import VllmConfig
+from vllm.v1.worker.gpu.sample.logits_processor import LogitsContext, LogitsProcessor, LogitsProcRequestState
+
+from rankrefine.llm.vllm.pairs import Part, Row, read, steer
+
+
+class GuidedPairs(LogitsProcessor):
+    """Steers the rows of guided completions (see `pairs`); leaves all others alone."""
+
+    def __init__(self, vllm_config: VllmConfig, req_states: LogitsProcRequestState) -> None:
+        if vllm_config.speculative_config is not None:
+            raise ValueError("Guided pairs do not work with speculative decoding.")
+        self._prompt_lengths = req_states.prompt_len
+        self._parts: dict[int, Part] = {}  # by slot; a slot that is free keeps its last one
+
+    @classmethod
+    def validate_params(cls, sampling_params: SamplingParams) -> None:
+        """Refuse arguments that this processor could not read; vLLM calls it for every request."""
+        read(sampling_params.extra_args)
+
+    def add_request(self, req_idx: int, sampling_params: SamplingParams) -> bool:
+        """Take the slot's new request in; True if it has a part in a guided completion."""
+        self._parts.pop(req_idx, None)
+        if (part := read(sampling_params.extra_args)) is not None:
+            self._parts[req_idx] = part
+        return part is not None
+
+    def apply(self, logits: torch.Tensor, ctx: LogitsContext) -> torch.Tensor:
+        """Steer one step. Without speculative decoding a row of the logits is a request of the batch."""
+        slots, lengths = ctx.idx_mapping_np.tolist(), ctx.seq_lens_upper_bound_np.tolist()
+        prompts = self._prompt_lengths.np
+        rows = [
+            Row(self._parts[slot], place, length - int(prompts[slot]))
+            for place, (slot, length) in enumerate(zip(slots, lengths, strict=False))
+            if slot in self._parts
+        ]
+        if rows:
+            steer(logits, rows, ctx.input_ids)
+        return logits

@@ -1,0 +1,1 @@
+"""Ranking lists shared by several stages: schema, reader, shards, teacher embeddings."""

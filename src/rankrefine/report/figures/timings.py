@@ -1,0 +1,45 @@
+"""Figure of what each stage took."""
+
+from __future__ import annotations
+
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from rankrefine.report.collect import Found
+from rankrefine.report.figures.style import BLUE, ORANGE, STYLE, rows
+
+
+def timings(found: Found) -> Figure:
+    """Wall time of each stage, all jobs added up, and the memory of its largest job."""
+    stages = found.stages
+    with rc_context(STYLE):
+        figure = Figure(figsize=(9, 1.5 + 0.4 * len(stages)))
+        left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
+        left.barh(range(len(stages)), [stage.seconds for stage in stages], height=0.7, color=BLUE)
+        right.barh(range(len(stages)), [stage.memory or 0 for stage in stages], height=0.7, color=ORANGE)
+        for y, stage in enumerate(stages):
+            jobs = f" in {len(stage.jobs)} jobs" if len(stage.jobs) > 1 else ""
+            memory = "not recorded" if stage.memory is None else f"{stage.memory:,.0f} MB"
+            for axes, x, text in (
+                (left, stage.seconds, duration(stage.seconds) + jobs),
+                (right, stage.memory or 0, memory),
+            ):
+                axes.annotate(text, (x, y), (5, 0), textcoords="offset points", va="center", fontsize=9)
+        rows(left, [stage.name for stage in stages])
+        right.grid(axis="y", visible=False)
+        right.tick_params(axis="y", length=0)
+        for axes, label in ((left, "seconds, all jobs added up"), (right, "MB of memory, the largest job")):
+            axes.set_xlim(0, axes.dataLim.x1 * 1.35 or 1)
+            axes.xaxis.get_major_locator().set_params(nbins=4)
+            axes.set_xlabel(label)
+    return figure
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: 8.3 s, 2 min 47 s, 3 h 5 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"

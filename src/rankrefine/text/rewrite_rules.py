@@ -1,0 +1,89 @@
+"""What makes a rewrite unusable: generation draws it again, consolidation drops its list."""
+
+from __future__ import annotations
+
+import re
+import sys
+import unicodedata
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from rankrefine.text.words import words
+
+# `Sure, here is a rewritten version: …`, chat markers, code fences, roles: text of the prompt or about the task
+MARKERS = re.compile(
+    r"<\|[^|]*\|>|</?s>|\[/?INST\]|```|^\s*(?:system|user|assistant|sentence|rewrite|rewritten|output|answer)\s*:"
+    r"|\b(?:re-?written|rephrased|paraphrased?) (?:sentence|version|text)\b|^(?:sure|certainly|of course)\s*[,!:]"
+    r"|\{sentence\}",
+    re.IGNORECASE,
+)
+REFUSALS = re.compile(
+    r"^(?:i(?:['’]m| am) (?:sorry|unable|not able)|i apologi[sz]e|(?:sorry, )?(?:but )?i (?:can(?:not|['’]t)|won['’]t)"
+    r"|as an? (?:ai|language model)\b)",
+    re.IGNORECASE,
+)
+_QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’"}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What makes a rewrite unusable besides being empty, of several lines, or a repeat.
+
+    Attributes:
+        max_overlap: part of the words (Jaccard, 0 to 1) that it may share with an earlier sentence; 1 allows all.
+        min_words, max_words: words that it must and may have.
+        forbid: "marker" (text of the prompt, chat markers), "refusal", both or none.
+    """
+
+    max_overlap: float = 1.0
+    min_words: int = 1
+    max_words: int = sys.maxsize
+    forbid: Collection[str] = ("marker", "refusal")
+
+
+def clean(text: str) -> str:
+    """A completion as a sentence: Unicode NFC, without back-ticks and the quotes that wrap it; newlines stay."""
+    text = unicodedata.normalize("NFC", text).replace("`", "").strip()
+    if len(text) > 1 and _QUOTES.get(text[0]) == text[-1] and not _has_quotes(text[1:-1], text[0] + text[-1]):
+        text = text[1:-1]
+    return re.sub(r"[ \t]+", " ", text).strip()
+
+
+def _has_quotes(text: str, marks: str) -> bool:
+    """Whether `text` holds one of `marks`; an apostrophe between two letters is none."""
+    return any(mark in re.sub(r"\b['’]\b", "", text) for mark in marks)
+
+
+def same(text: str) -> str:
+    """A key that is equal for sentences that differ in case, punctuation and spacing alone."""
+    return " ".join(words(text))
+
+
+def problem(rewrite: str, chain: Sequence[str], limits: Limits = Limits()) -> str | None:
+    """Why `rewrite` cannot follow the sentences of `chain`, or None.
+
+    In this order: empty, newline, marker, refusal, repeat, too similar, too short, too long.
+    """
+    if not same(rewrite):
+        return "empty"
+    if "\n" in rewrite:
+        return "newline"
+    if "marker" in limits.forbid and MARKERS.search(rewrite):
+        return "marker"
+    if "refusal" in limits.forbid and REFUSALS.search(rewrite):
+        return "refusal"
+    if same(rewrite) in {same(sentence) for sentence in chain}:
+        return "repeat"
+    if limits.max_overlap < 1 and any(overlap(rewrite, sentence) > limits.max_overlap for sentence in chain):
+        return "too similar"
+    if len(rewrite.split()) < limits.min_words:
+        return "too short"
+    if len(rewrite.split()) > limits.max_words:
+        return "too long"
+    return None
+
+
+def overlap(one: str, other: str) -> float:
+    """Words that two sentences share, as a part of those of either (Jaccard), 0 to 1."""
+    first, second = set(words(one)), set(words(other))
+    return len(first & second) / max(len(first | second), 1)
