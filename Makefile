@@ -28,13 +28,13 @@ test-slow: $(READY) $(VLLM)/ready
 	RANKREFINE_VLLM_PYTHON=$(VLLM)/bin/python $(BIN)/python -m pytest -m slow
 
 test-pythons: $(READY)
-	$(BIN)/python tests/pythons.py $(PYTHONS)
+	$(BIN)/python tools/pythons.py $(PYTHONS)
 
 test-slurm: $(READY)
 	$(BIN)/python -m pytest -m slurm tests/slurm
 
 test-crash: $(READY)
-	$(BIN)/python tests/crash.py --kills 8
+	$(BIN)/python tools/crash.py --kills 8
 
 vllm: $(VLLM)/ready
 

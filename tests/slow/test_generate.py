@@ -96,7 +96,7 @@ def test_in_float32_a_chain_does_not_depend_on_its_batch(shard) -> None:
 def test_greedy_float32_equals_the_librarys_guided_generate(asset) -> None:
     """On prompts of sampled chains; the script judges, and says how (256 pairs by default)."""
     model = load_manifest(asset("smollm2-135m-instruct")).path
-    command = [sys.executable, ROOT / "tests/benchmarks/equality.py", "--model", model, "--pairs", "12"]
+    command = [sys.executable, ROOT / "benchmarks/equality.py", "--model", model, "--pairs", "12"]
     done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT / "src")}, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
     assert "12 pairs: " in done.stdout

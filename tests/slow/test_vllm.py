@@ -20,7 +20,7 @@ from rankrefine.assets.manifest import load_manifest
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
-# the full size (256 pairs, 200 chains) takes half an hour: tests/benchmarks/vllm_engine.py
+# the full size (256 pairs, 200 chains) takes half an hour: benchmarks/vllm_engine.py
 PAIRS, CHAINS = (int(os.environ.get(f"RANKREFINE_VLLM_{name}", few)) for name, few in (("PAIRS", 32), ("CHAINS", 64)))
 SEATS, ROUNDS = 16, 2
 

@@ -1,4 +1,4 @@
-"""Where torch is left out on purpose (tests/pythons.py), what needs it is skipped: modules and single tests.
+"""Where torch is left out on purpose (tools/pythons.py), what needs it is skipped: modules and single tests.
 
 Nothing is listed: a test needs torch when it ends with an ImportError that speaks of it, or with an error which that
 one caused. Elsewhere a missing torch fails, as it must.

@@ -1,6 +1,6 @@
 """How fast and in how much memory shards of ranking lists are consolidated.
 
-    python tests/benchmarks/consolidation.py [--shards 1000] [--lists 500] [--rewrites 32]
+    python benchmarks/consolidation.py [--shards 1000] [--lists 500] [--rewrites 32]
 
 The shards are as stage 2 leaves them: sentences of a made-up language, 5 to 19 words each, no two alike, and every
 twentieth chain given up. They are consolidated by the command that the workflow runs, whose start is part of the time.

@@ -1,6 +1,6 @@
 """How fast and in how much memory seeds are extracted from a large corpus.
 
-    python tests/benchmarks/seeds.py [--sentences 2000000]
+    python benchmarks/seeds.py [--sentences 2000000]
 
 The corpus consists of words of a made-up language, 5 to 19 to a sentence; every tenth sentence is the one before it
 with one word changed. Goal: 2 million sentences in less than 1.5 GB.

@@ -1,4 +1,4 @@
-"""The unit tests that need no torch, on other Pythons: python tests/pythons.py [python3.13 /opt/bin/python3.14]
+"""The unit tests that need no torch, on other Pythons: python tools/pythons.py [python3.13 /opt/bin/python3.14]
 
 Without arguments: on each of python3.12, python3.13 and python3.14 that is found, on the path or among pyenv's. Each
 gets an environment of its own, .venv-pythonX.Y, with what requirements.txt pins but torch, of which not every Python

@@ -1,6 +1,6 @@
 """Time and memory of planning: parsing the Snakefile, a dry run of everything, and a run with nothing to do.
 
-    python tests/benchmarks/planning.py [--shards 10 100 1000 5000]
+    python benchmarks/planning.py [--shards 10 100 1000 5000]
 
 The shards are files of a made-up run that has come to its lists: `snakemake --touch` gives them Snakemake's records,
 so that the run with nothing to do compares params, code and inputs of every job. Goals: 1 000 shards planned in 5 s, a
@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 CONFIG = """\
 seeds: {{sources: [{{name: made-up, source: sentences.txt}}], decontaminate: [], count: {count}}}
 generate: {{engine: fake, shard_size: 1}}

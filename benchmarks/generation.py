@@ -1,4 +1,4 @@
-"""Speed of guided generation on transformers: python tests/benchmarks/generation.py [--chains 320] [--repeats 3]
+"""Speed of guided generation on transformers: python benchmarks/generation.py [--chains 320] [--repeats 3]
 
 Ours, the library's guided `generate` one completion at a time (as in the paper's script), and the same batched at its
 best batch size complete, in turn, the same prompts with the same model at the same temperature (the library has no

@@ -1,4 +1,4 @@
-"""How guidance, temperature and prompt shape the chains: python tests/benchmarks/drift.py [--lists 96]
+"""How guidance, temperature and prompt shape the chains: python benchmarks/drift.py [--lists 96]
 
 Runs the same seed sentences with one setting at a time away from the default, and prints a Markdown table of what
 docs/drift.md explains: the teacher's similarity to the seed by rank, the share of neighbouring rewrites in the

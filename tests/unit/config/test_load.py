@@ -13,7 +13,7 @@ from rankrefine.config import load as config
 from rankrefine.config import reference
 from rankrefine.errors import UserError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 RULES = {
     *("seeds", "generate", "lists", "consolidate", "base", "teacher", "refine"),
     *("task", "overlap", "evaluate", "scores", "report"),

@@ -1,6 +1,6 @@
 """How long the seven STS tasks take: ours, with its shared embeddings, against MTEB called task by task, in turn.
 
-    python tests/benchmarks/evaluation.py [--share 0.2] [--repeats 3]
+    python benchmarks/evaluation.py [--share 0.2] [--repeats 3]
 
 STSBenchmark is real; the data of the other tasks cannot be had without the hub and are simulated with as many pairs
 as they have, from news sentences and the other splits of STS Benchmark: STS12 to STS16 of sentences that occur once,

@@ -1,4 +1,4 @@
-"""Are our tokens those of the library's guided `generate`? python tests/benchmarks/equality.py [--pairs 256]
+"""Are our tokens those of the library's guided `generate`? python benchmarks/equality.py [--pairs 256]
 
 Greedy, float32. The prompts come from sampled chains (a rewrite, and the one before it): under plain greedy decoding a
 small model copies its input, both prompts become equal, and guidance cancels. Where tokens differ, the two best guided

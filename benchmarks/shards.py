@@ -1,6 +1,6 @@
 """Generation across shards on a processor: two jobs of one thread each, or one of two threads after the other?
 
-    python tests/benchmarks/shards.py [--chains 160] [--rounds 8] [--repeats 3]
+    python benchmarks/shards.py [--chains 160] [--rounds 8] [--repeats 3]
 
 Both make the same two shards with the commands of the workflow, in turn, at the settings of the config: the model
 opens once for each shard, as it does in a run. --jobs 4 compares four jobs of one thread with one of four threads, on

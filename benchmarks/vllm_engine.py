@@ -1,4 +1,4 @@
-"""The vLLM engine at full size: python tests/benchmarks/vllm_engine.py [--dtype bfloat16] [--pairs 32] [--repeats 5]
+"""The vLLM engine at full size: python benchmarks/vllm_engine.py [--dtype bfloat16] [--pairs 32] [--repeats 5]
 
 First the slow tests with 256 pairs and 200 chains, then the speed: guided tokens per second (one for each token that
 both rows of a pair emit) against the tokens per second of vLLM's own sampling without guidance on the same prompts,
@@ -20,7 +20,7 @@ from pathlib import Path
 
 import material
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 TOKENS = 48
 
 

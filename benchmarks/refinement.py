@@ -1,4 +1,4 @@
-"""Speed of the refinement: python tests/benchmarks/refinement.py [--lists 24] [--repeats 3]
+"""Speed of the refinement: python benchmarks/refinement.py [--lists 24] [--repeats 3]
 
 Ours against the algorithm of the paper's released code, in turn, on the same lists with the same encoder: there the
 teacher runs again at every step, one list a step, and loops over the elements of the matrices read each one from the

@@ -1,4 +1,4 @@
-"""What every experiment gained: python tests/benchmarks/ablation.py results/refine/* [LABEL=FOLDER ...] --figure F.svg
+"""What every experiment gained: python benchmarks/ablation.py results/refine/* [LABEL=FOLDER ...] --figure F.svg
 
 Each folder holds the trainings of one experiment, SEED/model, as the workflow writes them. Base and trainings are
 scored on the validation split (or with --split test), all pairs and by genre, and the gains on the base are printed as

@@ -1,6 +1,6 @@
 """Kills the miniature workflow again and again, and shows that nothing is lost.
 
-    python tests/crash.py [--kills 8] [--seed 0] [--folder FOLDER]
+    python tools/crash.py [--kills 8] [--seed 0] [--folder FOLDER]
 
 Runs the miniature once to its end. Then, in another folder, `make run`'s path (workflow/run.py) is started and killed,
 with -9 and its whole process group, at a random moment at least 5 s after its start, and started again, until it comes
@@ -45,7 +45,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         folder = (options.folder or Path(scratch)).resolve()
         inputs = folder / "inputs"
-        subprocess.run([sys.executable, HERE / "miniature" / "build.py", inputs], check=True, capture_output=True)
+        subprocess.run(
+            [sys.executable, HERE.parent / "tests" / "miniature" / "build.py", inputs], check=True, capture_output=True
+        )
         wrong = crash(inputs, folder, options.kills, random.Random(options.seed))
     return 1 if wrong else 0
 
