@@ -60,7 +60,10 @@ rule evaluate:
     params:
         opening=opening,
         code=digest.code("rankrefine.evaluate.run"),
-        encoding=[digest.code(f"rankrefine.{name}") for name in ("encoders.opening", "encoders.pooling", "evaluate.embedding_cache")],
+        encoding=[
+            digest.code(f"rankrefine.{name}")
+            for name in ("encoders.opening", "encoders.pooling", "evaluate.embedding_cache")
+        ],
     message:
         "Stage 5: evaluating {wildcards.model} on {wildcards.task}"
     shell:
