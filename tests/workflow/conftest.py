@@ -20,7 +20,15 @@ ROOT = Path(__file__).parents[2]
 SOURCES = ("Snakefile", "workflow", "envs", "src", "config.yaml")
 # libraries that most runs import; others are imported by the run that needs them
 PLANNING = ("snakemake.cli", "snakemake.report.html_reporter", "smart_open", "jsonschema", "pulp", "pandas")
-JOBS = ("sentence_transformers", "transformers.trainer", "datasets", "mteb", "pandas", "matplotlib.pyplot", "jsonschema")
+JOBS = (
+    "sentence_transformers",
+    "transformers.trainer",
+    "datasets",
+    "mteb",
+    "pandas",
+    "matplotlib.pyplot",
+    "jsonschema",
+)
 # set by a job before it imports these libraries, which read them at once
 VARIABLES = {
     "HF_HUB_OFFLINE": "1",
@@ -38,9 +46,11 @@ class Python:
     """
 
     def __init__(self, folder: Path) -> None:
+        (folder / "jobs").mkdir()
         self.snakemake = ForkServer(folder, "snakemake", PLANNING, {})
-        self.rankrefine = ForkServer(folder, "rankrefine", JOBS, VARIABLES)
-        self.program = str(executable(folder))
+        self.rankrefine = ForkServer(folder / "jobs", "rankrefine", JOBS, VARIABLES)
+        # of jobs; the rule that starts Snakemake itself hands it an open file, which a fork elsewhere cannot read
+        self.program = str(executable(folder / "jobs"))
 
     def run(self, server: ForkServer, *arguments: str, **request: object) -> subprocess.CompletedProcess[str]:
         """Run a server's module with the arguments; the result holds what it printed."""
@@ -160,10 +170,10 @@ def finished(finished_run: Path, python: Python, tmp_path: Path) -> Folder:
 
 
 @pytest.fixture
-def edited(finished: Folder, tmp_path: Path) -> Callable[[str, str, str], Folder]:
-    """Call it with (file, old, new) to run the finished folder with an edited copy of the checkout."""
+def edited(finished: Folder, tmp_path: Path) -> Callable[[str, Callable[[str], str]], Folder]:
+    """Call it with (file, change) to run the finished folder with a copy of the checkout in which that file changed."""
 
-    def edit(file: str, old: str, new: str) -> Folder:
+    def edit(file: str, change: Callable[[str], str]) -> Folder:
         project = tmp_path / "project"
         if not project.exists():
             project.mkdir()
@@ -172,8 +182,7 @@ def edited(finished: Folder, tmp_path: Path) -> Callable[[str, str, str], Folder
                 copy(ROOT / name, project / name)
         path = project / file
         text = path.read_text(encoding="utf-8")
-        assert old in text, f"{old!r} is not in {file}"
-        path.write_text(text.replace(old, new), encoding="utf-8")
+        path.write_text(change(text), encoding="utf-8")
         finished.project = project
         return finished
 
