@@ -19,12 +19,12 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
+from rankrefine import hub_names
 from rankrefine.errors import UserError
 
 EMBEDDED_MODELS = ("smollm2-135m-instruct", "all-minilm-l6-v2")
 EMBEDDED_DATASETS = ("stsb", "vader")
 MTEB = re.compile(r"mteb:(?P<task>[\w.-]+)")
-HUB = re.compile(r"hub:(?P<repo>[\w.-]+(?:/[\w.-]+)?)@(?P<revision>[\w./-]+)(?:#(?P<subset>[\w.-]+))?")
 
 Kind = Literal["model", "dataset"]
 
@@ -46,9 +46,9 @@ class Source:
     @property
     def hub(self) -> tuple[str, str, str | None]:
         """Repository id, revision and subset of a hub source."""
-        match = HUB.fullmatch(self.text)
+        match = hub_names.SOURCE.fullmatch(self.text)
         assert match
-        return match["repo"], match["revision"], match["subset"]
+        return match["repository"], match["revision"], match["subset"]
 
     @property
     def files(self) -> list[str]:
@@ -76,9 +76,9 @@ def parse(text: str, kind: Kind, key: str) -> Source:
             raise UserError(f"{key}: there is no embedded {kind} '{name}'; {hint}")
         return Source(text, kind, "embedded", name)
     if text.startswith("hub:"):
-        if not HUB.fullmatch(text):
+        if not (match := hub_names.SOURCE.fullmatch(text)):
             raise UserError(f"{key}: '{text}' must read hub:ORG/NAME@REVISION, with the revision (commit) to pin.")
-        if HUB.fullmatch(text)["revision"] in ("main", "master"):
+        if match["revision"] in ("main", "master"):
             raise UserError(f"{key}: '{text}' names a branch, which moves; write the commit or a tag instead.")
         return Source(text, kind, "hub", _slug("hub", text, kind))
     if text.startswith("mteb:"):
