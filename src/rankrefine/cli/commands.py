@@ -70,7 +70,7 @@ FLAGS: dict[str, dict] = {
         "metavar": "N",
         "help": "GPUs to keep for this job where no scheduler chose any; 0 uses none (default: all that there are).",
     },
-    "parallel": {
+    "processes": {
         "type": _positive,
         "default": 1,
         "metavar": "N",
@@ -200,7 +200,7 @@ VERBS: dict[str, tuple[str | Callable[..., None], str, tuple[str, ...]]] = {
             "report_to",
             "threads",
             "gpus",
-            "parallel",
+            "processes",
             "code",
             "output",
             "manifest",

@@ -53,7 +53,7 @@ def _run(call: str | Callable[..., None], options: dict[str, Any]) -> None:
     if options.get("config") is not None:
         options["config"] = configuration.load(options["config"])
     if (wanted := options.pop("gpus", None)) is not None:
-        gpus.take(max(wanted, options.get("parallel", 1)) if wanted else 0)
+        gpus.take(max(wanted, options.get("processes", 1)) if wanted else 0)
     _function(call)(**options)
 
 
