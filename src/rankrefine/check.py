@@ -46,7 +46,7 @@ def run(
     base = load_manifest(model).path
     others = [load_manifest(manifest).path for manifest in encoders]
     for path, pooling in zip([base, *others], [config["base"]["pooling"], *poolings], strict=True):
-        check_encoder(path, bare=pooling != "model")
+        check_encoder(path, pooling)
         if pooling == "cls_head":
             check_head(path)
     for name in config["refine"]["experiments"]:

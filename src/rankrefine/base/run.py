@@ -81,10 +81,7 @@ def _prepared(path: Path, settings: dict[str, Any], threads: int | None) -> Any:
     from rankrefine.encoders import pooling
 
     set_seed(settings["seed"])  # a head that the files lack begins at random
-    student = pooling.with_pooling(
-        open_encoder(path, threads, bare=settings["pooling"] != "model"), settings["pooling"]
-    )
-    pooling.set_prompt(student, settings["prompt"])
+    student = open_encoder(path, settings["pooling"], settings["prompt"], threads)
     if settings["pooling"] == "cls_training_head":
         pooling.add_training_head(student)
     return student

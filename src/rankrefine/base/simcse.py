@@ -13,8 +13,8 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
+from rankrefine.encoders.lengths import preprocessor
 from rankrefine.errors import UserError
-from rankrefine.refine.collator import preprocessor
 from rankrefine.text import readers as read
 
 COLUMNS = {"simcse_unsup": ("text",), "simcse_sup": ("anchor", "positive", "negative")}

@@ -59,7 +59,7 @@ def run(
     settings = {"pooling": pooling, "prompt": prompt}
     record = Record("evaluate", settings, *packages)
     setting, manifest = io.read_json(prepared), load_manifest(model)
-    encoder = _opened(manifest.path, pooling, prompt, threads)
+    encoder = open_encoder(manifest.path, pooling, prompt, threads)
     device = str(encoder.device)
     memory = Memory(encoder, setting["task"], store and store_of(store, manifest, settings, device, list(code)))
     metrics, mteb = _scored(encoder, manifest, name, setting)
@@ -88,12 +88,3 @@ def _scored(
         if str(manifest.path) in str(error) or setting["path"] in str(error):
             raise
         raise UserError(f"{manifest.path} on {setting['task']}: {error}") from error
-
-
-def _opened(path: Path, pooling: str, prompt: str | None, threads: int | None) -> SentenceTransformer:
-    encoder = open_encoder(path, threads, bare=pooling != "model")
-    from rankrefine.encoders.pooling import set_prompt, with_pooling
-
-    encoder = with_pooling(encoder, pooling)
-    set_prompt(encoder, prompt)
-    return encoder

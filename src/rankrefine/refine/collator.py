@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from rankrefine.encoders.lengths import PASS_CPU, cut, groups
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+from rankrefine.encoders.lengths import PASS_CPU, groups
 
 COLUMN = "list"
 
@@ -69,13 +66,3 @@ class ListCollator:
         """Tokens of each sentence; equal ones where the model pads nothing."""
         mask = self.preprocess(sentences).get("attention_mask")
         return [1] * len(sentences) if mask is None else mask.sum(-1).tolist()
-
-
-def preprocessor(model: SentenceTransformer, max_length: int) -> Callable[[list[str]], dict[str, Any]]:
-    """The model's own preprocessing with sentences cut to `max_length` tokens; the model itself keeps its limit.
-
-    Where `encode` puts a default prompt before each text, so does this.
-    """
-    limit = cut(model, max_length)
-    prompt = model.prompts.get(model.default_prompt_name) if model.default_prompt_name else None
-    return lambda sentences: model.preprocess(sentences, prompt=prompt, processing_kwargs=limit)

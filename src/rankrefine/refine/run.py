@@ -20,17 +20,18 @@ from torch import Tensor, nn
 
 from rankrefine import io
 from rankrefine.assets.manifest import load_manifest, write_manifest
-from rankrefine.encoders.lengths import PASS_CPU, PASS_GPU
-from rankrefine.encoders.opening import go_offline, open_encoder, shorten
+from rankrefine.encoders.embed import embed
+from rankrefine.encoders.lengths import PASS_CPU, PASS_GPU, preprocessor
+from rankrefine.encoders.opening import go_offline, open_encoder
 from rankrefine.errors import UserError
 from rankrefine.provenance import Record
 from rankrefine.ranking_lists import teacher_embeddings as embeddings
 from rankrefine.ranking_lists.lists import Lists
 from rankrefine.ranking_lists.lists import read as read_lists
-from rankrefine.refine.collator import COLUMN, ListCollator, preprocessor
+from rankrefine.refine.collator import COLUMN, ListCollator
 from rankrefine.refine.losses import LOSSES, RankingLoss
+from rankrefine.refine.student import prepare
 from rankrefine.refine.targets import mean_profile, targets
-from rankrefine.refine.teacher import embed
 from rankrefine.training import development as development_data
 from rankrefine.training import distributed as processes
 from rankrefine.training import work_folder as work
@@ -170,10 +171,10 @@ def _train(
 
     teacher, _ = _read_teachers(teacher_embeddings, weights, lists)
     evaluator, held_out = _evaluator(development, lists, settings["max_length"])
-    student = open_encoder(base, threads)
-    anchored = embed(student, lists, settings["max_length"]).split(lists.sizes) if settings["anchor"] else None
+    student = open_encoder(base, threads=threads)
+    anchored = embed(student, lists.flat, settings["max_length"]).split(lists.sizes) if settings["anchor"] else None
     whole = development_data.score(evaluator, student) if settings["layers"] else None
-    _change(student, settings)
+    prepare(student, settings, settings["pooling"], settings["seed"])
     collator = ListCollator(
         preprocessor(student, settings["max_length"]),
         lists.ids,
@@ -209,23 +210,6 @@ def _evaluator(development: Path | None, lists: Lists, max_length: int) -> tuple
     log.info("refine: no development data; the generated order of %d held-out lists takes its place.", len(held_out))
     sentences = [lists.sentences[number] for number in held_out]
     return development_data.list_evaluator(sentences, max_length), set(held_out)
-
-
-def _change(student: SentenceTransformer, settings: dict[str, Any]) -> None:
-    """Make the encoder what is trained: fewer layers, a head, adapters."""
-    if settings["layers"]:
-        shorten(student, settings["layers"])
-    if settings["pooling"] == "cls_training_head":
-        from rankrefine.encoders import pooling
-
-        pooling.add_training_head(student)
-    if settings["lora"]:
-        from transformers import set_seed
-
-        from rankrefine.training import lora
-
-        set_seed(settings["seed"])  # adapters begin at random
-        lora.add(student, settings["lora"])
 
 
 def _loss(student: SentenceTransformer, settings: dict[str, Any]) -> nn.Module:

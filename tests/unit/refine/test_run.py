@@ -17,13 +17,14 @@ from safetensors.torch import load_file
 from rankrefine import io
 from rankrefine.assets.manifest import write_manifest
 from rankrefine.config import load as config
+from rankrefine.encoders.lengths import preprocessor
 from rankrefine.encoders.opening import go_offline, open_encoder
 from rankrefine.errors import UserError
 from rankrefine.ranking_lists.lists import read as read_lists
 from rankrefine.ranking_lists.teacher_embeddings import write as write_embeddings
 from rankrefine.refine import run as train
 from rankrefine.refine import teacher
-from rankrefine.refine.collator import ListCollator, preprocessor
+from rankrefine.refine.collator import ListCollator
 from rankrefine.refine.losses import RankingLoss
 from rankrefine.refine.targets import targets
 from rankrefine.training.development import order_kept
