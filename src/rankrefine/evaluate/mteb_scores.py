@@ -49,7 +49,9 @@ def metrics(task: AbsTask, result: TaskResult, predictions: dict[str, Any]) -> l
     from mteb.abstasks import AbsTaskRetrieval, AbsTaskSTS
 
     scores = {
-        (split, score["hf_subset"]): score["main_score"] for split in task.eval_splits for score in result.scores[split]
+        (split, score["hf_subset"]): score["main_score"]
+        for split in task.eval_splits
+        for score in result.scores[split]
     }
     is_single = len(task.eval_splits) == 1 and {subset for _, subset in scores} == {"default"}
     if is_single and isinstance(task, AbsTaskSTS) and task.metadata.main_score == "cosine_spearman":
@@ -81,7 +83,9 @@ def _of_pairs(rows: Any, predicted: np.ndarray, name: str, value: float) -> list
     if np.ptp(predicted) == 0:
         raise UserError(f"All {len(predicted)} pairs of {name} have the same similarity; check the encoder's weights.")
     if not math.isclose(correlation := spearman(gold, predicted), 100 * value, abs_tol=1e-7):
-        raise RuntimeError(f"MTEB's score is {value}, but its predictions have a Spearman correlation of {correlation}")
+        raise RuntimeError(
+            f"MTEB's score is {value}, but its predictions have a Spearman correlation of {correlation}"
+        )
     metrics = [Metric("spearman", correlation, gold=gold, predicted=predicted)]
     column = next((column for column in SUBSETS if column in rows.column_names), None)
     parts = np.array(rows[column][:] if column else [])
@@ -91,7 +95,9 @@ def _of_pairs(rows: Any, predicted: np.ndarray, name: str, value: float) -> list
         if len(part_gold) < MIN_PAIRS or rows_of_part.all() or np.ptp(part_gold) == 0:
             continue
         if np.ptp(part_predicted) == 0:
-            raise UserError(f"All pairs of subset {part} of {name} have the same similarity; check the encoder's weights.")
+            raise UserError(
+                f"All pairs of subset {part} of {name} have the same similarity; check the encoder's weights."
+            )
         value = spearman(part_gold, part_predicted)
         metrics.append(Metric("spearman", value, str(part), gold=part_gold, predicted=part_predicted))
     return metrics

@@ -84,7 +84,9 @@ def evalrank(embeddings: np.ndarray, pairs: np.ndarray, gold: np.ndarray) -> lis
     chosen = np.unique(np.sort(pairs[positives(gold)], axis=1), axis=0)
     chosen = chosen[chosen[:, 0] != chosen[:, 1]]
     if not len(chosen):
-        raise UserError("In all pairs with a score of 4 or more both sentences are equal; add pairs of distinct sentences.")
+        raise UserError(
+            "In all pairs with a score of 4 or more both sentences are equal; add pairs of distinct sentences."
+        )
     ranks = _ranks(embeddings, np.concatenate([chosen, chosen[:, ::-1]])).reshape(2, -1)
     of_query = {"mrr": 1 / ranks, "hits@1": ranks <= 1, "hits@3": ranks <= 3}
     return [Metric.mean(name, 100 * values.mean(axis=0)) for name, values in of_query.items()]
@@ -95,7 +97,8 @@ def _ranks(embeddings: np.ndarray, searches: np.ndarray) -> np.ndarray:
     unit = unit_rows(embeddings)
     sentences = len(unit)
     query, target = np.concatenate([searches, np.tile(np.arange(sentences)[:, None], 2)]).T
-    related = csr_array((np.ones(len(query)), (query, target)), shape=(sentences, sentences))  # and each sentence to itself
+    # excluded candidates of each query: its positives and itself
+    related = csr_array((np.ones(len(query)), (query, target)), shape=(sentences, sentences))
     ranks = np.empty(len(searches))
     size = max(1, BLOCK // sentences)
     for start in range(0, len(searches), size):

@@ -83,7 +83,9 @@ def uniformity(embeddings: np.ndarray) -> float:
     """
     n = len(embeddings)
     if n < 2:
-        raise UserError(f"Uniformity requires at least two distinct sentences, but the data contain {n}; add more pairs.")
+        raise UserError(
+            f"Uniformity requires at least two distinct sentences, but the data contain {n}; add more pairs."
+        )
     unit = unit_rows(embeddings)
     size = max(1, BLOCK // n)
     blocks = (unit[start : start + size] @ unit.T for start in range(0, n, size))  # cosines (b, n)

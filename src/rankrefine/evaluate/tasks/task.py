@@ -1,7 +1,7 @@
 """Interface of evaluation tasks, and the base class of those that read parquet files.
 
-To add a task, write a module in this package with a subclass of `TableTask` named in its constant `TASK`, and add a row
-to `OWN` in `rankrefine.evaluate.catalogue`.
+To add a task, write a module in this package with a subclass of `TableTask` named by its constant `TASK`, and add a
+row to `OWN` in `rankrefine.evaluate.catalogue`.
 """
 
 from __future__ import annotations

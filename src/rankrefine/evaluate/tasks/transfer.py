@@ -126,7 +126,9 @@ def transfer(
     y = {split: np.asarray(values) for split, values in labels.items()}
     if procedure.protocol == "whole":
         x, y = ({"test": np.concatenate([parts[split] for split in sorted(parts)])} for parts in (x, y))
-        predicted = cross_val_predict(_searched(procedure, INNER_FOLDS, random_seed), x["test"], y["test"], cv=_folds(FOLDS, random_seed))
+        predicted = cross_val_predict(
+            _searched(procedure, INNER_FOLDS, random_seed), x["test"], y["test"], cv=_folds(FOLDS, random_seed)
+        )
     elif procedure.protocol == "validation":
         predicted = _validated(procedure, x, y).predict(x["test"])
     else:
