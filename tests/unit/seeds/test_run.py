@@ -206,9 +206,7 @@ def test_seed_changes_the_order_and_not_the_ids(tmp_path: Path) -> None:
     pools = []
     pool, record = tmp_path / "pool.parquet", tmp_path / "pool.json"
     for random_seed in (1, 2):
-        seeds.run(
-            _config(section, seed=seed), [tmp_path / "m.json"], tmp_path / "pool.parquet", tmp_path / "pool.json"
-        )
+        seeds.run(_config(section, seed=random_seed), [tmp_path / "m.json"], pool, record)
         pools.append(pq.read_table(pool).to_pylist())
     assert pools[0] != pools[1]
     assert sorted(map(str, pools[0])) == sorted(map(str, pools[1]))
