@@ -338,14 +338,14 @@ def test_the_shipped_overlays_plan(fresh) -> None:
     assert planned("ablation.yaml")["refine"] == len(overlay["seeds"]) * len(overlay["experiments"] | {"refined": {}})
 
 
-def test_other_library_versions_are_told_and_plan_nothing(finished) -> None:
+def test_other_library_versions_are_reported_and_plan_nothing(finished) -> None:
     pool = finished.path / "results" / "seeds" / "pool.json"
-    assert "made with" not in finished.snakemake("--dry-run").stderr
+    assert "generated with" not in finished.snakemake("--dry-run").stderr
     times = pool.stat()
     pool.write_text(pool.read_text(encoding="utf-8").replace('"pyarrow": "', '"pyarrow": "0.'), encoding="utf-8")
     os.utime(pool, ns=(times.st_atime_ns, times.st_mtime_ns))
     done = finished.snakemake("--dry-run")
-    assert "rankrefine: results/seeds/pool.json: made with pyarrow 0." in done.stderr
+    assert "rankrefine: results/seeds/pool.json: generated with pyarrow 0." in done.stderr
     assert "Nothing to be done" in done.stdout + done.stderr
 
 
@@ -356,7 +356,7 @@ def test_a_folder_of_an_older_version_is_recognised(finished) -> None:
     done = finished.snakemake("--dry-run", check=False)
     assert done.returncode != 0
     assert (
-        "results/ is of an older version of rankrefine (schema 0, this one has 1); move it away"
+        "results/ was written by an older version of rankrefine (schema 0; this version has 1); move it away"
         in done.stdout + done.stderr
     )
     assert "Traceback" not in done.stdout + done.stderr
