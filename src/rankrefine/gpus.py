@@ -55,7 +55,7 @@ def is_selected(environment: Mapping[str, str]) -> bool:
 
 
 def places() -> int:
-    """Return the number of concurrent jobs of one GPU; at most 1 if GPUs are selected already, as all jobs see them."""
+    """Return the number of concurrent jobs of one GPU; at most 1 if GPUs are selected, as all jobs see them."""
     if is_selected(os.environ):
         return int(os.environ.get("CUDA_VISIBLE_DEVICES", "") not in ("", "-1", "NoDevFiles"))
     return len(detected())

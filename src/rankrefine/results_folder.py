@@ -27,13 +27,13 @@ def check(folder: Path) -> None:
     text = stamp.read_text(encoding="utf-8", errors="replace").strip() if stamp.exists() else "1"
     if not text.isdecimal():
         raise UserError(
-            f"{stamp} is damaged; move {folder}/ away, or write {SCHEMA} into {stamp} if this version wrote the folder."
+            f"{stamp} is damaged; move {folder}/ away, or write {SCHEMA} into it if this version wrote the folder."
         )
     if int(text) != SCHEMA:
         age = "an older" if int(text) < SCHEMA else "a newer"
         raise UserError(
-            f"{folder}/ was written by {age} version of rankrefine (schema {text}; this version has {SCHEMA}); move it "
-            "away to start over, or continue with that version."
+            f"{folder}/ was written by {age} version of rankrefine (schema {text}; this version has {SCHEMA}); move "
+            "it away to start over, or continue with that version."
         )
 
 
