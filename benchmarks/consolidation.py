@@ -72,11 +72,9 @@ def _write(folder: Path, shards: int, lists: int, size: int) -> None:
     for shard in range(shards):
         ids = pa.array(f"{shard * lists + place:016x}" for place in range(lists))
         word = f"{parts[shard % len(parts)]}{parts[shard // len(parts) % len(parts)]}".capitalize()
-        lists_column = pa.ListArray.from_arrays(offsets, pc.binary_join_element_wise(word, sentences, " "))
-        name = f"{shard:05d}"
-        io.write_table(
-            folder / f"{name}.parquet", pa.table([ids, source, column, status, redraws, tokens], schema=SHARD)
-        )
+        texts = pa.ListArray.from_arrays(offsets, pc.binary_join_element_wise(word, sentences, " "))
+        name, columns = f"{shard:05d}", [ids, source, texts, status, redraws, tokens]
+        io.write_table(folder / f"{name}.parquet", pa.table(columns, schema=SHARD))
         io.write_json(folder / f"{name}.json", WRITER)
 
 
