@@ -103,13 +103,13 @@ rule report:
     conda:
         "../../envs/rankrefine.yaml"
     params:
-        config=stage(*BUDGET, "evaluate.confidence", "report"),
+        config=reads("report"),
         teacher=lambda wc, input: str(Path(input.teacher).parent),
-        code=digest.code("rankrefine.report.run"),
+        code=code("report"),
     message:
         "Drawing the report's figures and tables"
     shell:
-        "python -m rankrefine report --config {params.config:q} --inputs results --teacher {params.teacher:q} --output results/report --log {log:q}"
+        "{PYTHON:q} -m rankrefine report --config {params.config:q} --inputs results --teacher {params.teacher:q} --output results/report --log {log:q}"
 
 
 rule page:
@@ -132,6 +132,6 @@ rule page:
         "Assembling results/report.html"
     # its log is written when a page that does not fit is gone: on a full disk it would be empty. --quiet all hides errors, too
     shell:
-        "if told=$(python -m snakemake --snakefile {params.snakefile:q} --configfile <(printf %s {params.config:q})"
+        "if told=$({PYTHON:q} -m snakemake --snakefile {params.snakefile:q} --configfile <(printf %s {params.config:q})"
         " --cores 1 --nolock --quiet progress rules host reason --report {output:q} --report-stylesheet {params.stylesheet:q} {input:q} 2>&1);"
         " then failed=0; else failed=1; rm -f {output:q}; fi; printf '%s\\n' \"$told\" > {log:q}; exit $failed"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Literal
 
 from rankrefine import io, sources
 from rankrefine.assets import local
@@ -17,7 +18,7 @@ from rankrefine.errors import UserError
 log = logging.getLogger(__name__)
 
 
-def run(source: str, kind: sources.Kind, folder: Path | None, manifest: Path) -> None:
+def run(source: str, kind: Literal["model", "dataset"], folder: Path | None, manifest: Path) -> None:
     """Fetch `source` to `folder` (not needed for what stays where it is) and write `manifest`.
 
     Raises:
