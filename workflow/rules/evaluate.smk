@@ -1,4 +1,9 @@
-# Stage 5. Every (model, task) is a job; a task's name and data are checked when the run starts, not when it ends.
+# Stage 5. Every (model, task) is a job. A task's name and data are checked when the run starts, not when it ends.
+def task_code(command):
+    """Digests of the code of a command and of the task's module, which it loads by name."""
+    return lambda wc: code(command, f"rankrefine.evaluate.tasks.{catalogue.module(wc.task)}")
+
+
 rule task:
     input:
         data=lambda wc: TASKS[wc.task],
@@ -12,7 +17,7 @@ rule task:
         "../../envs/rankrefine.yaml"
     params:
         key=lambda wc, input: catalogue.key(wc.task, config["evaluate"]),  # for messages alone
-        code=digest.code("rankrefine.evaluate.task"),
+        code=task_code("task"),
     message:
         "Checking task {wildcards.task}"
     shell:
@@ -31,8 +36,8 @@ rule overlap:
     conda:
         "../../envs/rankrefine.yaml"
     params:
-        config=stage(BUDGET[0], "seeds.decontaminate", "seeds.overlap_ngram", "seeds.overlap_limit"),
-        code=digest.code("rankrefine.evaluate.overlap"),
+        config=reads("overlap"),
+        code=task_code("overlap"),
     message:
         "Counting seed sentences in {wildcards.task}"
     shell:
@@ -59,7 +64,7 @@ rule evaluate:
         gpu=gpu(),
     params:
         opening=opening,
-        code=digest.code("rankrefine.evaluate.run"),
+        code=task_code("evaluate"),
         encoding=[
             digest.code(f"rankrefine.{name}")
             for name in ("encoders.opening", "encoders.pooling", "evaluate.embedding_cache")
@@ -68,7 +73,7 @@ rule evaluate:
         "Stage 5: evaluating {wildcards.model} on {wildcards.task}"
     shell:
         "python -m rankrefine evaluate --prepared {input.task:q} --model {input.model:q} --name {wildcards.model:q}"
-        " {params.opening:q} --threads {threads} --gpus {resources.gpu} --store results/cache/embeddings"
+        " {params.opening:q} --threads {threads} --gpus {resources.gpu} --embedding-cache results/cache/embeddings"
         " --code {params.encoding} --output {output:q} --log {log:q}"
 
 
@@ -86,12 +91,12 @@ rule scores:
     conda:
         "../../envs/rankrefine.yaml"
     params:
-        config=stage("seed", "evaluate.resamples", "evaluate.confidence"),
+        config=reads("scores"),
         # names, from which the job finds the files: all their paths may exceed a command line. As functions of `input`,
         # so that their order in the config is not compared.
         models=lambda wc, input: EVALUATED,
         tasks=lambda wc, input: list(TASKS),
-        code=digest.code("rankrefine.evaluate.scores"),
+        code=code("scores"),
     message:
         "Stage 5: score table"
     shell:
