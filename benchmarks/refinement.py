@@ -75,7 +75,7 @@ def ours(student: Any, teacher: Any, lists: list[list[str]], batch: int, bf16: b
     started = time.perf_counter()
     held = Lists([str(i) for i in range(len(lists))], lists)
     embeddings = list(embed(teacher, held.flat, LENGTH).split(held.sizes))
-    target = partial(targets, tau=SETTINGS["tau_teacher"], omega=SETTINGS["omega"])
+    target = partial(targets, tau=SETTINGS["tau_teacher"], omega=SETTINGS["omega"], target="paper")
     collator = ListCollator(preprocessor(student, LENGTH), held.ids, lists, embeddings, target)
     loss, optimizer = RankingLoss(student, TAU), torch.optim.AdamW(student.parameters(), lr=1e-6, fused=True)
     student.train()

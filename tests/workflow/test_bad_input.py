@@ -119,7 +119,7 @@ def test_task_data_without_a_column(fresh) -> None:
 
 def test_models_and_development_data_are_checked_before_generation(fresh) -> None:
     (fresh.path / "sts" / "validation.parquet").unlink()
-    stops(fresh, "has no validation split (validation.parquet); splits: test")
+    stops(fresh, "has no split validation; its splits are: test")
     assert not (fresh.path / "results" / "consolidate").exists()
 
 

@@ -166,7 +166,7 @@ def test_a_prompt_is_the_same_in_training_teacher_and_evaluation(inputs: Path, t
 def test_simcse_lowers_its_loss_and_ends_with_the_same_bytes(
     inputs: Path, tmp_path: Path, recipe: str, examples: str, pooling: str, monkeypatch: pytest.MonkeyPatch
 ):
-    from rankrefine.training.trainer import BestStep
+    from rankrefine.training.best_step import BestStep
 
     settings = {"recipe": recipe, "examples": examples, "pooling": pooling, "epochs": 6}
     history = make(inputs, tmp_path / "whole", **settings)
@@ -196,9 +196,9 @@ def test_what_a_recipe_cannot_train_on_is_named(inputs: Path, tmp_path: Path):
         (tmp_path / "t.csv").write_text("anchor,positive,negative\n" + rows, encoding="utf-8")
         return tmp_path / "t.csv"
 
-    with pytest.raises(UserError, match=r"base.data: .*t.csv, row 2 is not complete"):
+    with pytest.raises(UserError, match=r"base.data: .*t.csv, row 2 is incomplete"):
         examples("simcse_sup", table("a,b,c\nd,,f\n"))
-    with pytest.raises(UserError, match="1 usable rows, but a batch needs at least 2"):
+    with pytest.raises(UserError, match="1 usable rows; a batch needs at least 2"):
         examples("simcse_sup", table("a,b,c\n"))
     with pytest.raises(UserError, match="no column 'text'"):
         examples("simcse_unsup", table("a,b,c\n"))
