@@ -144,6 +144,11 @@ def code(command, *modules):
     return [digest.code(module) for module in (COMMANDS[command], *modules)]
 
 
+def task_code(command):
+    """Digests of the code of a command and of the task's module, which it loads by name."""
+    return lambda wc: code(command, f"rankrefine.evaluate.tasks.{catalogue.module(wc.task)}")
+
+
 def reads(rule):
     """Canonical JSON of the config keys that a rule reads (`x-reads` of the schema), for its params.
 

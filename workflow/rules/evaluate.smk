@@ -1,4 +1,4 @@
-# Stage 5. Every (model, task) is a job; a task's name and data are checked when the run starts, not when it ends.
+# Stage 5. Every (model, task) is a job. A task's name and data are checked when the run starts, not when it ends.
 rule task:
     input:
         data=lambda wc: TASKS[wc.task],
@@ -12,7 +12,7 @@ rule task:
         "../../envs/rankrefine.yaml"
     params:
         key=lambda wc, input: catalogue.key(wc.task, config["evaluate"]),  # for messages alone
-        code=code("task"),
+        code=task_code("task"),
     message:
         "Checking task {wildcards.task}"
     shell:
@@ -32,7 +32,7 @@ rule overlap:
         "../../envs/rankrefine.yaml"
     params:
         config=reads("overlap"),
-        code=code("overlap"),
+        code=task_code("overlap"),
     message:
         "Counting seed sentences in {wildcards.task}"
     shell:
@@ -59,7 +59,7 @@ rule evaluate:
         gpu=gpu(),
     params:
         opening=opening,
-        code=code("evaluate"),
+        code=task_code("evaluate"),
         encoding=[
             digest.code(f"rankrefine.{name}")
             for name in ("encoders.opening", "encoders.pooling", "evaluate.embedding_cache")
@@ -68,7 +68,7 @@ rule evaluate:
         "Stage 5: evaluating {wildcards.model} on {wildcards.task}"
     shell:
         "{PYTHON:q} -m rankrefine evaluate --prepared {input.task:q} --model {input.model:q} --name {wildcards.model:q}"
-        " {params.opening:q} --threads {threads} --gpus {resources.gpu} --store results/cache/embeddings"
+        " {params.opening:q} --threads {threads} --gpus {resources.gpu} --embedding-cache results/cache/embeddings"
         " --code {params.encoding} --output {output:q} --log {log:q}"
 
 
