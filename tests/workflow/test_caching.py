@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 READERS = {
     "seeds": {"generate", "base", "overlap"},
     "generate": {"consolidate", "report"},
-    "lists": {"consolidate", "base", "overlap", "report"},
+    "import_lists": {"consolidate", "base", "overlap", "report"},
     "consolidate": {"teacher", "refine", "report"},
     "base": {"refine", "evaluate"},
     "teacher": {"refine", "report"},
@@ -137,7 +137,7 @@ def with_readers(rules: set[str]) -> set[str]:
 
 
 # the rules that a run with imported lists does not have, and those of one that makes its own
-NOT_IMPORTING, IMPORTING = {"seeds", "generate"}, {"lists"}
+NOT_IMPORTING, IMPORTING = {"seeds", "generate"}, {"import_lists"}
 
 
 def test_every_leaf_of_the_schema_has_a_change() -> None:
@@ -164,7 +164,7 @@ def importing(finished):
         (finished.path / name).write_text(row, encoding="utf-8")
     finished.configure("lists", {"source": "import", "file": "lists.jsonl"})
     assert set(finished.planned()) == with_readers(IMPORTING)
-    finished.snakemake("--cores", "1", "lists")  # its files are its own; all else is touched
+    finished.snakemake("--cores", "1", "import_lists")  # its files are its own; all else is touched
     finished.snakemake("--touch", "--cores", "1")
     return finished
 

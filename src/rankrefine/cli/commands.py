@@ -166,9 +166,9 @@ VERBS: dict[str, tuple[str | Callable[..., None], str, tuple[str, ...]]] = {
             "stats",
         ),
     ),
-    "lists": (
+    "import-lists": (
         "rankrefine.import_lists.run:run",
-        "Stages 1 and 2 replaced: read ranking lists that exist already.",
+        "Stages 1 and 2 replaced: import existing ranking lists.",
         ("config", "data", "assets", "pool", "pool_stats", "output", "stats"),
     ),
     "consolidate": (
