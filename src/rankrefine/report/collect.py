@@ -119,7 +119,7 @@ def _similarity(folder: Path, slug: str) -> Path:
 def _list_jobs(pool: Record, shards: dict[str, Record], imported: bool) -> dict[str, dict[str, Record]]:
     """Return the jobs that made the ranking lists: one that imported them, or the pool and the shards."""
     if imported:
-        return {"lists": {"lists": pool}}
+        return {"import_lists": {"import_lists": pool}}
     return {"seeds": {"seeds": pool}, "generate": {f"generate/{name}": record for name, record in shards.items()}}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 Record = dict[str, Any]
 WORK: dict[str, tuple[str, Callable[[Record], float]]] = {  # unit and amount of work of a job, by stage
-    "lists": ("lists", lambda record: record["read"]),
+    "import_lists": ("lists", lambda record: record["read"]),
     "seeds": ("sentences", lambda record: record["read"]),
     "generate": ("tokens", lambda record: record.get("tokens") or 0),
     "consolidate": ("lists", lambda record: record["read"]),

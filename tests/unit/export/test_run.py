@@ -12,25 +12,25 @@ from rankrefine.assets.manifest import write_manifest
 from rankrefine.errors import UserError
 from rankrefine.export import run as export
 
-SCORES = """model,seeds,task,subset,metric,n,value,sd,ci_low,ci_high,delta,delta_sd,delta_low,delta_high
-base,1,STSBenchmark,all,spearman,1379,82.03,,80.1,83.9,,,,
-base,1,STSBenchmark,main-news,spearman,500,70.0,,,,,,,
-base,1,Representation,all,uniformity,1379,-2.5,,,,,,,
-refined,1,STSBenchmark,all,spearman,1379,82.66,,80.8,84.5,0.63,,0.2,1.1
-refined,1,STSBenchmark,main-news,spearman,500,71.0,,,,1.0,,,
-refined,1,Representation,all,uniformity,1379,-2.4567,,,,0.0433,,,
-refined,1,EvalRank,all,mrr,100,55.5,,,,0.5,,,
-refined,1,average (sts),all,spearman,7,80.0,,,,1.0,,,
-other,1,STSBenchmark,all,spearman,1379,99.99,,99.9,100.0,1,,1,1
+SCORES = """model,seeds,task,subset,metric,n,value,sd,ci_low,ci_high,delta,delta_sd,delta_low,delta_high,higher
+base,1,STSBenchmark,all,spearman,1379,82.03,,80.1,83.9,,,,,True
+base,1,STSBenchmark,main-news,spearman,500,70.0,,,,,,,,True
+base,1,Representation,all,uniformity,1379,-2.5,,,,,,,,False
+refined,1,STSBenchmark,all,spearman,1379,82.66,,80.8,84.5,0.63,,0.2,1.1,True
+refined,1,STSBenchmark,main-news,spearman,500,71.0,,,,1.0,,,,True
+refined,1,Representation,all,uniformity,1379,-2.4567,,,,0.0433,,,,False
+refined,1,EvalRank,all,mrr,100,55.5,,,,0.5,,,,True
+refined,1,average (sts),all,spearman,7,80.0,,,,1.0,,,,True
+other,1,STSBenchmark,all,spearman,1379,99.99,,99.9,100.0,1,,1,1,True
 """
 HEADER = SCORES.splitlines()[0]
 SEVERAL = f"""{HEADER}
-base,1,STS,all,spearman,9,81,,,,,,,
-steady/1,1,STS,all,spearman,9,82.0,,81,83,1,,0.5,1.5
-steady/2,1,STS,all,spearman,9,82.4,,81,83,1.4,,0.5,1.5
-steady,2,STS,all,spearman,9,82.2,0.28,81,83,1.2,0.28,0.5,1.5
-steady/1,1,STS,part,spearman,9,10.0,,,,,,,
-lucky/1,1,STS,all,spearman,9,80.0,,,,-1,,,
+base,1,STS,all,spearman,9,81,,,,,,,,True
+steady/1,1,STS,all,spearman,9,82.0,,81,83,1,,0.5,1.5,True
+steady/2,1,STS,all,spearman,9,82.4,,81,83,1.4,,0.5,1.5,True
+steady,2,STS,all,spearman,9,82.2,0.28,81,83,1.2,0.28,0.5,1.5,True
+steady/1,1,STS,part,spearman,9,10.0,,,,,,,,True
+lucky/1,1,STS,all,spearman,9,80.0,,,,-1,,,,True
 """
 LISTS = {
     **{"read": 320, "kept": 315, "sources": {"wiki": 315}},
@@ -76,7 +76,7 @@ def test_the_best_development_score_wins(tmp_path: Path):
     assert (tmp_path / "encoder" / "weights").read_text() == "weights 2"
     assert (tmp_path / "encoder" / "1_Pooling" / "config.json").is_file()
     assert selection["chosen"] == "refined/2"
-    assert selection["why"] == ("refined/2: development score 87.15, against 86.72 of its base; best of its 3 seeds.")
+    assert selection["why"] == ("refined/2: development score 87.15, base 86.72; best of its 3 seeds.")
     assert [each["development"] for each in selection["candidates"]] == [86.9, 87.15, 87.0]
     assert card == (tmp_path / "cards" / "refined" / "2.md").read_text()
     assert len(list(tmp_path.glob("cards/refined/*.md"))) == 3
@@ -145,7 +145,7 @@ def test_the_card_has_the_scores_of_base_and_chosen_alone(tmp_path: Path):
         "| STSBenchmark | all | spearman | 1379 | 82.03 [80.10, 83.90] | 82.66 [80.80, 84.50] "
         "| +0.63 [+0.20, +1.10] |",
         "| STSBenchmark | main-news | spearman | 500 | 70.00 | 71.00 | +1.00 |",
-        "| Representation | all | uniformity | 1379 | -2.5000 | -2.4567 | +0.0433 |",
+        "| Representation | all | uniformity | 1379 | -2.500 | -2.457 | +0.043 |",
         "| EvalRank | all | mrr | 100 |  | 55.50 | +0.50 |",
         "| average (sts) | all | spearman | 7 |  | 80.00 | +1.00 |",
     ]
@@ -154,13 +154,13 @@ def test_the_card_has_the_scores_of_base_and_chosen_alone(tmp_path: Path):
 
 def test_the_card_says_what_made_the_encoder(tmp_path: Path):
     text = ModelCard(exported(tmp_path, 87.15)[0]).text
-    for told in (
+    for part in (
         *("`hub:org/base@v9`, revision r1", "Teacher: `hub:org/teacher@v3`, revision t1", "step 250", "omega: 0.5"),
         *("`hub:org/llm@v1`, revision c0ffee, prompt `few_shot`", "wiki (`hub:org/wiki@v2`): 315 lists"),
-        *("315 of 320 passed", "embedded:stsb, revision s1", "base 86.72", "87.15", "cut to 128 tokens"),
-        *('SentenceTransformer("FOLDER")', "Seed of the training: 1", "kept apart from: `embedded:stsb`"),
+        *("315 of 320 passed", "embedded:stsb, revision s1", "base 86.72", "87.15", "truncated to 128 tokens"),
+        *('SentenceTransformer("FOLDER")', "Random seed of the training: 1", "excluded from the seed sentences: `embedded:stsb`"),
     ):
-        assert told in text.replace("\n", " ") or told in text, told
+        assert part in text.replace("\n", " ") or part in text, part
 
 
 def test_of_equal_scores_the_first_wins(tmp_path: Path):
@@ -170,10 +170,10 @@ def test_of_equal_scores_the_first_wins(tmp_path: Path):
 def test_no_improvement_is_said_aloud(tmp_path: Path):
     card, selection = exported(tmp_path, 86.72)
     assert selection["why"] == (
-        "refined/1: no training step beat the development score before training (86.72), so it holds those weights; "
-        "the only candidate."
+        "refined/1: no training step improved the development score of the base (86.72), so the weights are those before "
+        "training; the only candidate."
     )
-    assert "these are the weights before training" in card
+    assert "these are the weights before training" in " ".join(card.split())
 
 
 def test_an_old_export_is_replaced(tmp_path: Path):
@@ -195,16 +195,16 @@ def test_unusable_input_is_refused(tmp_path: Path):
     with pytest.raises(UserError, match=r"There is no file .*none\.csv"):
         export.run([manifest], [history], tmp_path / "none.csv", *rest)
     scores.write_text("model,seeds,task\nbase,1,STS\n")
-    with pytest.raises(UserError, match="has no column 'subset'"):
+    with pytest.raises(UserError, match=r"is not a score table \(no column 'subset'\)"):
         export.run([manifest], [history], scores, *rest)
     scores.write_text(SCORES.replace("82.66", "high"))
-    with pytest.raises(UserError, match=r"scores.csv, line 5 holds no number .*'high'"):
+    with pytest.raises(UserError, match=r"scores.csv, line 5: value is 'high', not a number"):
         export.run([manifest], [history], scores, *rest)
     scores.write_text(SCORES)
     io.write_json(lists, {"read": 3})
-    with pytest.raises(UserError, match=r"lists.json is no record of ranking lists \('kept' is missing\)"):
+    with pytest.raises(UserError, match=r"lists.json is not a record of ranking lists \('kept' is missing\)"):
         export.run([manifest], [history], scores, *rest)
     io.write_json(history, {"name": "refined"})
-    with pytest.raises(UserError, match=r"history\.json is no training history \('seed' is missing\)"):
+    with pytest.raises(UserError, match=r"history\.json is not a training record \('seed' is missing\)"):
         export.run([manifest], [history], scores, *rest)
     assert not any(path.exists() for path in rest[1:])
