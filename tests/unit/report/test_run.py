@@ -39,7 +39,7 @@ def settings(count: int = 6, examples: int = 2) -> dict:
 
 
 def fabricate(folder: Path, count: int = 6, ranks: int = 4, steps: int = 20, improved: bool = True) -> Path:
-    """The records of a run that never took place: `count` lists with `ranks` rewrites."""
+    """Write records as of a run: `count` lists with `ranks` rewrites."""
     made = {"versions": {"python": "3.11.7", "torch": "2.13.0"}, "seconds": 1.5}
     seeds = {"seeds": {"sources": [{"name": "nyt", "source": "embedded:vader"}]}}
     dropped = {"too_long": 30, "near_duplicate": 10, "pattern": 0}
@@ -62,8 +62,14 @@ def fabricate(folder: Path, count: int = 6, ranks: int = 4, steps: int = 20, imp
     chosen = {"chosen": "refined/2024", "why": "the better mean", "candidates": candidates}
     io.write_json(folder / "selection.json", chosen)
     for task, found in (("STSBenchmark", 0), ("Representation", 2)):
-        told = {"task": task, "decontaminated": not found, "seeds": 6, "found": found, "examples": [f"In it. {EVIL}"]}
-        io.write_json(folder / "overlap" / f"{task}.json", told)
+        record = {
+            "task": task,
+            "decontaminated": not found,
+            "seeds": 6,
+            "found": found,
+            "examples": [f"In it. {EVIL}"],
+        }
+        io.write_json(folder / "overlap" / f"{task}.json", record)
     io.write_json(folder / "evaluate" / "base" / "STSBenchmark.json", {"threads": 2, "device": "cpu"} | made)
     io.write_text(folder / "benchmarks" / "seeds.tsv", "s\th:m:s\tmax_rss\tcpu_time\n2.80\t0:00:02\t224.50\t7200\n")
     io.write_text(folder / "benchmarks" / "refine" / "refined" / "1.tsv", "s\tmax_rss\tcpu_time\n90\t-\tNA\n")
@@ -71,7 +77,7 @@ def fabricate(folder: Path, count: int = 6, ranks: int = 4, steps: int = 20, imp
 
 
 def _scores(path: Path) -> None:
-    """A base, an experiment of two seeds, one of one seed, and an encoder from elsewhere."""
+    """Write scores of the base, an experiment of two seeds, one of one seed, and another encoder."""
     rows = [
         ["base", 1, "STSBenchmark", "all", "spearman", 1379, 82.0325, "", 79.85, 84.02],
         ["refined", 2, "STSBenchmark", "all", "spearman", 1379, 82.6611, 0.1, 80.5, 84.6, 0.6286, 0.1, 0.12, 1.14],
@@ -112,12 +118,11 @@ def _lists(folder: Path, count: int, ranks: int, made: dict) -> None:
         for _ in range(ranks):
             vectors.append(0.85 * vectors[-1] + 0.55 * np.linalg.norm(vectors[-1]) * rng.normal(size=32) / 32**0.5)
     unit = np.array([vector / np.linalg.norm(vector) for vector in vectors], dtype=np.float32)
-    found = ranking_lists.read(folder / "consolidate" / "lists.parquet")
-    named = MODEL
-    embeddings.write(folder / "teacher" / "minilm" / "embeddings.safetensors", torch.tensor(unit), found, named)
-    summary = similarity.statistics(similarity.to_seed(unit, found.sizes))
-    told = {"teacher": named, "lists": count - 1, "sentences": sum(found.sizes)}
-    io.write_json(folder / "teacher" / "minilm" / "similarity.json", told | summary | made)
+    lists = ranking_lists.read(folder / "consolidate" / "lists.parquet")
+    embeddings.write(folder / "teacher" / "minilm" / "embeddings.safetensors", torch.tensor(unit), lists, MODEL)
+    summary = similarity.statistics(similarity.to_seed(unit, lists.sizes))
+    record = {"teacher": MODEL, "lists": count - 1, "sentences": sum(lists.sizes)}
+    io.write_json(folder / "teacher" / "minilm" / "similarity.json", record | summary | made)
 
 
 def _training(path: Path, steps: int, improved: bool, made: dict, config: dict) -> None:
@@ -189,7 +194,16 @@ def test_figures_are_svg_and_show_their_numbers(written: Path) -> None:
         root = ElementTree.parse(path).getroot()
         texts[path.name] = "|".join(node.text or "" for node in root.iter("{http://www.w3.org/2000/svg}text"))
     for name, parts in {
-        "differences.svg": ["+0.63", "-0.23", "-1.00", "-12.03", "refined", "weak", "other", "STSBenchmark, main-news"],
+        "differences.svg": [
+            "+0.63",
+            "-0.23",
+            "-1.00",
+            "-12.03",
+            "refined",
+            "weak",
+            "other",
+            "STSBenchmark, main-news",
+        ],
         "representation.svg": ["alignment (lower is better)", "uniformity (lower is better)", "base", "refined"],
         "drops.svg": [
             "raw sentences",
@@ -400,7 +414,15 @@ def test_imported_lists_have_no_prompt_and_no_tokens(results: Path, tmp_path: Pa
         path.unlink()
     (results / "seeds").rename(results / "lists")
     nothing = dict.fromkeys(("prompt", "prompt_sha256", "prompt_text", "device", "dtype"))
-    shard = {"read": 6, "kept": 6, "dropped": {}, "imported": True, "model": "lists.csv", "revision": "", "seconds": 1.0}
+    shard = {
+        "read": 6,
+        "kept": 6,
+        "dropped": {},
+        "imported": True,
+        "model": "lists.csv",
+        "revision": "",
+        "seconds": 1.0,
+    }
     io.write_json(results / "lists" / "00000.json", shard | nothing)
     imported = settings() | {"lists": {"source": "import", "file": "lists.csv", "column": "x", "split": "train"}}
     report.run(imported, results, results / "teacher" / "minilm", tmp_path / "report")

@@ -67,7 +67,7 @@ def _shares(axes: Axes, agreements: list[Agreement]) -> None:
     )
     axes.tick_params(axis="y", labelsize=9 if len(agreements) > 1 else 11)
     axes.set_xlim(0.5 if all(min(each.generated, each.teacher) > 0.5 for each in agreements) else 0, 1.02)
-    axes.set_xlabel("share of pairs in this order in the targets")
+    axes.set_xlabel("share of pairs that the targets rank this way")
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
 
 
