@@ -1,4 +1,4 @@
-"""The choice of the encoder that a run hands out."""
+"""Choice of the exported encoder, model cards and the table of experiments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report from fabricated records of a run."""
+"""Figures and pages of the report, from fabricated records of a run."""
 
 from __future__ import annotations
 
