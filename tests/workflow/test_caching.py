@@ -77,7 +77,7 @@ CHANGES = {
     "consolidate.examples": 4,
     "refine.experiments": {"other": {}},
     "refine.seeds": [3],
-    "refine.rule": "borda",
+    "refine.target": "borda",
     "refine.loss": "list_net",
     "refine.contrastive": 0.1,
     "refine.anchor": 0.1,
@@ -102,6 +102,12 @@ CHANGES = {
     "base.max_length": 16,
     "base.bf16": True,
     "base.evaluate_every": 3,
+    "base.schedule": "cosine",
+    "base.warmup": 0.1,
+    "base.weight_decay": 0.1,
+    "base.clip": 2,
+    "base.accumulation": 2,
+    "base.patience": 2,
     "refine.teacher_pooling": "mean",
     "refine.teacher_prompt": "query: ",
     "refine.lora": 2,
@@ -339,14 +345,14 @@ def test_the_shipped_overlays_plan(fresh) -> None:
     assert planned("ablation.yaml")["refine"] == len(overlay["seeds"]) * len(overlay["experiments"] | {"refined": {}})
 
 
-def test_other_library_versions_are_told_and_plan_nothing(finished) -> None:
+def test_other_library_versions_are_reported_and_plan_nothing(finished) -> None:
     pool = finished.path / "results" / "seeds" / "pool.json"
-    assert "made with" not in finished.snakemake("--dry-run").stderr
+    assert "generated with" not in finished.snakemake("--dry-run").stderr
     times = pool.stat()
     pool.write_text(pool.read_text(encoding="utf-8").replace('"pyarrow": "', '"pyarrow": "0.'), encoding="utf-8")
     os.utime(pool, ns=(times.st_atime_ns, times.st_mtime_ns))
     done = finished.snakemake("--dry-run")
-    assert "rankrefine: results/seeds/pool.json: made with pyarrow 0." in done.stderr
+    assert "rankrefine: results/seeds/pool.json: generated with pyarrow 0." in done.stderr
     assert "Nothing to be done" in done.stdout + done.stderr
 
 
@@ -357,7 +363,7 @@ def test_a_folder_of_an_older_version_is_recognised(finished) -> None:
     done = finished.snakemake("--dry-run", check=False)
     assert done.returncode != 0
     assert (
-        "results/ is of an older version of rankrefine (schema 0, this one has 1); move it away"
+        "results/ was written by an older version of rankrefine (schema 0; this version has 1); move it away"
         in done.stdout + done.stderr
     )
     assert "Traceback" not in done.stdout + done.stderr

@@ -166,7 +166,7 @@ def test_a_killed_run_goes_on_with_what_is_finished_and_ends_the_same(finished, 
 def test_a_new_experiment_and_a_new_seed_train_nothing_again(finished) -> None:
     trained = finished.path / "results" / "refine" / "refined" / "7" / "history.json"
     before = trained.stat().st_mtime_ns
-    finished.configure("refine.experiments", {"refined": {}, "fused": {"rule": "borda", "omega": 1}})
+    finished.configure("refine.experiments", {"refined": {}, "fused": {"target": "borda", "omega": 1}})
     finished.configure("refine.seeds", [7, 8])
     finished.snakemake("--cores", "2")
     assert trained.stat().st_mtime_ns == before

@@ -71,7 +71,7 @@ def run(config: dict[str, Any], shards: Path, pool_stats: Path, output: Path, st
                 words += sum(len(sentence.split()) for row in kept for sentence in row["sentences"])
                 writer.write_table(pa.Table.from_pylist([row | columns for row in kept], SCHEMA))
         if not sizes:
-            raise UserError(f"No ranking list is left ({tally}).")
+            raise UserError(f"No ranking list is left ({tally}); loosen the rules in the section consolidate.")
     fields = _fields(tally, sizes, words) | {"made_by": list(origins.values())}
     fields["seeds"] = _seeds(io.read_json(pool_stats))
     io.write_text(card, render(fields, output.name))

@@ -184,8 +184,8 @@ def _agreements(
         if key not in computed:
             slugs = [teachers[_key(teacher)] for teacher in record["teachers"]]
             paths = [folder / "teacher" / slug / "embeddings.safetensors" for slug in slugs]
-            embeddings = [teacher_embeddings.read(path, lists)[0] for path in paths]
-            mixed = teacher_embeddings.mix(embeddings, [teacher["weight"] for teacher in record["teachers"]])
+            weights = [teacher["weight"] for teacher in record["teachers"]]
+            mixed, _ = teacher_embeddings.read_mixed(paths, weights, lists)
             computed[key] = target_order.agreement(experiment, config, mixed)
         agreements.setdefault(experiment, replace(computed[key], name=experiment))
     has_reference = any(agreement.target == "teacher" for agreement in agreements.values())

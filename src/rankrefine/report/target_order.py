@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 
 from rankrefine.ranking_lists.similarity_to_seed import to_seed
-from rankrefine.refine.targets import mean_profile, pairs, targets
+from rankrefine.refine.targets import TARGETS, pairs, target_function
 
 TEACHER_ALONE = "teacher alone"  # reference for all other targets
 BATCH = 64  # lists
 SAMPLE = 500  # maximum number of lists to count; their order is random
-WEIGHTED = ("paper", "released", "borda", "profile")
 
 
 @dataclass(frozen=True)
@@ -46,18 +45,17 @@ def agreement(name: str, config: dict[str, Any], teacher: list[Tensor]) -> Agree
         teacher: Normalised teacher embeddings of every list, [sentences, dim].
     """
     target, omega, tau = config["target"], config["omega"], config["tau_teacher"]
-    profile = mean_profile(teacher, tau) if target == "profile" else None
+    own, opinion = (target_function(kind, tau, omega, teacher) for kind in (target, "teacher"))
     sample = teacher[:SAMPLE]
     counts = torch.zeros(4, max(map(len, sample)), dtype=torch.float64)
     for first in range(0, len(sample), BATCH):
         lists = sample[first : first + BATCH]
-        own, opinion = targets(lists, tau, omega, target, profile), targets(lists, tau, omega, "teacher")
-        batch = pair_counts(own, opinion, torch.tensor([len(rows) for rows in lists]))
+        batch = pair_counts(own(lists), opinion(lists), torch.tensor([len(rows) for rows in lists]))
         counts[:, : batch.shape[1]] += batch
     kept, generated, shared, judged = counts
     return Agreement(
         name=name,
-        target=f"{target}, ω {omega:g}" if target in WEIGHTED else target,
+        target=f"{target}, ω {omega:g}" if TARGETS[target].weighted else target,
         generated=float(kept.sum() / generated.sum()),
         teacher=float(shared.sum() / judged.sum()),
         by_rank=(kept / generated).tolist(),

@@ -6,11 +6,10 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rankrefine.refine.run import HELD_OUT_LISTS
 from rankrefine.report.figures.style import BLUE, GREY, ORANGE, RED, STYLE, Look, label_bar, looks, rows, short
 from rankrefine.report.records import Record, Records
 from rankrefine.report.target_order import Agreement
-from rankrefine.training.development import held_out
+from rankrefine.training.development import HELD_OUT_LISTS, held_out
 
 GIVEN_UP = "given up: "  # prefix of the reasons that consolidation repeats from generation
 
