@@ -28,23 +28,37 @@ COMPARED = (
     "encoder/**/*.safetensors",
     "scores.csv",
 )
+# trainings of the miniature beside that of its own configuration; TARGET is the key's name in the checkout
+EXPERIMENTS = """
+refine:
+  experiments:
+    net: {loss: list_net, contrastive: 0.1, anchor: 0.1, TARGET: paper, learning_rate: 0.0001}
+    released: {loss: list_mle_released, matryoshka: [16], TARGET: released, learning_rate: 0.0001}
+    borda: {layers: 1, TARGET: borda, schedule: cosine, learning_rate: 0.0001}
+    lora: {lora: 4, TARGET: generated}
+    two-teachers: {teacher: {encoder: 2, base: 1}, accumulation: 2, TARGET: teacher, learning_rate: 0.0001}
+"""
 ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}  # each uses its own src/
 
 
-def prepare(part: str, new: Path, folder: Path, seeds: int) -> None:
+def prepare(part: str, new: Path, checkout: Path, folder: Path, seeds: int) -> None:
     """Write the inputs of a part to `folder`; both checkouts get the same ones."""
     folder.mkdir(parents=True, exist_ok=True)
+    overlay = f"seeds: {{count: {seeds}}}\ngenerate: {{dtype: float32}}\n"
     if part == "miniature":
         subprocess.run([sys.executable, new / "tests/miniature/build.py", folder], check=True, env=ENVIRONMENT)
+        schema = (checkout / "src/rankrefine/config/schema.yaml").read_text(encoding="utf-8")
+        overlay = EXPERIMENTS.replace("TARGET", "target" if "\n      target:" in schema else "rule")
     else:
-        (folder / "config.yaml").write_text(f"seeds: {{count: {seeds}}}\ngenerate: {{dtype: float32}}\n", "utf-8")
+        (folder / "config.yaml").write_text("{}\n", encoding="utf-8")
+    (folder / "overlay.yaml").write_text(overlay, encoding="utf-8")
 
 
 def run(checkout: Path, folder: Path) -> None:
     """Run the workflow of `checkout` in `folder`; a finished run is not repeated."""
     command = [sys.executable, "-m", "snakemake", "results/scores.csv", "results/encoder", "--cores", "2", "--nolock"]
     command += ["--snakefile", checkout / "Snakefile", "--directory", folder, "--rerun-incomplete"]
-    command += ["--quiet", "rules", "host", "reason"]
+    command += ["--configfile", "overlay.yaml", "--quiet", "rules", "host", "reason"]
     if subprocess.run(command, cwd=folder, env=ENVIRONMENT, stdout=sys.stderr).returncode:
         sys.exit(f"The workflow of {checkout} failed; its logs are in {folder}/results/logs.")
 
@@ -64,6 +78,8 @@ def compare(old: Path, new: Path) -> int:
         size = (new if missing == ["OLD"] else old) / name
         print(f"{f'results/{name}':<66} {size.stat().st_size:>11,}  {verdict}", flush=True)
         different += not equal
+    weights = {(new / name).read_bytes() for name in names if name.parts[0] == "refine" and (new / name).is_file()}
+    print(f"({len(weights)} different weights among the refined encoders)")
     return different
 
 
@@ -84,7 +100,7 @@ def main() -> int:
             folders = [kept / part, temporary / "new" / part]
             for label, checkout, folder in zip(("old", "new"), (old, new), folders, strict=True):
                 started = time.monotonic()
-                prepare(part, new, folder, arguments.seeds)
+                prepare(part, new, checkout, folder, arguments.seeds)
                 run(checkout, folder)
                 print(f"{part}, {label}: {time.monotonic() - started:.0f} s", file=sys.stderr)
             print(f"\n{part}")
