@@ -18,7 +18,7 @@ include: "workflow/rules/assets.smk"
 
 if config["lists"]["source"] == "import":
 
-    include: "workflow/rules/lists.smk"
+    include: "workflow/rules/import_lists.smk"
 
 else:
 

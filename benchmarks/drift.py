@@ -21,12 +21,12 @@ import pyarrow as pa
 
 from rankrefine.assets.manifest import Manifest
 from rankrefine.config import load as configuration
+from rankrefine.encoders.embed import embed
 from rankrefine.encoders.opening import open_encoder
 from rankrefine.generate import blocks
 from rankrefine.generate import run as shard
 from rankrefine.ranking_lists.lists import Lists
 from rankrefine.ranking_lists.similarity_to_seed import statistics, to_seed
-from rankrefine.refine.teacher import embed
 
 DEFAULTS = configuration.complete({})
 SETTINGS: list[dict[str, Any]] = [
@@ -75,7 +75,8 @@ def measure(
     whole = [chain for chain in chains if chain.status == "complete"]
     lists = Lists([chain.seed_id for chain in kept], [chain.sentences for chain in kept])
     cosines = to_seed(
-        embed(open_encoder(teacher.path, threads), lists, DEFAULTS["refine"]["max_length"]).numpy(), lists.sizes
+        embed(open_encoder(teacher.path, threads=threads), lists.flat, DEFAULTS["refine"]["max_length"]).numpy(),
+        lists.sizes,
     )
     low, high = _interval(cosines)
     found = statistics(cosines)

@@ -26,6 +26,8 @@ from tqdm import tqdm
 from rankrefine import io, sources
 from rankrefine.assets.manifest import load_manifest
 from rankrefine.config.load import first_teacher, without
+from rankrefine.encoders.embed import embed
+from rankrefine.encoders.opening import open_encoder
 from rankrefine.errors import UserError
 from rankrefine.generate import blocks
 from rankrefine.generate import run as shard
@@ -34,7 +36,6 @@ from rankrefine.generate.recipes.ranking import run as run_chains
 from rankrefine.llm.interface import Completion, Engine, OutOfMemory, Request
 from rankrefine.ranking_lists.lists import Lists
 from rankrefine.ranking_lists.similarity_to_seed import to_seed
-from rankrefine.refine.teacher import embed, opened
 
 log = logging.getLogger(__name__)
 
@@ -218,4 +219,5 @@ def _timed(seeds: pa.Table, engine: Engine, plan: Plan, limit: float = SECONDS) 
 def _similarity(chains: list[Chain], teacher: Path, judging: dict[str, Any], threads: int | None) -> np.ndarray:
     """Cosine of each sentence to its seed, [chains, longest chain]."""
     lists = Lists([chain.seed_id for chain in chains], [chain.sentences for chain in chains])
-    return to_seed(embed(opened(teacher, judging, threads), lists, judging["max_length"]).numpy(), lists.sizes)
+    encoder = open_encoder(teacher, judging["teacher_pooling"], judging["teacher_prompt"], threads)
+    return to_seed(embed(encoder, lists.flat, judging["max_length"]).numpy(), lists.sizes)

@@ -1,3 +1,6 @@
+from rankrefine.llm.facts import facts
+
+
 # Stage 2. One job per shard of the pool. The prompt enters by its content, not by its file's time.
 rule generate:
     input:
@@ -12,7 +15,7 @@ rule generate:
     benchmark:
         "results/benchmarks/generate/{shard}.tsv"
     conda:
-        "../../envs/vllm.yaml" if config["generate"]["engine"] == "vllm" else "../../envs/rankrefine.yaml"
+        f"../../envs/{facts(config['generate']['engine']).environment}.yaml"
     threads: 16
     resources:
         mem_mb=6000,
@@ -22,6 +25,7 @@ rule generate:
         config=stage("seed", "generate", without=["generate.shard_size", "generate.python"]),
         code=[
             digest.code("rankrefine.generate.run"),
+            digest.code(f"rankrefine.generate.recipes.{config['generate']['recipe']}"),
             digest.code(f"rankrefine.llm.{config['generate']['engine']}.engine"),
         ],
         prompt=PROMPT,

@@ -25,7 +25,7 @@ Record = dict[str, Any]
 Teacher = tuple[str, str, str, str | None]  # model, revision, pooling, prompt
 COUNTS = ("read", "kept", "dropped", "seconds")
 TRAINED = ("steps", "development", "base_development", "best_step", "best_development", "improved", "teachers")
-ORDERED_BY = ("rule", "omega", "tau_teacher")
+ORDERED_BY = ("target", "omega", "tau_teacher")
 
 
 @dataclass(frozen=True)

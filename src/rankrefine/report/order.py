@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 
 from rankrefine.ranking_lists.similarity_to_seed import to_seed
-from rankrefine.refine.targets import mean_profile, pairs, targets
+from rankrefine.refine.targets import TARGETS, pairs, target_function
 
 TEACHER = "teacher alone"  # what every other rule is held against
 BATCH = 64  # lists
 SAMPLE = 500  # lists at most that are looked at; their order is random
-WEIGHTED = ("paper", "released", "borda", "profile")
 
 
 @dataclass(frozen=True)
@@ -42,21 +41,20 @@ def agreement(name: str, settings: dict[str, Any], teacher: list[Tensor]) -> Agr
 
     Args:
         name: Of the experiment.
-        settings: Its `rule`, `omega` and `tau_teacher`.
+        settings: Its `target`, `omega` and `tau_teacher`.
         teacher: The teacher's embeddings of every list, [sentences, dim], normalised.
     """
-    rule, omega, tau = settings["rule"], settings["omega"], settings["tau_teacher"]
-    profile = mean_profile(teacher, tau) if rule == "profile" else None
+    rule, omega, tau = settings["target"], settings["omega"], settings["tau_teacher"]
+    target_of = target_function(rule, tau, omega, teacher)
+    opinion_of = target_function("teacher", tau, omega, teacher)
     sample, longest = teacher[:SAMPLE], max(map(len, teacher[:SAMPLE]))
     counts = torch.zeros(4, longest, dtype=torch.float64)  # as generated, of; as the teacher, of
     for first in range(0, len(sample), BATCH):
         lists = sample[first : first + BATCH]
-        target = targets(lists, tau, omega, rule, profile)
-        opinion = targets(lists, tau, omega, "teacher")
-        found = shares(target, opinion, torch.tensor([len(rows) for rows in lists]))
+        found = shares(target_of(lists), opinion_of(lists), torch.tensor([len(rows) for rows in lists]))
         counts[:, : found.shape[1]] += found
     kept, pairs_generated, shared, pairs_teacher = counts
-    label = f"{rule}, ω {omega:g}" if rule in WEIGHTED else rule
+    label = f"{rule}, ω {omega:g}" if TARGETS[rule].weighted else rule
     return Agreement(
         name,
         label,
@@ -68,7 +66,7 @@ def agreement(name: str, settings: dict[str, Any], teacher: list[Tensor]) -> Agr
 
 def reference(teacher: list[Tensor]) -> Agreement:
     """What targets that know the teacher alone keep of the generated order: its embeddings as in `agreement`."""
-    return agreement(TEACHER, {"rule": "teacher", "omega": 0.0, "tau_teacher": 1.0}, teacher)
+    return agreement(TEACHER, {"target": "teacher", "omega": 0.0, "tau_teacher": 1.0}, teacher)
 
 
 def shares(target: Tensor, teacher: Tensor, sizes: Tensor) -> Tensor:

@@ -46,7 +46,7 @@ def summary(found: Found) -> str:
         ("Ranking lists", f"{found.consolidate['kept']:,}{length}", "what the encoder learned from"),
         (
             "Targets",
-            f"rule {settings.get('rule', '')}, ω {settings.get('omega', '')}",
+            f"target {settings.get('target', '')}, ω {settings.get('omega', '')}",
             "how teacher and order are joined",
         ),
         ("Loss", f"{settings.get('loss', '')}, τ {settings.get('tau', '')}", "what the training lowers"),

@@ -62,7 +62,7 @@ def test_result_is_mtebs_and_pairs_keep_their_order(tmp_path: Path, prepared: Pa
     output = tmp_path / "evaluate" / "refined" / "7" / "STSBenchmark.json"
     run.run(prepared, _model(tmp_path), "refined/7", 1, output)
     found, pairs = json.loads(output.read_text()), _pairs()
-    model = open_encoder(tmp_path / "model", 1)
+    model = open_encoder(tmp_path / "model", threads=1)
     cosines = model.similarity_pairwise(model.encode(pairs["sentence1"]), model.encode(pairs["sentence2"]))
     (metric,) = found["metrics"]
     np.testing.assert_allclose(metric["predicted"], cosines, atol=1e-5)
@@ -140,7 +140,7 @@ def test_reranking_is_the_mean_average_precision_of_the_queries(tmp_path: Path) 
     assert json.loads(prepared.read_text())["units"] == 12
     run.run(prepared, _model(tmp_path), "base", 1, tmp_path / "out.json")
     (metric,) = json.loads((tmp_path / "out.json").read_text())["metrics"]
-    model = open_encoder(tmp_path / "model", 1)
+    model = open_encoder(tmp_path / "model", threads=1)
     expected = []
     for row in io.read_table(tmp_path / "data" / "test.parquet").to_pylist():
         candidates = list(dict.fromkeys(row["positive"] + row["negative"]))
@@ -218,7 +218,7 @@ def test_a_store_is_left_when_the_code_changes(tmp_path: Path, prepared: Path) -
 
 
 def test_queries_and_sentences_share_a_text(tmp_path: Path) -> None:
-    encoder = open_encoder(save_static_encoder(tmp_path / "model"), 1)
+    encoder = open_encoder(save_static_encoder(tmp_path / "model"), threads=1)
     kept = memory.Memory(encoder, "x", tmp_path / "store")
     plain = encoder.encode(["the cat", "the dog"], batch_size=7)
     assert np.array_equal(encoder.encode_query(["the dog"]), plain[1:])
@@ -227,10 +227,10 @@ def test_queries_and_sentences_share_a_text(tmp_path: Path) -> None:
     encoder.encode(["the cat"], prompt="a ")
     assert kept.encoded == 4
     kept.save()
-    again = memory.Memory(open_encoder(tmp_path / "model", 1), "x", tmp_path / "store")
+    again = memory.Memory(open_encoder(tmp_path / "model", threads=1), "x", tmp_path / "store")
     again.encode(["a bird"])
     again.save()  # adds to what the task's file held
-    third = memory.Memory(open_encoder(tmp_path / "model", 1), "y", tmp_path / "store")
+    third = memory.Memory(open_encoder(tmp_path / "model", threads=1), "y", tmp_path / "store")
     third.encode(["the cat", "a bird"])
     assert third.encoded == 0
 

@@ -32,7 +32,7 @@ COLUMNS = [
     *("model", "seeds", "task", "subset", "metric", "n", "value", "sd", "ci_low", "ci_high"),
     *("delta", "delta_sd", "delta_low", "delta_high", "higher"),
 ]
-RULE = {"rule": "profile", "omega": 2.0, "tau_teacher": 0.05, "loss": "list_mle", "tau": 0.02}
+RULE = {"target": "profile", "omega": 2.0, "tau_teacher": 0.05, "loss": "list_mle", "tau": 0.02}
 MODEL = {"model": "embedded:all-minilm-l6-v2", "revision": "0.1.0"}
 SEEDS = {"refined": (2024, 1), "weak": (1,)}
 EVIL = '<script>alert("1 & 2")</script>'
@@ -59,7 +59,7 @@ def fabricate(folder: Path, count: int = 6, ranks: int = 4, steps: int = 20, imp
     _lists(folder, count, ranks, made)
     for name, seeds in SEEDS.items():
         for seed in seeds:
-            rule = RULE if name == "refined" else RULE | {"rule": "teacher"}
+            rule = RULE if name == "refined" else RULE | {"target": "teacher"}
             _training(folder / "refine" / name / str(seed) / "history.json", steps, improved, made, rule)
     _scores(folder / "scores.csv")
     scores = (("refined", 2024, 87.15), ("refined", 1, 87.25), ("weak", 1, 86.42))
@@ -333,13 +333,13 @@ def unit(lists: list[int], seed: int = 0) -> list[torch.Tensor]:
 
 def test_agreement_is_whole_for_a_rule_that_looks_at_one_order_alone_and_half_for_the_other_by_chance() -> None:
     teacher = unit([9] * 200)
-    generated = order.agreement("a", RULE | {"rule": "generated"}, teacher)
+    generated = order.agreement("a", RULE | {"target": "generated"}, teacher)
     alone = order.reference(teacher)
     assert generated.generated == 1 and generated.by_rank == [1] * 9
     assert alone.teacher == 1
     assert generated.teacher == pytest.approx(0.5, abs=0.02)
     assert alone.generated == pytest.approx(0.5, abs=0.02)
-    between = order.agreement("b", RULE | {"rule": "borda", "omega": 1.0}, teacher)
+    between = order.agreement("b", RULE | {"target": "borda", "omega": 1.0}, teacher)
     assert 0.5 < between.generated < 1 and 0.5 < between.teacher < 1
     assert (generated.rule, between.rule) == ("generated", "borda, ω 1")
 
@@ -440,9 +440,9 @@ def test_a_teacher_that_is_nowhere_is_named(results: Path, tmp_path: Path) -> No
 def test_a_history_without_its_rule_is_named(results: Path, tmp_path: Path) -> None:
     path = results / "refine" / "weak" / "1" / "history.json"
     history = json.loads(path.read_text(encoding="utf-8"))
-    del history["config"]["refine"]["rule"]
+    del history["config"]["refine"]["target"]
     path.write_text(json.dumps(history), encoding="utf-8")
-    with pytest.raises(UserError, match=r"weak/1/history.json has no 'config.refine.rule'"):
+    with pytest.raises(UserError, match=r"weak/1/history.json has no 'config.refine.target'"):
         report.run(setting(), results, results / "teacher" / "minilm", tmp_path / "report")
 
 

@@ -8,10 +8,9 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rankrefine.refine.run import HELD_OUT_LISTS
 from rankrefine.report.collect import Found, Record
 from rankrefine.report.figures.style import BLUE, GREY, ORANGE, RED, STYLE, Look, looks, rows, short
-from rankrefine.training.development import held_out
+from rankrefine.training.development import HELD_OUT_LISTS, held_out
 
 GIVEN_UP = "given up: "  # of reasons that consolidation repeats from the generation
 

@@ -1,5 +1,5 @@
-# In place of stages 1 and 2: lists that exist already, in the files that the stages after read.
-rule lists:
+# In place of stages 1 and 2: existing lists, written as the files that later stages read.
+rule import_lists:
     input:
         data=LISTS,
         assets=sorted(set(DECONTAMINATION)),
@@ -9,9 +9,9 @@ rule lists:
         shard="results/lists/00000.parquet",
         stats="results/lists/00000.json",
     log:
-        "results/logs/lists.log",
+        "results/logs/import_lists.log",
     benchmark:
-        "results/benchmarks/lists.tsv"
+        "results/benchmarks/import_lists.tsv"
     conda:
         "../../envs/rankrefine.yaml"
     resources:
@@ -23,6 +23,6 @@ rule lists:
     message:
         "Stages 1 and 2: importing ranking lists"
     shell:
-        "python -m rankrefine lists --config {params.config:q} --data {input.data:q} --assets {input.assets:q}"
+        "python -m rankrefine import-lists --config {params.config:q} --data {input.data:q} --assets {input.assets:q}"
         " --pool {output.pool:q} --pool-stats {output.pool_stats:q}"
         " --output {output.shard:q} --stats {output.stats:q} --log {log:q}"
