@@ -14,7 +14,7 @@ PACKAGE = ROOT / "src" / "rankrefine"
 PAGES = ("docs/walkthrough.md", "docs/architecture.md", "CONTRIBUTING.md")
 FILES = re.compile(r"`((?:[\w.-]+/)*[\w.-]+\.(?:py|smk|yaml|toml|md|rst))(?:: ([\w., ]+))?`")
 FOLDERS = re.compile(r"`((?:[\w.-]+/)+)`")
-OUTPUT = re.compile(r"results/|prompts/|data/|…|\b(?:NAME|PACKAGE|VERB|STEM)\b")  # not part of the repository
+OUTPUT = re.compile(r"results/|prompts/|data/|…|\b(?:NAME|PACKAGE|COMMAND|STEM)\b")  # not part of the repository
 LINKS = re.compile(r"\]\((?!https?:)([^)#]+)(?:#([^)]*))?\)")
 
 
