@@ -16,17 +16,6 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _generate(preview: int | None, **options: object) -> None:
-    if preview is None:
-        from rankrefine.generate import run as shard
-
-        shard.run(**options)
-    else:
-        from rankrefine import preview as screen
-
-        screen.run(options["config"], preview, options["threads"])
-
-
 def _evaluate(list: bool, config: dict[str, Any], inputs: Path, **options: object) -> None:
     if list:
         from rankrefine.evaluate.list_tasks import listing
@@ -44,7 +33,7 @@ def _config(markdown: bool) -> None:
     sys.stdout.write(reference.markdown() if markdown else reference.yaml())
 
 
-ALONE = ("preview", "list")  # flags with which a verb needs none of the others
+ALONE = ("list",)  # flags with which a verb needs none of the others
 
 FLAGS: dict[str, dict] = {
     "config": {"default": "config.yaml", "help": "Configuration: a YAML file (default config.yaml) or inline JSON."},
@@ -77,11 +66,7 @@ FLAGS: dict[str, dict] = {
         "help": "Processes that share out each batch, one for each GPU (default: 1).",
     },
     "examples": {"type": Path, "help": "What a recipe trains on: a manifest (JSON), or parquet with a column text."},
-    "preview": {
-        "type": _positive,
-        "metavar": "N",
-        "help": "Show N lists, the speed and the hours that all would take, and write none; needs --config alone.",
-    },
+    "count": {"type": _positive, "default": 5, "metavar": "N", "help": "Number of lists to show (default: 5)."},
     "shards": {"type": Path, "required": True, "help": "Folder that holds the shards from `generate`."},
     "lists": {"type": Path, "required": True, "help": "Ranking lists (parquet) from `consolidate`."},
     "encoders": {
@@ -148,10 +133,9 @@ VERBS: dict[str, tuple[str | Callable[..., None], str, tuple[str, ...]]] = {
     ),
     "seeds": ("rankrefine.seeds.run:run", "Stage 1: extract seed sentences.", ("config", "assets", "output", "stats")),
     "generate": (
-        _generate,
-        "Stage 2: generate the ranking lists of one shard, or show a few.",
+        "rankrefine.generate.run:run",
+        "Stage 2: generate the ranking lists of one shard.",
         (
-            "preview",
             "config",
             "pool",
             "pool_stats",
@@ -165,6 +149,11 @@ VERBS: dict[str, tuple[str | Callable[..., None], str, tuple[str, ...]]] = {
             "output",
             "stats",
         ),
+    ),
+    "preview": (
+        "rankrefine.preview:run",
+        "Show a few ranking lists and the time that all of them would take.",
+        ("count", "config", "threads", "gpus"),
     ),
     "lists": (
         "rankrefine.import_lists.run:run",
