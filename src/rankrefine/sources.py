@@ -77,7 +77,9 @@ def parse(text: str, kind: Kind, key: str) -> Source:
         return Source(text, kind, "embedded", name)
     if text.startswith("hub:"):
         if not (match := hub_names.SOURCE.fullmatch(text)):
-            raise UserError(f"{key}: '{text}' must have the form hub:ORG/NAME@REVISION, with a commit or tag as revision.")
+            raise UserError(
+                f"{key}: '{text}' must have the form hub:ORG/NAME@REVISION, with a commit or tag as revision."
+            )
         if match["revision"] in ("main", "master"):
             raise UserError(f"{key}: '{text}' names a branch, which changes; use a commit or a tag.")
         return Source(text, kind, "hub", _slug("hub", text, kind))

@@ -41,7 +41,7 @@ def positives(gold: np.ndarray) -> np.ndarray:
     if not chosen.any():
         highest = f"the highest is {np.max(gold):g}" if len(gold) else "there are no pairs"
         raise UserError(
-            f"No pair has a score of {POSITIVE:g} or more ({highest}), but alignment and EvalRank are computed on such "
-            f"pairs; use pairs scored from 0 to {HIGHEST:g}."
+            f"No pair has a score of {POSITIVE:g} or more ({highest}), as alignment and EvalRank require; use pairs "
+            f"scored from 0 to {HIGHEST:g}."
         )
     return chosen

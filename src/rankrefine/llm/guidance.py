@@ -71,9 +71,7 @@ def choose(
     if allowed is not None:
         scores = scores.masked_fill(~allowed, -torch.inf)
     if not scores.amax(-1).isfinite().all():
-        raise UserError(
-            "The language model's logits are not finite; set generate.dtype to float32 or bfloat16."
-        )
+        raise UserError("The language model's logits are not finite; set generate.dtype to float32 or bfloat16.")
     chosen = _draw(scores, sampling, uniforms)
     return chosen if tokens is None else tokens.gather(1, chosen[:, None]).squeeze(1)
 

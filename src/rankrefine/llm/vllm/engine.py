@@ -94,7 +94,12 @@ class VLLMEngine:
     """
 
     def __init__(
-        self, guided: GuidedLLM, tokenizer: PreTrainedTokenizerBase, sampling: Sampling, max_running: int, template: int
+        self,
+        guided: GuidedLLM,
+        tokenizer: PreTrainedTokenizerBase,
+        sampling: Sampling,
+        max_running: int,
+        template: int,
     ) -> None:
         self.guided, self.tokenizer, self.sampling = guided, tokenizer, sampling
         self._ends = stop_tokens(tokenizer, list(guided.ends()))
