@@ -46,6 +46,15 @@ def generate(package: Path, folder: Path, stats: str) -> subprocess.CompletedPro
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
 
+@pytest.fixture(scope="module")
+def whole(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a shard."""
+    folder = tmp_path_factory.mktemp("whole")
+    done = generate(package, folder, "00000.json")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
 def test_a_recipe_is_one_file_and_one_schema_value(package: Path) -> None:
     changed = []
     for file in package.rglob("*"):
@@ -55,27 +64,25 @@ def test_a_recipe_is_one_file_and_one_schema_value(package: Path) -> None:
     assert sorted(path for path in changed if path.suffix != ".pyc") == [SCHEMA, RECIPE]
 
 
-def test_it_runs_through_the_whole_stage(package: Path, tmp_path: Path) -> None:
-    done = generate(package, tmp_path, "00000.json")
-    assert done.returncode == 0, done.stderr
-    table = io.read_table(tmp_path / "00000.parquet")
+def test_it_runs_through_the_whole_stage(whole: Path) -> None:
+    table = io.read_table(whole / "00000.parquet")
     assert table.column_names == ["seed_id", "source", "paraphrase", "status", "redraws", "tokens"]
     assert table.schema.field("paraphrase").type == pa.string()
     rows = table.to_pylist()
     assert [row["status"] for row in rows] == ["complete"] * 5
     assert all(row["paraphrase"] not in TEXTS for row in rows)
     assert len({row["paraphrase"] for row in rows}) == 5
-    record = io.read_json(tmp_path / "00000.json")
+    record = io.read_json(whole / "00000.json")
     assert (record["read"], record["kept"], record["accepted"], record["stops"]) == (5, 5, 5, {"end": 5})
     assert (record["prompt"], record["sampling"]["temperature"]) == ("few_shot", 0.8)
     assert "guidance_scale" not in record["sampling"]
     assert record["config"]["generate"]["recipe"] == "paraphrase"
-    assert not (tmp_path / "00000.blocks").exists()
+    assert not (whole / "00000.blocks").exists()
 
 
-def test_an_interrupted_shard_of_it_continues_with_the_finished_blocks(package: Path, tmp_path: Path) -> None:
-    (tmp_path / "whole").mkdir()
-    assert generate(package, tmp_path / "whole", "00000.json").returncode == 0
+def test_an_interrupted_shard_of_it_continues_with_the_finished_blocks(
+    package: Path, whole: Path, tmp_path: Path
+) -> None:
     (tmp_path / "file").touch()
     failed = generate(package, tmp_path, "file/00000.json")  # which cannot be written
     assert failed.returncode != 0
@@ -87,5 +94,5 @@ def test_an_interrupted_shard_of_it_continues_with_the_finished_blocks(package: 
     assert done.returncode == 0, done.stderr
     assert "using finished block 0" in done.stderr and "using finished block 2" in done.stderr
     assert "using finished block 1" not in done.stderr
-    assert (tmp_path / "00000.parquet").read_bytes() == (tmp_path / "whole" / "00000.parquet").read_bytes()
+    assert (tmp_path / "00000.parquet").read_bytes() == (whole / "00000.parquet").read_bytes()
     assert not (tmp_path / "00000.blocks").exists()
