@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 READERS = {
     "seeds": {"generate", "base", "overlap"},
     "generate": {"consolidate", "report"},
-    "lists": {"consolidate", "base", "overlap", "report"},
+    "import_lists": {"consolidate", "base", "overlap", "report"},
     "consolidate": {"teacher", "refine", "report"},
     "base": {"refine", "evaluate"},
     "teacher": {"refine", "report"},
@@ -143,7 +143,7 @@ def with_readers(rules: set[str]) -> set[str]:
 
 
 # the rules that a run with imported lists does not have, and those of one that makes its own
-NOT_IMPORTING, IMPORTING = {"seeds", "generate"}, {"lists"}
+NOT_IMPORTING, IMPORTING = {"seeds", "generate"}, {"import_lists"}
 
 
 def test_every_leaf_of_the_schema_has_a_change() -> None:
@@ -170,7 +170,7 @@ def importing(finished):
         (finished.path / name).write_text(row, encoding="utf-8")
     finished.configure("lists", {"source": "import", "file": "lists.jsonl"})
     assert set(finished.planned()) == with_readers(IMPORTING)
-    finished.snakemake("--cores", "1", "lists")  # its files are its own; all else is touched
+    finished.snakemake("--cores", "1", "import_lists")  # its files are its own; all else is touched
     finished.snakemake("--touch", "--cores", "1")
     return finished
 
@@ -251,6 +251,7 @@ def test_comments_docstrings_and_formatting_of_the_code_plan_nothing(edited) -> 
         ("src/rankrefine/evaluate/scores.py", "log.info(", "log.warning(", {"scores"}),
         ("src/rankrefine/report/run.py", "log.info(", "log.warning(", {"report"}),
         ("src/rankrefine/cli/commands.py", '"Stage 3: apply', '"Stage 3, apply', set()),
+        ("src/rankrefine/report/templates/scores.html", "<h2>", "<h2 >", {"report"}),
         ("workflow/report/scores.rst", " ", "  ", {"page"}),
     ],
 )
@@ -344,14 +345,14 @@ def test_the_shipped_overlays_plan(fresh) -> None:
     assert planned("ablation.yaml")["refine"] == len(overlay["seeds"]) * len(overlay["experiments"] | {"refined": {}})
 
 
-def test_other_library_versions_are_told_and_plan_nothing(finished) -> None:
+def test_other_library_versions_are_reported_and_plan_nothing(finished) -> None:
     pool = finished.path / "results" / "seeds" / "pool.json"
-    assert "made with" not in finished.snakemake("--dry-run").stderr
+    assert "generated with" not in finished.snakemake("--dry-run").stderr
     times = pool.stat()
     pool.write_text(pool.read_text(encoding="utf-8").replace('"pyarrow": "', '"pyarrow": "0.'), encoding="utf-8")
     os.utime(pool, ns=(times.st_atime_ns, times.st_mtime_ns))
     done = finished.snakemake("--dry-run")
-    assert "rankrefine: results/seeds/pool.json: made with pyarrow 0." in done.stderr
+    assert "rankrefine: results/seeds/pool.json: generated with pyarrow 0." in done.stderr
     assert "Nothing to be done" in done.stdout + done.stderr
 
 
@@ -362,7 +363,7 @@ def test_a_folder_of_an_older_version_is_recognised(finished) -> None:
     done = finished.snakemake("--dry-run", check=False)
     assert done.returncode != 0
     assert (
-        "results/ is of an older version of rankrefine (schema 0, this one has 1); move it away"
+        "results/ was written by an older version of rankrefine (schema 0; this version has 1); move it away"
         in done.stdout + done.stderr
     )
     assert "Traceback" not in done.stdout + done.stderr
