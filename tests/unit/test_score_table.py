@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import astuple
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from rankrefine import io, score_table
 from rankrefine.errors import UserError
+from rankrefine.evaluate.markdown_table import as_markdown
+from rankrefine.export import card
+from rankrefine.report import pages
 from rankrefine.score_table import COLUMNS, Score
 
 
@@ -54,6 +58,13 @@ def test_numbers_have_the_decimals_of_their_metric() -> None:
     assert score().show("delta") == ""
 
 
+def test_spreads_and_intervals_follow_their_number() -> None:
+    row = score(value=82.1, sd=0.25, ci_low=80, ci_high=84, delta=1.0, delta_low=-0.5, delta_high=2.5)
+    assert (row.show_sd("value"), row.show_interval("value")) == ("82.10 ± 0.25", " [80.00, 84.00]")
+    assert (row.show_sd("delta"), row.show_interval("delta")) == ("+1.00", " [-0.50, +2.50]")
+    assert (score().show_sd("value"), score().show_interval("delta")) == ("", "")
+
+
 def test_names_for_readers() -> None:
     assert (score(metric="map").measure, score(metric="accuracy").measure) == ("MAP × 100", "accuracy × 100")
     assert (score(metric="uniformity").measure, score(metric="effective_rank").measure) == (
@@ -83,3 +94,17 @@ def test_another_file_is_no_score_table(tmp_path: Path) -> None:
     path.write_text(CSV.replace("a/1,1", "a/1,one"))
     with pytest.raises(UserError, match="line 3: seeds is 'one', not a number"):
         score_table.read(path)
+
+
+@pytest.mark.parametrize("metric", ["alignment", "effective_rank", "uniformity", "spearman", "mrr"])
+def test_card_printed_table_and_report_show_the_same_numbers(tmp_path: Path, metric: str) -> None:
+    rows = [score(model="base", metric=metric, value=51.23461), score(metric=metric, value=52.34572, delta=1.11111)]
+    score_table.write(rows, tmp_path / "scores.csv", tmp_path / "scores.parquet")
+    base, own = score_table.read(tmp_path / "scores.csv")
+    selection = {"scores": [base, own], "selection": {}, "confidence": 0.95, "overlap": [], "chosen": "a"}
+    report = pages.scores(SimpleNamespace(**selection, experiment=lambda row: row.model))
+    expected = ("51.23", "52.35", "+1.11") if metric in ("spearman", "mrr") else ("51.235", "52.346", "+1.111")
+    for number in expected:
+        assert f" {number} |" in card.score_table([base], [own])
+        assert f" {number} |" in as_markdown(rows, 100, 0.95)
+        assert number in report.replace(">", " ").replace("<", " ").split()

@@ -7,28 +7,74 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 from filelock import FileLock
+from workflow.fork_server import ForkServer, executable
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ("Snakefile", "workflow", "envs", "src", "config.yaml")
+# libraries that most runs import; others are imported by the run that needs them
+PLANNING = ("snakemake.cli", "snakemake.report.html_reporter", "smart_open", "jsonschema", "pulp", "pandas")
+JOBS = (
+    "sentence_transformers",
+    "transformers.trainer",
+    "datasets",
+    "mteb",
+    "pandas",
+    "matplotlib.pyplot",
+    "jsonschema",
+)
+# set by a job before it imports these libraries, which read them at once
+VARIABLES = {
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TQDM_DISABLE": "1",
+}
+
+
+class Python:
+    """`python -m snakemake` and `python -m rankrefine` in forks of processes that have imported their libraries.
+
+    `finished_run`, `workflow/run.py` and all runs that are killed start real processes instead.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.snakemake = ForkServer(folder, "snakemake", PLANNING, {})
+        self.rankrefine = ForkServer(folder, "rankrefine", JOBS, VARIABLES)
+        self.program = str(executable(folder))
+
+    def run(self, server: ForkServer, *arguments: str, **request: object) -> subprocess.CompletedProcess[str]:
+        """Run a server's module with the arguments; the result holds what it printed."""
+        with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+            code = server.run(*arguments, streams=(0, out.fileno(), err.fileno()), **request)
+            out.seek(0)
+            err.seek(0)
+            return subprocess.CompletedProcess(arguments, code, out.read(), err.read())
 
 
 class Folder:
     """A working directory with the miniature's inputs, and the checkout whose Snakefile it is run with."""
 
-    def __init__(self, path: Path, project: Path = ROOT) -> None:
-        self.path, self.project = path, project
+    def __init__(self, path: Path, python: Python, project: Path = ROOT) -> None:
+        self.path, self.project, self._python = path, project, python
 
     def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "snakemake", "--snakefile", str(self.project / "Snakefile"), *arguments]
-        done = subprocess.run(command, cwd=self.path, capture_output=True, text=True)
-        assert not check or done.returncode == 0, done.stdout + done.stderr
-        return done
+        """Run Snakemake in this folder; `check` asserts that it succeeds."""
+        if not {"--dry-run", "--unlock"} & {*arguments}:
+            self._python.rankrefine.start()  # for the jobs
+        arguments = ("--snakefile", str(self.project / "Snakefile"), *arguments)
+        completed = self._python.run(
+            self._python.snakemake, *arguments, folder=self.path, executable=self._python.program
+        )
+        assert not check or completed.returncode == 0, completed.stdout + completed.stderr
+        return completed
 
     def planned(self, *arguments: str) -> dict[str, int]:
         """Jobs that a dry run plans, by rule, without `all` and the jobs that fetch or check inputs."""
@@ -38,8 +84,8 @@ class Folder:
         table = re.search(r"^job +count\n-+ +-+\n((?:\w+ +\d+\n)+)", out, re.MULTILINE)
         assert table, out
         counts = {rule: int(count) for rule, count in (line.split() for line in table[1].splitlines())}
-        aside = ("total", "all", "asset", "local_asset", "check")
-        return {rule: n for rule, n in counts.items() if rule not in aside}
+        ignored = ("total", "all", "asset", "local_asset", "check")
+        return {rule: n for rule, n in counts.items() if rule not in ignored}
 
     def configure(self, key: str, value: object) -> None:
         """Set one dotted key of config.yaml."""
@@ -59,6 +105,16 @@ class Folder:
 
 
 @pytest.fixture(scope="session")
+def python() -> Iterator[Python]:
+    """Servers for the runs of this process's tests."""
+    with tempfile.TemporaryDirectory(prefix="rr-") as folder:  # the path of a socket has at most 107 bytes
+        started = Python(Path(folder))
+        yield started
+        started.snakemake.stop()
+        started.rankrefine.stop()
+
+
+@pytest.fixture(scope="session")
 def shared(tmp_path_factory, worker_id: str) -> Path:
     """A folder that all test processes of this session see."""
     base = tmp_path_factory.getbasetemp()
@@ -71,42 +127,44 @@ def inputs(shared: Path) -> Path:
     folder = shared / "miniature-inputs"
     with FileLock(f"{folder}.lock"):
         if not folder.exists():
-            aside = shared / "miniature-inputs.part"
+            temporary = shared / "miniature-inputs.part"
             script = ROOT / "tests" / "miniature" / "build.py"
-            subprocess.run([sys.executable, script, aside], check=True, capture_output=True)
+            subprocess.run([sys.executable, script, temporary], check=True, capture_output=True)
             for name in ("encoder", "sts"):
-                shutil.copytree(aside / name, aside / f"{name}2")
-            shutil.copy(aside / "sentences.txt", aside / "sentences2.txt")
-            aside.rename(folder)
+                shutil.copytree(temporary / name, temporary / f"{name}2")
+            shutil.copy(temporary / "sentences.txt", temporary / "sentences2.txt")
+            temporary.rename(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
 def finished_run(shared: Path, inputs: Path) -> Path:
-    """A folder in which the miniature has run to its end."""
+    """A folder in which the miniature has run to its end, every job in a Python of its own."""
     folder = shared / "miniature-finished"
     with FileLock(f"{folder}.lock"):
         if not folder.exists():
-            aside = shared / "miniature-run"
-            shutil.copytree(inputs, aside)
-            done = Folder(aside).snakemake("--cores", "2")
-            (aside / "run.log").write_text(done.stdout + done.stderr, encoding="utf-8")
-            aside.rename(folder)
+            temporary = shared / "miniature-run"
+            shutil.copytree(inputs, temporary)
+            command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "2"]
+            completed = subprocess.run(command, cwd=temporary, capture_output=True, text=True)
+            assert completed.returncode == 0, completed.stdout + completed.stderr
+            (temporary / "run.log").write_text(completed.stdout + completed.stderr, encoding="utf-8")
+            temporary.rename(folder)
     return folder
 
 
 @pytest.fixture
-def fresh(inputs: Path, tmp_path: Path) -> Folder:
+def fresh(inputs: Path, python: Python, tmp_path: Path) -> Folder:
     """A folder with inputs and no results."""
     shutil.copytree(inputs, tmp_path / "fresh")
-    return Folder(tmp_path / "fresh")
+    return Folder(tmp_path / "fresh", python)
 
 
 @pytest.fixture
-def finished(finished_run: Path, tmp_path: Path) -> Folder:
+def finished(finished_run: Path, python: Python, tmp_path: Path) -> Folder:
     """A private copy of the finished folder, with the times of its files."""
     shutil.copytree(finished_run, tmp_path / "work")
-    return Folder(tmp_path / "work")
+    return Folder(tmp_path / "work", python)
 
 
 @pytest.fixture

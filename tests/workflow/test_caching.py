@@ -251,6 +251,7 @@ def test_comments_docstrings_and_formatting_of_the_code_plan_nothing(edited) -> 
         ("src/rankrefine/evaluate/scores.py", "log.info(", "log.warning(", {"scores"}),
         ("src/rankrefine/report/run.py", "log.info(", "log.warning(", {"report"}),
         ("src/rankrefine/cli/commands.py", '"Stage 3: apply', '"Stage 3, apply', set()),
+        ("src/rankrefine/report/templates/scores.html", "<h2>", "<h2 >", {"report"}),
         ("workflow/report/scores.rst", " ", "  ", {"page"}),
     ],
 )

@@ -22,6 +22,7 @@ from rankrefine.evaluate import catalogue
 from rankrefine.llm import prompts
 from rankrefine.llm.facts import facts
 from rankrefine.ranking_lists.shards import declared, folders
+from rankrefine.report import contents
 
 
 def or_stop(function, *arguments):
@@ -144,6 +145,11 @@ def code(command, *modules):
     return [digest.code(module) for module in (COMMANDS[command], *modules)]
 
 
+def task_code(command):
+    """Digests of the code of a command and of the task's module, which it loads by name."""
+    return lambda wc: code(command, f"rankrefine.evaluate.tasks.{catalogue.module(wc.task)}")
+
+
 def reads(rule):
     """Canonical JSON of the config keys that a rule reads (`x-reads` of the schema), for its params.
 
@@ -200,10 +206,10 @@ def opening(wildcards):
     return flags if settings["prompt"] is None else [*flags, f"--prompt={settings['prompt']}"]
 
 
-def captions():
-    """Digest of the report's captions and stylesheet."""
-    texts = [file.read_bytes() for file in sorted(Path(workflow.basedir, "workflow/report").iterdir())]
-    return hashlib.sha256(b"".join(texts)).hexdigest()[:16]
+def content_digest(folder):
+    """Digest of all files in a folder, for content that no code digest covers."""
+    texts = [file.read_bytes() for file in sorted(Path(workflow.basedir, folder).iterdir())]
+    return hashlib.sha256(b"\0".join(texts)).hexdigest()[:16]
 
 
 wildcard_constraints:

@@ -1,9 +1,4 @@
 # Stage 5. Every (model, task) is a job. A task's name and data are checked when the run starts, not when it ends.
-def task_code(command):
-    """Digests of the code of a command and of the task's module, which it loads by name."""
-    return lambda wc: code(command, f"rankrefine.evaluate.tasks.{catalogue.module(wc.task)}")
-
-
 rule task:
     input:
         data=lambda wc: TASKS[wc.task],
@@ -21,7 +16,7 @@ rule task:
     message:
         "Checking task {wildcards.task}"
     shell:
-        "python -m rankrefine task --task {wildcards.task:q} --key {params.key:q} --data {input.data:q} --output {output:q} --log {log:q}"
+        "{PYTHON:q} -m rankrefine task --task {wildcards.task:q} --key {params.key:q} --data {input.data:q} --output {output:q} --log {log:q}"
 
 
 rule overlap:
@@ -41,7 +36,7 @@ rule overlap:
     message:
         "Counting seed sentences in {wildcards.task}"
     shell:
-        "python -m rankrefine overlap --config {params.config:q} --pool {input.pool:q} --prepared {input.task:q}"
+        "{PYTHON:q} -m rankrefine overlap --config {params.config:q} --pool {input.pool:q} --prepared {input.task:q}"
         " --output {output:q} --log {log:q}"
 
 
@@ -72,7 +67,7 @@ rule evaluate:
     message:
         "Stage 5: evaluating {wildcards.model} on {wildcards.task}"
     shell:
-        "python -m rankrefine evaluate --prepared {input.task:q} --model {input.model:q} --name {wildcards.model:q}"
+        "{PYTHON:q} -m rankrefine evaluate --prepared {input.task:q} --model {input.model:q} --name {wildcards.model:q}"
         " {params.opening:q} --threads {threads} --gpus {resources.gpu} --embedding-cache results/cache/embeddings"
         " --code {params.encoding} --output {output:q} --log {log:q}"
 
@@ -100,6 +95,6 @@ rule scores:
     message:
         "Stage 5: score table"
     shell:
-        "python -m rankrefine scores --config {params.config:q} --results results/evaluate --models {params.models:q}"
+        "{PYTHON:q} -m rankrefine scores --config {params.config:q} --results results/evaluate --models {params.models:q}"
         " --tasks {params.tasks:q} --output {output.scores:q}"
         " --parquet {output.parquet:q} --table {output.table:q} --mteb {output.mteb:q} --log {log:q}"

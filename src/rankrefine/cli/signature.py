@@ -63,28 +63,20 @@ class Parameter:
 
 
 def read(module: str) -> tuple[str, list[Parameter]]:
-    """Return the summary and the parameters of the function `run` of a module of this package.
-
-    Raises:
-        LookupError: a parameter has no description, or the module has no function `run`.
-    """
+    """Return the summary and the parameters of the function `run` of a module of this package."""
     path = SOURCE.joinpath(*module.split(".")).with_suffix(".py")
     body = ast.parse(path.read_bytes()).body
-    function = next((node for node in body if isinstance(node, ast.FunctionDef) and node.name == "run"), None)
-    if function is None:
-        raise LookupError(f"{module} has no function run.")
+    function = next(node for node in body if isinstance(node, ast.FunctionDef) and node.name == "run")
     text = inspect.cleandoc(ast.get_docstring(function) or "")
     described = descriptions(text)
     given = function.args.args
     defaults = [None] * (len(given) - len(function.args.defaults)) + list(function.args.defaults)
     parameters = []
     for argument, default in zip(given, defaults, strict=True):
-        if argument.arg not in described:
-            raise LookupError(f"{module}: the docstring of run does not describe {argument.arg}.")
         annotation = ast.unparse(argument.annotation) if argument.annotation else "str"
         is_optional = default is not None or annotation.endswith("| None")
         value = _value(default)
-        parameters.append(Parameter(argument.arg, annotation, not is_optional, value, described[argument.arg]))
+        parameters.append(Parameter(argument.arg, annotation, not is_optional, value, described.get(argument.arg, "")))
     return text.partition("\n")[0], parameters
 
 

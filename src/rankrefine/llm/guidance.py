@@ -71,9 +71,7 @@ def choose(
     if allowed is not None:
         scores = scores.masked_fill(~allowed, -torch.inf)
     if not scores.amax(-1).isfinite().all():
-        raise UserError(
-            "The language model's logits are not finite; set generate.dtype to float32 or bfloat16."
-        )
+        raise UserError("The language model's logits are not finite; set generate.dtype to float32 or bfloat16.")
     chosen = _draw(scores, sampling, uniforms)
     return chosen if tokens is None else tokens.gather(1, chosen[:, None]).squeeze(1)
 
@@ -82,8 +80,8 @@ def plausible(logits: torch.Tensor, nats: float) -> tuple[torch.Tensor | None, t
     """Tokens of each row within `nats` of its best one, in ascending order.
 
     Returns:
-        Token ids int64 [rows, most], padded with 0, and a mask of the valid ones, bool [rows, most]. If more than
-        an eighth of the vocabulary is plausible in a row, None and a mask [rows, vocabulary]; if nothing is cut, None and None.
+        Token ids int64 [rows, most], padded with 0, and a mask of the valid ones, bool [rows, most]. If more than an
+        eighth of the vocabulary is plausible in a row, None and a mask [rows, vocabulary]; if nothing is cut, two None.
     """
     if nats == float("inf"):
         return None, None

@@ -1,4 +1,4 @@
-"""The consolidated lists with their card: the folder opens as a data set, and the card says what made it."""
+"""Consolidated lists and their card: `datasets` opens the folder, and the card describes the origin of the lists."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def shard(folder: Path, name: str, lists: list[list[str]], made: dict) -> None:
 
 
 def consolidated(folder: Path, made: dict = WRITER, settings: dict = SETTINGS, sources: list = SOURCES) -> Path:
-    """Three lists in two shards, the third of which collapsed; the folder with what is left."""
+    """Consolidate three lists in two shards, the third of which collapsed; return the output folder."""
     lists = [[f"The {word} is here.", f"A {word} lies here.", "Something else."] for word in ("boat", "door")]
     shard(folder, "00000", lists, made)
     shard(folder, "00001", [["A list.", "More.", "More.", "More."]], made)
@@ -63,7 +63,7 @@ def test_the_metadata_survive_a_round_trip_and_are_those_of_the_hub(tmp_path: Pa
     assert not {"license", "language"} & set(data), "neither is known"
 
 
-def test_the_card_says_what_made_the_lists_and_what_was_dropped(tmp_path: Path) -> None:
+def test_the_card_describes_the_origin_of_the_lists_and_what_was_dropped(tmp_path: Path) -> None:
     text = DatasetCard((consolidated(tmp_path) / "README.md").read_text(encoding="utf-8")).text
     for statement in (
         *("`hub:org/writer@v1`, revision c0ffee", f"`few_shot`, SHA-256 `{'ab' * 32}`", "    user: Rewrite | this."),

@@ -1,4 +1,4 @@
-"""Ranking lists that exist already: what is read, what is dropped and why, and that nothing in a file is run."""
+"""Import of existing ranking lists: what is read and dropped, and that nothing in a file is run."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def write(path: Path, values: list, column: str = "list_sent") -> Path:
 
 
 def imported(file: Path, **changes) -> tuple[list[list[str]], dict, dict, dict]:
-    """The lists of a file as stage 3 finds them, the records of pool and shard, and the pool by columns."""
+    """Import a file; return the lists of the shard, the records of pool and shard, and the pool by columns."""
     folder = file.parent
     section = {"source": "import", "file": str(file)} | changes.pop("lists", {})
     whole = config.complete({"lists": section, "seeds": {"decontaminate": []} | changes})

@@ -1,4 +1,4 @@
-"""Seed extraction on hand-made sources: formats, filters, duplicates, decontamination, order, and every refusal."""
+"""Seed extraction from small sources: formats, duplicates, decontamination, order, and every error."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_folder_has_one_parquet_file_per_split(tmp_path: Path) -> None:
     assert [row["text"] for row in _run(tmp_path, source)[0]] == [ANIMALS[1]]
 
 
-# --- refusals
+# --- errors
 
 
 @pytest.mark.parametrize(

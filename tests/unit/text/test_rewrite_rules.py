@@ -1,4 +1,4 @@
-"""Quality rules of rewrites and lists."""
+"""Quality rules for single rewrites."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import pytest
 
 from rankrefine.text.rewrite_rules import Limits, clean, problem, same
 
-RULES = {"collapse_repeats": 3, "limits": Limits(min_words=2, max_words=12)}
 GOOD = ["The cat sat on the mat.", "On the mat, there was a cat.", "A pet rested on a rug.", "Some animal lay down."]
 
 
@@ -27,14 +26,14 @@ GOOD = ["The cat sat on the mat.", "On the mat, there was a cat.", "A pet rested
         ("!", Limits(min_words=3, forbid=()), "empty"),
     ],
 )
-def test_limits_decide_what_is_stuck(rewrite: str, limits: Limits, reason: str | None) -> None:
+def test_limits_decide_what_is_rejected(rewrite: str, limits: Limits, reason: str | None) -> None:
     assert problem(rewrite, ["A dog ran.", "The cat sat on the mat.", "Something lay down."], limits) == reason
 
 
 @pytest.mark.parametrize(
     "sentence", ["I cannot swim.", "Sorry is a hard word.", "He rewrote the law.", "Of course it rains."]
 )
-def test_ordinary_sentences_are_no_markers(sentence: str) -> None:
+def test_ordinary_sentences_are_not_markers(sentence: str) -> None:
     if sentence.startswith("I cannot"):
         assert problem(sentence, GOOD) == "refusal"  # known cost: a first person refusal looks the same
     else:

@@ -65,7 +65,9 @@ class Ranking:
         place = len(chain.sentences)  # round of the next rewrite, from 1
         negative = self.prompt.fill(chain.sentences[-2]) if place > 1 else None
         key = (self.random_seed, chain.seed_id, place, chain.attempt)
-        return Request(chain.row, self.prompt.fill(chain.sentences[-1]), negative, self._scale(place), key, one_line=True)
+        return Request(
+            chain.row, self.prompt.fill(chain.sentences[-1]), negative, self._scale(place), key, one_line=True
+        )
 
     def _scale(self, place: int) -> float:
         scales = self.guidance_scale

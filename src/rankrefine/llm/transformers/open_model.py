@@ -41,7 +41,9 @@ def open_model(
     try:
         return model.to(place).eval(), tokenizer
     except torch.OutOfMemoryError as error:
-        raise UserError(f"Out of memory on {torch.cuda.get_device_name()} while loading the language model.") from error
+        raise UserError(
+            f"Out of memory on {torch.cuda.get_device_name()} while loading the language model."
+        ) from error
 
 
 def _device(name: str) -> torch.device:

@@ -139,8 +139,7 @@ def _choose(
     chosen = choose(logits[place], logits[other], scale, sampling, uniforms)
     same = (last[place] == last[other]) | tensor((row.emitted == 0 for row in firsts), torch.bool)
     tokens = [
-        torch.where(same, chosen, tensor((row.part.mark for row in part), torch.long))
-        for part in (firsts, negatives)
+        torch.where(same, chosen, tensor((row.part.mark for row in part), torch.long)) for part in (firsts, negatives)
     ]
     return torch.cat([place, other]), torch.cat(tokens)
 
