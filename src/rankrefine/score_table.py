@@ -6,7 +6,7 @@ import csv
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rankrefine import io
 from rankrefine.errors import UserError
@@ -87,8 +87,17 @@ class Score:
         number = getattr(self, column)
         return "" if number != number else f"{number:{'+' if column in SIGNED else ''}.{decimals(self.metric)}f}"
 
+    def show_sd(self, column: Literal["value", "delta"]) -> str:
+        """Return a number with its standard deviation, `83.04 ± 0.21`."""
+        return " ± ".join(filter(None, (self.show(column), self.show("sd" if column == "value" else "delta_sd"))))
 
-Row = Score
+    def show_interval(self, column: Literal["value", "delta"]) -> str:
+        """Return the interval of a number with a leading space, ` [80.80, 84.50]`; empty if it is undefined."""
+        prefix = "ci" if column == "value" else "delta"
+        ends = [self.show(f"{prefix}_{end}") for end in ("low", "high")]
+        return f" [{', '.join(ends)}]" if all(ends) else ""
+
+
 COLUMNS = tuple(field.name for field in fields(Score))
 _PARSERS: dict[Any, Callable[[str], Any]] = {  # by the annotation of a column
     "str": str,

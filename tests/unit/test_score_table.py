@@ -58,6 +58,13 @@ def test_numbers_have_the_decimals_of_their_metric() -> None:
     assert score().show("delta") == ""
 
 
+def test_spreads_and_intervals_follow_their_number() -> None:
+    row = score(value=82.1, sd=0.25, ci_low=80, ci_high=84, delta=1.0, delta_low=-0.5, delta_high=2.5)
+    assert (row.show_sd("value"), row.show_interval("value")) == ("82.10 ± 0.25", " [80.00, 84.00]")
+    assert (row.show_sd("delta"), row.show_interval("delta")) == ("+1.00", " [-0.50, +2.50]")
+    assert (score().show_sd("value"), score().show_interval("delta")) == ("", "")
+
+
 def test_names_for_readers() -> None:
     assert (score(metric="map").measure, score(metric="accuracy").measure) == ("MAP × 100", "accuracy × 100")
     assert (score(metric="uniformity").measure, score(metric="effective_rank").measure) == (

@@ -20,7 +20,15 @@ ROOT = Path(__file__).parents[2]
 SOURCES = ("Snakefile", "workflow", "envs", "src", "config.yaml")
 # libraries that most runs import; others are imported by the run that needs them
 PLANNING = ("snakemake.cli", "snakemake.report.html_reporter", "smart_open", "jsonschema", "pulp", "pandas")
-JOBS = ("sentence_transformers", "transformers.trainer", "datasets", "mteb", "pandas", "matplotlib.pyplot", "jsonschema")
+JOBS = (
+    "sentence_transformers",
+    "transformers.trainer",
+    "datasets",
+    "mteb",
+    "pandas",
+    "matplotlib.pyplot",
+    "jsonschema",
+)
 # set by a job before it imports these libraries, which read them at once
 VARIABLES = {
     "HF_HUB_OFFLINE": "1",

@@ -20,10 +20,11 @@ def as_markdown(scores: Sequence[Score], resamples: int, confidence: float) -> s
     lines = [["task", "metric", "n", BASE, *(text for name in others for text in (name, f"{name} - {BASE}"))]]
     for base in (score for score in scores if score.model == BASE):
         task = base.task if base.subset == "all" else f"  {base.subset}"
-        line = [task, base.metric, str(base.n or ""), _with_sd(base, "value", "sd")]
+        line = [task, base.metric, str(base.n or ""), base.show_sd("value")]
         for name in others:
             score = cells.get((name, *base.key))
-            line += ["-", "-"] if score is None else [_with_sd(score, "value", "sd"), _delta(score)]
+            difference = score and score.show_sd("delta") + score.show_interval("delta")
+            line += [score.show_sd("value"), difference] if score else ["-", "-"]
         lines.append(line)
     seeds = {score.seeds for score in scores if score.model in others and score.is_mean}
     note = (
@@ -33,16 +34,6 @@ def as_markdown(scores: Sequence[Score], resamples: int, confidence: float) -> s
     if seeds:
         note += f" Means over {' or '.join(map(str, sorted(seeds)))} random seeds ± standard deviation."
     return f"{_aligned(lines)}\n\n{note}\n"
-
-
-def _with_sd(score: Score, column: str, sd: str) -> str:
-    spread = score.show(sd)
-    return f"{score.show(column)} ± {spread}" if spread else score.show(column)
-
-
-def _delta(score: Score) -> str:
-    low, high = score.show("delta_low"), score.show("delta_high")
-    return _with_sd(score, "delta", "delta_sd") + (f" [{low}, {high}]" if low else "")
 
 
 def _aligned(lines: list[list[str]]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from rankrefine import hub_names
 from rankrefine.score_table import Score
@@ -142,18 +142,12 @@ def score_table(base: Sequence[Score], own: Sequence[Score]) -> str:
     for key in dict.fromkeys([*of_base, *of_own]):
         left, right = of_base.get(key), of_own.get(key)
         n = (right and right.n) or (left and left.n) or ""
-        cells = [str(n), _with_interval(left, "value"), _with_interval(right, "value"), _with_interval(right, "delta")]
-        lines.append(f"| {' | '.join([*key, *cells])} |")
+        cells = [
+            row.show(column) + row.show_interval(column) if row else ""
+            for row, column in ((left, "value"), (right, "value"), (right, "delta"))
+        ]
+        lines.append(f"| {' | '.join([*key, str(n), *cells])} |")
     return "\n".join(lines)
-
-
-def _with_interval(row: Score | None, column: Literal["value", "delta"]) -> str:
-    """Format a number with its interval, `82.66 [80.80, 84.50]`; empty if it is undefined."""
-    if row is None:
-        return ""
-    prefix = "ci" if column == "value" else column
-    ends = [row.show(f"{prefix}_{end}") for end in ("low", "high")]
-    return row.show(column) + (f" [{', '.join(ends)}]" if all(ends) else "")
 
 
 def _means(rows: Sequence[Score], name: str) -> str:
@@ -162,16 +156,8 @@ def _means(rows: Sequence[Score], name: str) -> str:
     if not whole:
         return ""
     lines = ["| task | metric | score | difference to the base |", "|---|---|---:|---:|"]
-    lines += [
-        f"| {row.task} | {row.metric} | {_with_sd(row, 'value', 'sd')} | {_with_sd(row, 'delta', 'delta_sd')} |"
-        for row in whole
-    ]
+    lines += [f"| {row.task} | {row.metric} | {row.show_sd('value')} | {row.show_sd('delta')} |" for row in whole]
     return f"\nMean ± standard deviation over the {whole[0].seeds} seeds of {name}:\n\n" + "\n".join(lines) + "\n"
-
-
-def _with_sd(row: Score, column: str, sd: str) -> str:
-    """Format a number with its standard deviation, `83.04 ± 0.21`; empty if it is undefined."""
-    return " ± ".join(filter(None, (row.show(column), row.show(sd))))
 
 
 def _data(data: dict[str, Any]) -> str:
