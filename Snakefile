@@ -18,7 +18,7 @@ include: "workflow/rules/assets.smk"
 
 if config["lists"]["source"] == "import":
 
-    include: "workflow/rules/lists.smk"
+    include: "workflow/rules/import_lists.smk"
 
 else:
 
@@ -30,6 +30,7 @@ include: "workflow/rules/consolidate.smk"
 include: "workflow/rules/base.smk"
 include: "workflow/rules/refine.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/export.smk"
 include: "workflow/rules/report.smk"
 
 

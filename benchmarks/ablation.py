@@ -1,6 +1,6 @@
-"""What every experiment gained: python benchmarks/ablation.py results/refine/* [LABEL=FOLDER ...] --figure F.svg
+"""Gains of experiments: python benchmarks/ablation.py results/refine/* [LABEL=FOLDER ...] --figure F.svg
 
-Each folder holds the trainings of one experiment, SEED/model, as the workflow writes them. Base and trainings are
+Each folder contains the trainings of one experiment, SEED/model, as the workflow writes them. Base and trainings are
 scored on the validation split (or with --split test), all pairs and by genre, and the gains on the base are printed as
 a Markdown table: mean over the seeds, with a 95 % bootstrap interval over the pairs, and the standard deviation over
 the seeds.
@@ -24,7 +24,7 @@ BATCH = 32
 
 
 def main() -> None:
-    """Parse the command line, score, print."""
+    """Parse the command line, score the encoders and print the gains."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("experiments", nargs="+", help="folders of trainings, or LABEL=FOLDER")
     parser.add_argument("--base", type=Path, default=Path("results/assets/all-minilm-l6-v2.json"))
@@ -40,7 +40,7 @@ def main() -> None:
         label, _, folder = text.rpartition("=")
         models = [cosines(path, table) for path in sorted(Path(folder).glob("*/model"))]
         if not models:
-            parser.error(f"{folder} holds no SEED/model")
+            parser.error(f"{folder} has no folders SEED/model")
         rows.append((label or Path(folder).name, gains(table, base, models, options.resamples)))
         print("scored", rows[-1][0], len(models), flush=True)
     print(markdown(rows))
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def cosines(folder: Path, table: dict[str, list]) -> np.ndarray:
-    """The encoder's cosine of each pair."""
+    """Return the encoder's cosine of each pair."""
     texts = list(dict.fromkeys([*table["sentence1"], *table["sentence2"]]))
     place = {text: i for i, text in enumerate(texts)}
     vectors = open_encoder(folder).encode(texts, batch_size=BATCH, normalize_embeddings=True)
@@ -58,57 +58,57 @@ def cosines(folder: Path, table: dict[str, list]) -> np.ndarray:
 
 
 def gains(table: dict[str, list], base: np.ndarray, models: list[np.ndarray], resamples: int) -> dict[str, Any]:
-    """For all pairs and for each genre: the base's score, the mean gain, its interval and the gains of the seeds."""
+    """Return the base's score, the mean gain, its interval and the gain of each seed, for all pairs and each genre."""
     gold, genres = np.array(table["score"]), np.array(table.get("genre", []))
-    found = {}
+    results = {}
     for name in ("all", *dict.fromkeys(table.get("genre", []))):
         chosen = np.full(len(gold), True) if name == "all" else genres == name
         scores = [100 * spearmanr(gold[chosen], each[chosen]).statistic for each in (base, *models)]
-        samples = 100 * bootstrap(gold[chosen], np.stack([base, *models])[:, chosen], resamples, seed=0)
+        samples = 100 * bootstrap(gold[chosen], np.stack([base, *models])[:, chosen], resamples, random_seed=0)
         seeds = [score - scores[0] for score in scores[1:]]
         ends = interval(samples[1:].mean(0) - samples[0], 0.95)
-        found[name] = {"base": scores[0], "gain": np.mean(seeds), "interval": ends, "seeds": seeds}
-    return found
+        results[name] = {"base": scores[0], "gain": np.mean(seeds), "interval": ends, "seeds": seeds}
+    return results
 
 
 def markdown(rows: list[tuple[str, dict[str, Any]]]) -> str:
-    """A line for the base, then one for each experiment; a star where the interval leaves 0 out."""
+    """Format a table with a line for the base, then one for each experiment."""
     names = list(rows[0][1])
     lines = [["experiment", "seeds", *names], ["---", "---:", *["---:"] * len(names)]]
     lines.append(["base", "", *(f"{rows[0][1][name]['base']:.2f}" for name in names)])
-    for label, found in rows:
+    for label, result in rows:
         cells = []
         for name in names:
-            low, high = found[name]["interval"]
-            spread = f" ± {np.std(found[name]['seeds'], ddof=1):.2f}" if len(found[name]["seeds"]) > 1 else ""
-            cells.append(f"{found[name]['gain']:+.2f}{spread} [{low:+.2f}, {high:+.2f}]")
-        lines.append([label, str(len(found["all"]["seeds"])), *cells])
+            low, high = result[name]["interval"]
+            spread = f" ± {np.std(result[name]['seeds'], ddof=1):.2f}" if len(result[name]["seeds"]) > 1 else ""
+            cells.append(f"{result[name]['gain']:+.2f}{spread} [{low:+.2f}, {high:+.2f}]")
+        lines.append([label, str(len(result["all"]["seeds"])), *cells])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def figure(rows: list[tuple[str, dict[str, Any]]], file: Path) -> None:
-    """A forest plot: an axis for all pairs and one for each genre."""
+    """Draw a forest plot with an axis for all pairs and one for each genre."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    from rankrefine.report.figures.style import BLUE, GREY, RED, STYLE, save
+    from rankrefine.report.figures.style import BLUE, GREY, RED, STYLE, save, zero_line
 
     names = list(rows[0][1])
     with rc_context(STYLE):
         drawn = Figure(figsize=(3 + 2.3 * len(names), 1.2 + 0.34 * len(rows)))
         for axes, name in zip(drawn.subplots(1, len(names), sharey=True), names, strict=True):
-            for y, (_, found) in enumerate(rows):
-                low, high = found[name]["interval"]
+            for y, (_, result) in enumerate(rows):
+                low, high = result[name]["interval"]
                 color = BLUE if low > 0 else RED if high < 0 else GREY
                 axes.plot([low, high], [y, y], color=color, linewidth=2)
-                axes.plot(found[name]["seeds"], [y] * len(found[name]["seeds"]), "|", color=color, markersize=9)
-                axes.plot(found[name]["gain"], y, "o", color=color, markersize=5)
-            axes.axvline(0, color=GREY, linewidth=1, linestyle="--")
+                axes.plot(result[name]["seeds"], [y] * len(result[name]["seeds"]), "|", color=color, markersize=9)
+                axes.plot(result[name]["gain"], y, "o", color=color, markersize=5)
+            zero_line(axes)
             axes.set_title(f"{name} (base {rows[0][1][name]['base']:.1f})", fontsize=10)
             axes.grid(axis="y", visible=False)
         axes.set_yticks(range(len(rows)), [label for label, _ in rows])
         axes.set_ylim(len(rows) - 0.5, -0.5)
-        drawn.supxlabel("gain on the base (Spearman × 100), 95 % interval over pairs; strokes are seeds", fontsize=9)
+        drawn.supxlabel("gain on the base (Spearman × 100), 95 % interval over pairs; ticks are seeds", fontsize=9)
         save(drawn, file)
 
 

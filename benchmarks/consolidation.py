@@ -1,10 +1,10 @@
-"""How fast and in how much memory shards of ranking lists are consolidated.
+"""Speed and memory of consolidation.
 
     python benchmarks/consolidation.py [--shards 1000] [--lists 500] [--rewrites 32]
 
-The shards are as stage 2 leaves them: sentences of a made-up language, 5 to 19 words each, no two alike, and every
-twentieth chain given up. They are consolidated by the command that the workflow runs, whose start is part of the time.
-Goal: 1 000 shards of 500 lists of 33 sentences in less than 1 GB.
+The shards have the form of stage 2: distinct sentences of 5 to 19 words in a made-up language, and every twentieth
+chain given up. The time is that of the workflow's command, including its start. Goal: 1 000 shards of 500 lists of 33
+sentences in less than 1 GB.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from rankrefine import io
 from rankrefine.config import load as configuration
 from rankrefine.ranking_lists.schema import SHARD
 
-EVERY = 20  # one chain of so many is given up
+EVERY = 20  # one chain in 20 is given up
 WRITER = {"model": "made-up", "revision": "1", "prompt": "few_shot", "prompt_sha256": "ab" * 32, "prompt_text": "…"}
 WRITER |= {"sampling": {"guidance_scale": 1.5, "temperature": 0.8}}
 
 
 def main() -> None:
-    """Print the rate, the peak of memory, and the sizes on disk."""
+    """Print the rate, the peak memory, and the sizes on disk."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shards", type=int, default=1000)
-    parser.add_argument("--lists", type=int, default=500, help="lists of a shard")
-    parser.add_argument("--rewrites", type=int, default=32, help="sentences of a list besides the first")
+    parser.add_argument("--lists", type=int, default=500, help="lists per shard")
+    parser.add_argument("--rewrites", type=int, default=32, help="rewrites per list")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         shards, results = Path(scratch, "generate"), Path(scratch, "consolidate")
@@ -53,12 +53,12 @@ def main() -> None:
     print(f"{record['read']} lists read, {record['kept']} kept, dropped: {record['dropped']}")
     print(
         f"{sentences} sentences in {seconds:.1f} s, {sentences / seconds:.0f} a second, "
-        f"{memory:.2f} GB at most, {disk:.2f} GB written"
+        f"{memory:.2f} GB peak memory, {disk:.2f} GB written"
     )
 
 
 def _write(folder: Path, shards: int, lists: int, size: int) -> None:
-    """All shards: the sentences of one, in which a word at the beginning says which shard it is."""
+    """Write all shards: the same sentences in each, with a first word that differs."""
     dice = random.Random(1)
     parts = ["".join(letters) for letters in product("bdfgklmnprst", "aeiou", ["n", "r", "st", "l", "m", "nd", "ck"])]
     sentences = pa.array(
@@ -72,14 +72,14 @@ def _write(folder: Path, shards: int, lists: int, size: int) -> None:
     for shard in range(shards):
         ids = pa.array(f"{shard * lists + place:016x}" for place in range(lists))
         word = f"{parts[shard % len(parts)]}{parts[shard // len(parts) % len(parts)]}".capitalize()
-        own = pa.ListArray.from_arrays(offsets, pc.binary_join_element_wise(word, sentences, " "))
-        name = f"{shard:05d}"
-        io.write_table(folder / f"{name}.parquet", pa.table([ids, source, own, status, redraws, tokens], schema=SHARD))
+        texts = pa.ListArray.from_arrays(offsets, pc.binary_join_element_wise(word, sentences, " "))
+        name, columns = f"{shard:05d}", [ids, source, texts, status, redraws, tokens]
+        io.write_table(folder / f"{name}.parquet", pa.table(columns, schema=SHARD))
         io.write_json(folder / f"{name}.json", WRITER)
 
 
 def _consolidate(shards: Path, results: Path, count: int, size: int) -> tuple[float, float]:
-    """Seconds and GB of the stage as a command."""
+    """Run the stage as a command; return seconds and peak memory in GB."""
     seeds = {"sources": [{"name": "made-up", "source": "sentences.txt"}], "decontaminate": [], "count": count}
     config = configuration.complete({"seeds": seeds, "generate": {"engine": "fake", "shard_size": size}})
     given = configuration.section(config, "lists", "seeds.count", "generate.shard_size", "consolidate")
@@ -89,16 +89,16 @@ def _consolidate(shards: Path, results: Path, count: int, size: int) -> tuple[fl
     command += ["--pool-stats", str(pool), "--output", str(results / "lists.parquet")]
     command += ["--stats", str(results / "lists.json"), "--card", str(results / "README.md")]
     started = time.monotonic()
-    running = subprocess.Popen(command)
-    _, status, usage = os.wait4(running.pid, 0)
-    running.returncode = os.waitstatus_to_exitcode(status)
-    if running.returncode:
-        raise SystemExit(f"consolidation ended with exit code {running.returncode}")
+    process = subprocess.Popen(command)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"Consolidation failed with exit code {process.returncode}.")
     return time.monotonic() - started, usage.ru_maxrss / 1024**2
 
 
 def _size(folder: Path) -> float:
-    """GB of the files of a folder."""
+    """Return the size of a folder's files in GB."""
     return sum(file.stat().st_size for file in folder.iterdir()) / 1e9
 
 

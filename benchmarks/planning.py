@@ -2,9 +2,9 @@
 
     python benchmarks/planning.py [--shards 10 100 1000 5000]
 
-The shards are files of a made-up run that has come to its lists: `snakemake --touch` gives them Snakemake's records,
-so that the run with nothing to do compares params, code and inputs of every job. Goals: 1 000 shards planned in 5 s, a
-run with nothing to do in 10 s, the Snakefile alone, which every cluster job parses, in less than 1 s.
+The shards are files of a made-up run that has finished consolidation. `snakemake --touch` creates Snakemake's records
+for them, so the run with nothing to do compares params, code and inputs of every job. Goals: 1 000 shards planned in
+5 s, a run with nothing to do in 10 s, the Snakefile alone, which every cluster job parses, in less than 1 s.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ evaluate: {{tasks: {{STSBenchmark: sts}}}}
 
 
 def main() -> None:
-    """Print a table."""
+    """Print a table of seconds and memory."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shards", type=int, nargs="+", default=[10, 100, 1000, 5000])
     shards = parser.parse_args().shards
@@ -59,15 +59,15 @@ def _inputs(folder: Path, count: int) -> None:
 
 
 def _results(folder: Path, count: int) -> None:
-    """What the first three stages leave, as far as planning looks at it."""
-    shard, measured = folder / "results" / "generate", folder / "results" / "benchmarks" / "generate"
-    shard.mkdir(parents=True)
-    measured.mkdir(parents=True)
+    """Write those outputs of the first three stages that planning reads."""
+    shards, benchmarks = folder / "results" / "generate", folder / "results" / "benchmarks" / "generate"
+    shards.mkdir(parents=True)
+    benchmarks.mkdir(parents=True)
     for number in range(count):
-        (shard / f"{number:05d}.parquet").write_bytes(bytes(10_000))
-        (measured / f"{number:05d}.tsv").touch()
+        (shards / f"{number:05d}.parquet").write_bytes(bytes(10_000))
+        (benchmarks / f"{number:05d}.tsv").touch()
         record = {"first": number, "rows": 1, "versions": {"torch": "0"}}
-        (shard / f"{number:05d}.json").write_text(json.dumps(record), encoding="utf-8")
+        (shards / f"{number:05d}.json").write_text(json.dumps(record), encoding="utf-8")
     for name in ("benchmarks/seeds.tsv", "benchmarks/consolidate.tsv"):
         (folder / "results" / name).touch()
     for name in ("seeds/pool.parquet", "seeds/pool.json", "consolidate/lists.parquet", "consolidate/lists.json"):
@@ -77,18 +77,18 @@ def _results(folder: Path, count: int) -> None:
 
 
 def _run(folder: Path, *arguments: str, file: Path = ROOT / "Snakefile", expect: str = "") -> tuple[float, float]:
-    """Seconds and MB of a Snakemake command, which must succeed."""
+    """Run a Snakemake command, which must succeed; return seconds and peak memory in MB."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(file), *arguments]
     started = time.monotonic()
     with tempfile.TemporaryFile("w+") as output:
-        running = subprocess.Popen(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT)
-        _, status, usage = os.wait4(running.pid, 0)
+        process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT)
+        _, status, usage = os.wait4(process.pid, 0)
         seconds = time.monotonic() - started
-        running.returncode = os.waitstatus_to_exitcode(status)
+        process.returncode = os.waitstatus_to_exitcode(status)
         output.seek(0)
-        told = output.read()
-    if running.returncode or expect not in told:
-        raise SystemExit(f"{' '.join(command)}\n{told[-1500:]}")
+        text = output.read()
+    if process.returncode or expect not in text:
+        raise SystemExit(f"{' '.join(command)}\n{text[-1500:]}")
     return seconds, usage.ru_maxrss / 1024
 
 

@@ -23,13 +23,14 @@ import torch
 from torch.nn.functional import normalize
 
 from rankrefine.config import load as configuration
+from rankrefine.encoders.embed import embed
+from rankrefine.encoders.lengths import preprocessor
 from rankrefine.encoders.opening import open_encoder
 from rankrefine.ranking_lists.lists import Lists
 from rankrefine.ranking_lists.lists import read as read_lists
-from rankrefine.refine.collator import ListCollator, preprocessor
+from rankrefine.refine.collator import ListCollator
 from rankrefine.refine.losses import RankingLoss
 from rankrefine.refine.targets import targets
-from rankrefine.refine.teacher import embed
 from rankrefine.training.trainer import Trainer
 
 SETTINGS = configuration.complete({})["refine"]
@@ -73,8 +74,8 @@ def ours(student: Any, teacher: Any, lists: list[list[str]], batch: int, bf16: b
     """Seconds for one epoch, the teacher's embeddings included."""
     started = time.perf_counter()
     held = Lists([str(i) for i in range(len(lists))], lists)
-    embeddings = list(embed(teacher, held, LENGTH).split(held.sizes))
-    target = partial(targets, tau=SETTINGS["tau_teacher"], omega=SETTINGS["omega"])
+    embeddings = list(embed(teacher, held.flat, LENGTH).split(held.sizes))
+    target = partial(targets, tau=SETTINGS["tau_teacher"], omega=SETTINGS["omega"], target="paper")
     collator = ListCollator(preprocessor(student, LENGTH), held.ids, lists, embeddings, target)
     loss, optimizer = RankingLoss(student, TAU), torch.optim.AdamW(student.parameters(), lr=1e-6, fused=True)
     student.train()

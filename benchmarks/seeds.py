@@ -1,9 +1,9 @@
-"""How fast and in how much memory seeds are extracted from a large corpus.
+"""Speed and memory of seed extraction from a large corpus.
 
     python benchmarks/seeds.py [--sentences 2000000]
 
-The corpus consists of words of a made-up language, 5 to 19 to a sentence; every tenth sentence is the one before it
-with one word changed. Goal: 2 million sentences in less than 1.5 GB.
+Sentences have 5 to 19 words of a made-up language; every tenth one repeats the sentence before it with one word
+changed. Goal: 2 million sentences in less than 1.5 GB.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from rankrefine.seeds import run as seeds
 
 
 def main() -> None:
-    """Print the rate and the peak of memory."""
+    """Print the rate and the peak memory."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sentences", type=int, default=2_000_000)
     count = parser.parse_args().sentences
@@ -40,7 +40,7 @@ def main() -> None:
         record = read_json(folder / "pool.json")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
     print(f"{count} sentences, {record['kept']} kept, {record['dropped']['near duplicate']} near duplicates")
-    print(f"{seconds:.0f} s, {count / seconds:.0f} sentences a second, {peak:.2f} GB at most")
+    print(f"{seconds:.0f} s, {count / seconds:.0f} sentences a second, {peak:.2f} GB peak memory")
 
 
 def _write(file: Path, count: int) -> None:

@@ -1,4 +1,4 @@
-"""`python -m rankrefine check`: models and development data, looked at before hours of generation; loads none of them.
+"""Early check of models, prompt and development data, before hours of generation; loads no weights.
 
 A run starts with it; each stage still checks what it opens.
 """
@@ -12,11 +12,10 @@ from typing import Any
 
 from rankrefine import io
 from rankrefine.assets.manifest import load_manifest
-from rankrefine.config import load as configuration
 from rankrefine.encoders.opening import check_encoder
 from rankrefine.errors import UserError
 from rankrefine.llm import prompts
-from rankrefine.training.development import read as read_development
+from rankrefine.training import development as development_data
 
 log = logging.getLogger(__name__)
 
@@ -30,85 +29,85 @@ def run(
     llm: Path | None,
     output: Path,
 ) -> None:
-    """Check the manifests' folders, and what the experiments want of them; write a record of what was checked.
+    """Check models, prompt and development data before anything long runs.
 
     Args:
-        config: Completed configuration.
+        config: Configuration.
         model: Manifest of the base encoder.
-        encoders: Manifests of the teachers and of the other encoders that are evaluated.
-        poolings: How each of them is pooled.
-        development: Manifest of the development data, if there is any.
-        llm: Manifest of the language model; None with the fake engine.
+        encoders: Manifests of the teachers and of the other encoders to evaluate.
+        poolings: Pooling of each of `encoders`.
+        development: Manifest of the development data, if there are any.
+        llm: Manifest of the language model, if the engine needs one.
+        output: Record (JSON) to write.
 
     Raises:
-        UserError: one of them cannot do its part.
+        UserError: one of them cannot be used.
     """
     base = load_manifest(model).path
     others = [load_manifest(manifest).path for manifest in encoders]
     for path, pooling in zip([base, *others], [config["base"]["pooling"], *poolings], strict=True):
-        check_encoder(path, bare=pooling != "model")
+        check_encoder(path, pooling)
         if pooling == "cls_head":
             check_head(path)
-    for name in config["refine"]["experiments"]:
-        check_experiment(name, configuration.experiment(config, name), base)
-    pairs = len(read_development(load_manifest(development).path)[0]) if development else 0
-    template = prompts.load(config["generate"]["prompt"])
+    for name, changes in config["refine"]["experiments"].items():
+        check_experiment(name, config["refine"] | changes, base)
+    pairs = len(development_data.read(load_manifest(development).path)[0]) if development else 0
     if llm is not None:
-        check_language_model(load_manifest(llm).path, template)
+        check_language_model(load_manifest(llm).path, prompts.load(config["generate"]["prompt"]))
     checked = [path for path in (model, *encoders, development, llm) if path]
     io.write_json(output, {"checked": [str(path) for path in checked], "pairs": pairs})
     log.info("check: models are usable; %d development pairs.", pairs)
 
 
 def check_head(folder: Path) -> None:
-    """Refuse a transformer without the weights of a head: transformers would draw them at random.
+    """Refuse a transformer without head weights, which transformers would initialise at random.
 
     Raises:
-        UserError: no safetensors file of the folder holds them.
+        UserError: no safetensors file of the folder has them.
     """
     from safetensors import safe_open
 
     for file in folder.rglob("*.safetensors"):
         with safe_open(file, framework="numpy") as tensors:
-            if any(name.endswith("pooler.dense.weight") for name in tensors.keys()):  # noqa: SIM118, it is no dictionary
+            if any(name.endswith("pooler.dense.weight") for name in tensors.keys()):  # noqa: SIM118, not a dictionary
                 return
-    raise UserError(f"{folder} holds no head (pooler.dense), which the pooling cls_head needs; choose mean or cls.")
+    raise UserError(f"{folder} has no head (pooler.dense), which pooling cls_head needs; use mean or cls.")
 
 
 def check_experiment(name: str, settings: dict[str, Any], encoder: Path) -> None:
-    """Refuse settings that this encoder cannot have, as far as its config.json says, and trackers that are not there.
+    """Refuse settings that the encoder's config.json rules out, and trackers that are not installed.
 
     Raises:
-        UserError: more layers or dimensions than it has, or a tracker's package is missing.
+        UserError: more layers or dimensions than the encoder has, or a tracker is missing.
     """
     file = encoder / "config.json"
-    held = io.read_json(file) if file.is_file() else {}
-    layers, width = held.get("num_hidden_layers"), held.get("hidden_size")
+    fields = io.read_json(file) if file.is_file() else {}
+    layers, width = fields.get("num_hidden_layers"), fields.get("hidden_size")
     where = f"refine.experiments.{name}"
     if layers and settings["layers"] > layers:
-        raise UserError(f"{where}: layers is {settings['layers']} but the encoder has {layers} layers.")
+        raise UserError(f"{where}: layers is {settings['layers']}, but the encoder has {layers} layers.")
     if width and (wide := [dim for dim in settings["matryoshka"] if dim > width]):
-        raise UserError(f"{where}: matryoshka holds {wide[0]} but the encoder has {width} dimensions.")
+        raise UserError(f"{where}: matryoshka has {wide[0]}, but the encoder has {width} dimensions.")
     if missing := [tracker for tracker in settings["report_to"] if find_spec(tracker) is None]:
-        raise UserError(f"refine.report_to: {missing[0]} is not installed here; pip install {missing[0]}.")
+        raise UserError(f"refine.report_to: {missing[0]} is not installed; run: pip install {missing[0]}")
 
 
 def check_language_model(folder: Path, prompt: prompts.Prompt) -> None:
-    """Refuse a folder that no engine could use with this prompt, from its files' names and JSON alone.
+    """Refuse a folder that no engine can use with this prompt, from its file names and JSON files.
 
     Raises:
-        UserError: no safetensors weights, no tokenizer, or a chat for a model without a chat template.
+        UserError: no safetensors weights, no tokenizer, or a chat prompt for a model without a chat template.
     """
     if not any(folder.glob("*.safetensors")):
-        held = next(folder.glob("*.gguf"), None)
-        hint = f"name the file {held} itself" if held else "convert the model first"
-        raise UserError(f"generate.model: {folder} holds no .safetensors weights; {hint}.")
-    settings = folder / "tokenizer_config.json"
-    if not settings.is_file():
+        gguf = next(folder.glob("*.gguf"), None)
+        hint = f"give the path of {gguf} itself" if gguf else "convert the model first"
+        raise UserError(f"generate.model: {folder} has no .safetensors weights; {hint}.")
+    file = folder / "tokenizer_config.json"
+    if not file.is_file():
         raise UserError(f"generate.model: {folder} has no tokenizer (tokenizer_config.json).")
     templates = [*folder.glob("chat_template.*"), *folder.glob("additional_chat_templates/*")]
-    if prompt.chat and not templates and "chat_template" not in io.read_json(settings):
+    if prompt.chat and not templates and "chat_template" not in io.read_json(file):
         raise UserError(
-            f"generate.model: {folder} has no chat template, which generate.prompt ({prompt.name}) needs; take an "
+            f"generate.model: {folder} has no chat template, which generate.prompt ({prompt.name}) needs; use an "
             "instruction-tuned model, or a plain prompt such as plain_few_shot."
         )

@@ -1,8 +1,8 @@
-"""Digest of the code that a stage depends on, for Snakemake's params.
+"""Digests of a stage's code, for Snakemake's params: a change of the code reruns the stage.
 
-The digest covers the syntax trees, without docstrings, of every module inside `rankrefine` that the given module
-imports, directly or not, at any depth of nesting. So a comment, a docstring or formatting changes nothing, and a
-shared module that changes reruns whoever imports it. Standard library only.
+A digest covers a module and all modules of `rankrefine` that it imports, directly or indirectly, at any depth of
+nesting. It is computed from syntax trees without docstrings, so comments, docstrings and formatting do not count.
+Standard library only.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 @cache
 def code(module: str) -> str:
-    """Digest of `module` (dotted, e.g. "rankrefine.seeds.run") and its import closure inside the package."""
+    """Return the digest of a module (dotted, such as "rankrefine.seeds.run") and its import closure in the package."""
     hasher = hashlib.sha256()
     for name in sorted(closure(module)):
         hasher.update(f"{name}\0{_read(_file(name))[0]}\0".encode())
@@ -26,7 +26,7 @@ def code(module: str) -> str:
 
 
 def closure(module: str) -> set[str]:
-    """Names of all modules of the package that `module` imports, itself included."""
+    """Return the names of all modules of the package that `module` imports, including itself."""
     seen: set[str] = set()
     waiting = [module]
     while waiting:
@@ -36,7 +36,7 @@ def closure(module: str) -> set[str]:
         seen.add(name)
         waiting += _imports(name)
         waiting.append(name.rpartition(".")[0])  # importing a.b runs a/__init__.py
-    seen.discard(PACKAGE.name)  # holds the version alone, and a release must not rerun everything
+    seen.discard(PACKAGE.name)  # contains only the version: a release must not rerun everything
     return seen
 
 
@@ -49,28 +49,28 @@ def _file(name: str) -> Path | None:
 
 
 def _imports(name: str) -> list[str]:
-    found = []
+    names = []
     for node in _read(_file(name))[1]:
         if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
+            names += [alias.name for alias in node.names]
         elif node.level == 0 and node.module:
-            # `from package import module` and `from module import function` look alike: try both
-            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return found
+            # a name may be a module (`from package import module`) or not (`from module import function`): try both
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return names
 
 
 @cache
 def _read(path: Path) -> tuple[str, list[ast.Import | ast.ImportFrom]]:
-    """A module as `_dump` has it, and its import statements at any depth; in one go, for every cluster job waits."""
+    """Return the `_dump` of a module and its import statements, in one pass, because every cluster job does this."""
     imports: list[ast.Import | ast.ImportFrom] = []
     return _dump(ast.parse(path.read_bytes()), imports), imports
 
 
 def _dump(node: object, imports: list[ast.Import | ast.ImportFrom]) -> str:
-    """A syntax tree as text that is the same under every Python version: `ast.dump` shows fields that come and go.
+    """Return a syntax tree as text that does not depend on the Python version, unlike that of `ast.dump`.
 
-    Fields that are None or empty are left out, which is what a new field of a later version is in older code; so are
-    docstrings.
+    Docstrings are left out, and so are fields that are None or empty: fields that newer versions add are empty in
+    older code. Import statements are appended to `imports`.
     """
     if isinstance(node, ast.AST):
         if isinstance(node, ast.Import | ast.ImportFrom):

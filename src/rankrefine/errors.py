@@ -1,14 +1,14 @@
-"""The exception for anything the user can put right, and a kind of it."""
+"""Exceptions for problems that the user can fix."""
 
 import re
 from pathlib import Path
 
 
 class UserError(Exception):
-    """Bad input, told in one sentence that names the file, key or row and says what to do.
+    """Bad input. The message is one line that names the file, key or row and says what to do.
 
-    The command line prints the sentence without a traceback and exits with 1; every other exception is a defect.
-    Names of files and keys may hold anything: what no terminal shows is escaped, so that the sentence stays one line.
+    The command line prints the message without a traceback and exits with 1; every other exception is a defect.
+    Unprintable characters, which names of files and keys may contain, are escaped.
     """
 
     def __init__(self, message: str) -> None:
@@ -16,26 +16,26 @@ class UserError(Exception):
 
 
 class DiskFull(UserError):
-    """There is no space left for `path`, or for the temporary files that go into it."""
+    """No space is left for `path` or its temporary files."""
 
     def __init__(self, path: str | Path) -> None:
         super().__init__(
-            f"The disk is full: could not write {path}; free some space there, or for temporary files (TMPDIR), and "
-            "run again."
+            f"The disk is full: could not write {path}; free some space there, or in the folder of temporary files "
+            "(TMPDIR), and run again."
         )
 
 
 class DeadEnd(UserError):
-    """A training has come to where it would come again from any of its checkpoints."""
+    """A training failed in a way that resuming from any of its checkpoints would repeat."""
 
 
 def printable(text: str) -> str:
-    """The text with escapes for line ends, control characters, halves of surrogate pairs; long words are cut."""
+    """Escape line ends, control characters and lone surrogates, and cut words of more than 300 characters."""
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     return re.sub(r"(\S{300})\S+", r"\1...", shown)
 
 
 def reason(error: Exception) -> str:
-    """What a library says of an error, in one line."""
+    """Return the message of a library's exception in one line, at most 300 characters, without a final full stop."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text.rstrip(".")[:300]

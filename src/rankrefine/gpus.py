@@ -1,7 +1,7 @@
-"""GPUs of a machine without a scheduler: each job takes its own, by a lock file that its end releases.
+"""GPU assignment on a machine without a scheduler: each job locks its own GPUs.
 
-Snakemake counts GPUs but assigns none, and torch takes the first one it sees. Standard library only, and no torch:
-which GPUs a process is to see must be said before torch is imported.
+Snakemake counts GPUs but assigns none, and torch uses the first visible one. Standard library only, because
+CUDA_VISIBLE_DEVICES must be set before torch is imported.
 """
 
 from __future__ import annotations
@@ -23,77 +23,78 @@ from rankrefine.errors import UserError
 
 log = logging.getLogger(__name__)
 DRIVER = Path("/proc/driver/nvidia/gpus")  # one folder for each GPU
-WAIT = 1.0  # seconds between two looks at locks that others hold
+WAIT = 1.0  # seconds between two attempts to lock
 
-_held: list[IO[str]] = []  # open until the process ends: however it ends, the system lets the locks go then
+_locks: list[IO[str]] = []  # open files; the system releases the locks when the process ends, however it ends
 
 
-def present() -> list[str]:
-    """NVIDIA GPUs of this machine as CUDA_VISIBLE_DEVICES names them: numbers in bus order, parts (MIG) by their UUID.
+def detected() -> list[str]:
+    """Return this machine's NVIDIA GPUs as CUDA_VISIBLE_DEVICES names them: numbers in bus order, MIG devices by UUID.
 
-    From nvidia-smi, and where there is none from the driver's files.
+    They come from nvidia-smi, or from the driver's files if it is missing.
     """
     program = shutil.which("nvidia-smi")
     if program is None:
         return [str(number) for number, _ in enumerate(DRIVER.glob("*"))]
     try:
-        told = subprocess.run([program, "-L"], capture_output=True, text=True, timeout=60)
+        completed = subprocess.run([program, "-L"], capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
         return []
-    return listed(told.stdout) if told.returncode == 0 else []
+    return parse_listing(completed.stdout) if completed.returncode == 0 else []
 
 
-def listed(text: str) -> list[str]:
-    """The devices that `nvidia-smi -L` lists; a GPU that is cut into parts is its parts."""
-    whole = re.split(r"^GPU (?=\d+:)", text, flags=re.MULTILINE)[1:]
-    return [device for gpu in whole for device in re.findall(r"UUID: (MIG-[^)\s]+)", gpu) or [gpu.partition(":")[0]]]
+def parse_listing(text: str) -> list[str]:
+    """Return the devices in the output of `nvidia-smi -L`: a partitioned GPU counts as its MIG devices."""
+    gpus = re.split(r"^GPU (?=\d+:)", text, flags=re.MULTILINE)[1:]
+    return [device for gpu in gpus for device in re.findall(r"UUID: (MIG-[^)\s]+)", gpu) or [gpu.partition(":")[0]]]
 
 
-def is_chosen(environment: Mapping[str, str]) -> bool:
-    """Whether a scheduler or the user has said which GPUs there are to see."""
+def is_selected(environment: Mapping[str, str]) -> bool:
+    """Return True if a scheduler or the user has selected the visible GPUs."""
     return "SLURM_JOB_ID" in environment or "CUDA_VISIBLE_DEVICES" in environment
 
 
 def places() -> int:
-    """How many jobs of one GPU can run here at once; where the GPUs are chosen already, all jobs see the same ones."""
-    if is_chosen(os.environ):
+    """Return the number of concurrent jobs of one GPU; at most 1 if GPUs are selected, as all jobs see them."""
+    if is_selected(os.environ):
         return int(os.environ.get("CUDA_VISIBLE_DEVICES", "") not in ("", "-1", "NoDevFiles"))
-    return len(present())
+    return len(detected())
 
 
 def take(count: int, devices: list[str] | None = None, locks: Path | None = None) -> None:
-    """Keep `count` GPUs for this process until it ends, and let torch see those alone; wait while others have them.
+    """Lock `count` GPUs until this process ends, and make only those visible to torch; wait while they are in use.
 
-    With 0 it sees none. Nothing happens where the GPUs are chosen already, or where there are none.
+    Nothing happens if GPUs are selected already, or if there are none.
 
     Args:
-        count: GPUs to take.
-        devices: those there are; looked for where None.
-        locks: folder of the lock files; one of the user's below the system's temporary folder where None.
+        count: number of GPUs; 0 hides all.
+        devices: available GPUs; None detects them.
+        locks: folder of the lock files; None is a folder of the user in the system's temporary folder.
 
     Raises:
-        UserError: there are fewer, or the folder of the locks is another user's.
+        UserError: there are too few GPUs, or another user owns the folder of the lock files.
     """
-    if is_chosen(os.environ) or not (devices := present() if devices is None else devices):
+    if is_selected(os.environ) or not (devices := detected() if devices is None else devices):
         return
     if count > len(devices):
-        raise UserError(f"{count} GPUs are wanted but this machine has {len(devices)}; ask for as many.")
+        raise UserError(
+            f"{count} GPUs were requested but this machine has {len(devices)}; request at most {len(devices)}."
+        )
     taken: list[str] = []
     if count:
         folder = locks or _folder()
-        told = False
-        while not (taken := _free(count, devices, folder)):
-            if not told:
-                log.warning("Waiting until %d of %d GPUs are free.", count, len(devices))
-                told = True
-            time.sleep(WAIT * random.uniform(0.5, 1.5))  # two that want several must not keep step
-    os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # the order in which nvidia-smi and the driver count
+        if not (taken := _lock(count, devices, folder)):
+            log.warning("Waiting for %d of %d GPUs.", count, len(devices))
+        while not taken:
+            time.sleep(WAIT * random.uniform(0.5, 1.5))  # at random, so that two jobs do not block each other forever
+            taken = _lock(count, devices, folder)
+    os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # the order of nvidia-smi and the driver
     os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(taken)
 
 
-def _free(count: int, devices: list[str], folder: Path) -> list[str]:
-    """`count` devices whose locks are now ours, or none: who kept some and waited for more could wait for ever."""
-    mine: dict[str, IO[str]] = {}
+def _lock(count: int, devices: list[str], folder: Path) -> list[str]:
+    """Lock and return `count` devices, or none: a job that kept some while waiting for more could wait forever."""
+    locked: dict[str, IO[str]] = {}
     for device in devices:
         lock = (folder / f"{device.replace('/', '-')}.lock").open("a")
         try:
@@ -101,17 +102,17 @@ def _free(count: int, devices: list[str], folder: Path) -> list[str]:
         except BlockingIOError:
             lock.close()
             continue
-        mine[device] = lock
-        if len(mine) == count:
-            _held.extend(mine.values())
-            return list(mine)
-    for lock in mine.values():
+        locked[device] = lock
+        if len(locked) == count:
+            _locks.extend(locked.values())
+            return list(locked)
+    for lock in locked.values():
         lock.close()
     return []
 
 
 def _folder() -> Path:
-    """The user's own folder of lock files; not XDG_RUNTIME_DIR, which ends with the login while jobs go on."""
+    """Return the user's folder of lock files. XDG_RUNTIME_DIR would be removed at logout while jobs still run."""
     folder = Path(tempfile.gettempdir(), f"rankrefine-gpus-{os.getuid()}")
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.is_symlink() or folder.stat().st_uid != os.getuid():

@@ -1,6 +1,6 @@
-"""Files at the rim: atomic writes, JSON, parquet with explicit schemas.
+"""Input and output: atomic writes, JSON, and parquet with explicit schemas.
 
-Every output of the project goes through `atomic`, so that a name that exists always holds a finished file.
+Every output of the project is written by `atomic`, so a file that exists is complete.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from rankrefine.errors import DiskFull, UserError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# how libraries say that the disk is full: those with the system's words, torch (twice) and datasets with their own
+# messages for a full disk: the operating system's, and those of torch (two) and datasets
 FULL = (
     *("No space left", "Disk quota exceeded", "No usable temporary directory"),
     *("PytorchStreamWriter failed writing", "] . unexpected pos ", "Not enough disk space"),
@@ -30,12 +30,12 @@ FULL = (
 
 
 def says_full(text: str) -> bool:
-    """Whether a message says that a disk is full."""
-    return any(words in text for words in FULL)
+    """Return True if a message reports a full disk."""
+    return any(message in text for message in FULL)
 
 
 def is_full(error: BaseException) -> bool:
-    """Whether an exception, or one that it was raised for, says that a disk is full."""
+    """Return True if an exception, its cause or its context reports a full disk."""
     if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or says_full(str(error)):
         return True
     cause = error.__cause__ or error.__context__
@@ -44,14 +44,14 @@ def is_full(error: BaseException) -> bool:
 
 @contextmanager
 def writing(path: str | Path) -> Iterator[None]:
-    """Say in one sentence that the disk is full, whatever a library raises while `path` is written.
+    """Re-raise every library's exception for a full disk, while `path` is written, as `DiskFull`.
 
     Raises:
         DiskFull: the disk is full.
     """
     try:
         yield
-    except Exception as error:  # safetensors, pyarrow and torch have errors of their own
+    except Exception as error:  # safetensors, pyarrow and torch do not raise OSError
         if isinstance(error, DiskFull) or not is_full(error):
             raise
         raise DiskFull(path) from error
@@ -59,37 +59,37 @@ def writing(path: str | Path) -> Iterator[None]:
 
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
-    """Yield a path beside `path` to write a file or folder to; rename it into place when the block succeeds.
+    """Yield a temporary path for a file or folder, in the same folder as `path`; rename it to `path` on success.
 
-    On any failure what was written is removed and `path` is left as it was; what a killed job left is removed first.
+    On failure the temporary file is removed and `path` is unchanged. Temporary files of killed jobs are removed first.
 
     Raises:
         DiskFull: the disk is full.
     """
     path = Path(path)
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-        _remove(left)
-    # a random name: an orphan of a killed run, perhaps on another node, must not write into the same file
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    for orphan in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        _remove(orphan)
+    # a random name, because an orphaned job of a killed run, perhaps on another node, may still be writing
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            yield aside
-            _open_up(aside)
-            _replace(aside, path)
+            yield temporary
+            _set_permissions(temporary)
+            _replace(temporary, path)
     finally:
-        _remove(aside)
+        _remove(temporary)
 
 
-def _replace(aside: Path, path: Path) -> None:
-    """Rename `aside` to `path`; a folder there, which rename cannot replace, moves out of the way first."""
+def _replace(temporary: Path, path: Path) -> None:
+    """Rename `temporary` to `path`; an existing folder, which cannot be replaced, is first renamed, then removed."""
     if not path.is_dir():
-        os.replace(aside, path)
+        os.replace(temporary, path)
         return
-    old = aside.with_suffix(".old.part")
+    old = temporary.with_suffix(".old.part")
     os.replace(path, old)
     try:
-        os.replace(aside, path)
+        os.replace(temporary, path)
     except BaseException:
         os.replace(old, path)
         raise
@@ -103,8 +103,8 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _open_up(path: Path) -> None:
-    """Give what was written the permissions that the user's umask allows; safetensors makes files private."""
+def _set_permissions(path: Path) -> None:
+    """Set the permissions of the user's umask, because safetensors makes files private."""
     umask = os.umask(0)
     os.umask(umask)
     for file in [path, *path.rglob("*")]:
@@ -113,8 +113,8 @@ def _open_up(path: Path) -> None:
 
 def write_text(path: str | Path, text: str) -> None:
     """Write UTF-8 text atomically."""
-    with atomic(path) as aside:
-        aside.write_text(text, encoding="utf-8")
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: str | Path, value: Any) -> None:
@@ -137,15 +137,19 @@ def read_json(path: str | Path) -> Any:
 
 
 def write_table(path: str | Path, table: pa.Table) -> None:
-    """Write a parquet file atomically (zstd)."""
+    """Write a parquet file atomically, compressed with zstd."""
     import pyarrow.parquet as pq
 
-    with atomic(path) as aside:
-        pq.write_table(table, aside, compression="zstd")
+    with atomic(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
 
 
 def read_table(path: str | Path, schema: pa.Schema | None = None) -> pa.Table:
-    """Read a parquet file that this project wrote, and check its schema (field names and types) where one is given.
+    """Read a parquet file that this project wrote.
+
+    Args:
+        path: the file.
+        schema: expected field names and types, or None.
 
     Raises:
         UserError: the file is missing, truncated or corrupt, or has another schema.
@@ -154,7 +158,7 @@ def read_table(path: str | Path, schema: pa.Schema | None = None) -> pa.Table:
     import pyarrow.parquet as pq
 
     try:
-        # a plain file, not a dataset: folder names such as `x=1` must not become columns
+        # as a file, not a dataset, because folder names such as `x=1` must not become columns
         table = pq.ParquetFile(path).read()
     except FileNotFoundError as error:
         raise UserError(f"There is no file {path}.") from error
@@ -162,11 +166,11 @@ def read_table(path: str | Path, schema: pa.Schema | None = None) -> pa.Table:
         first_line = str(error).splitlines()[0]
         raise UserError(f"{path} is corrupt or truncated ({first_line}); delete it and run again.") from error
     if schema is not None and not table.schema.equals(schema):
-        raise UserError(f"{path} does not have the columns this version writes; delete it and run again.")
+        raise UserError(f"{path} does not have the columns of this version of rankrefine; delete it and run again.")
     return table
 
 
 def sha256(path: str | Path) -> str:
-    """Hex SHA-256 of a file's content."""
+    """Return the hex SHA-256 of a file's content."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,10 +1,10 @@
-"""Where a model or a data set comes from: one string in the config, five forms.
+"""Source strings: five forms in which the configuration names a model or a data set.
 
     embedded:NAME                       a pinned package of the Python package index (see rankrefine/assets)
-    hub:ORG/NAME@REVISION[#SUBSET]      the Hugging Face hub, revision required; a subset only for data sets
+    hub:ORG/NAME@REVISION[#SUBSET]      the Hugging Face hub; the revision is required, a subset is for data sets
     mteb:TASK                           the data of an MTEB task, from the hub at the revision that MTEB pins
-    some/model.gguf                     a local language model, which is converted once
-    some/path                           a local file or folder, used where it is
+    some/model.gguf                     a local language model, converted once
+    some/path                           a local file or folder, used in place
 
 Standard library only: the Snakefile imports this in every cluster job.
 """
@@ -19,19 +19,19 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
+from rankrefine import hub_names
 from rankrefine.errors import UserError
 
 EMBEDDED_MODELS = ("smollm2-135m-instruct", "all-minilm-l6-v2")
 EMBEDDED_DATASETS = ("stsb", "vader")
 MTEB = re.compile(r"mteb:(?P<task>[\w.-]+)")
-HUB = re.compile(r"hub:(?P<repo>[\w.-]+(?:/[\w.-]+)?)@(?P<revision>[\w./-]+)(?:#(?P<subset>[\w.-]+))?")
 
 Kind = Literal["model", "dataset"]
 
 
 @dataclass(frozen=True)
 class Source:
-    """A parsed source string. `slug` names its files under results/assets; unique per source and kind."""
+    """Parsed source string. `slug` names its files under results/assets and is unique per source and kind."""
 
     text: str
     kind: Kind
@@ -40,19 +40,19 @@ class Source:
 
     @property
     def name(self) -> str:
-        """The name of the embedded asset or the MTEB task."""
+        """Name of the embedded asset or the MTEB task."""
         return self.text.partition(":")[2]
 
     @property
     def hub(self) -> tuple[str, str, str | None]:
         """Repository id, revision and subset of a hub source."""
-        match = HUB.fullmatch(self.text)
+        match = hub_names.SOURCE.fullmatch(self.text)
         assert match
-        return match["repo"], match["revision"], match["subset"]
+        return match["repository"], match["revision"], match["subset"]
 
     @property
     def files(self) -> list[str]:
-        """The files of a local or GGUF source, sorted. Hidden files do not count."""
+        """Files of a local or GGUF source, sorted, without hidden files."""
         path = Path(self.text)
         if path.is_file():
             return [self.text]
@@ -61,7 +61,7 @@ class Source:
 
 
 def parse(text: str, kind: Kind, key: str) -> Source:
-    """Parse the source string found under config key `key`.
+    """Parse a source string, the value of config key `key`.
 
     Raises:
         UserError: unknown embedded name, hub id without a fixed revision, no such local file or folder, or one with
@@ -72,35 +72,37 @@ def parse(text: str, kind: Kind, key: str) -> Source:
         known = EMBEDDED_MODELS if kind == "model" else EMBEDDED_DATASETS
         if name not in known:
             near = get_close_matches(name, known, 1)
-            hint = f"did you mean embedded:{near[0]}?" if near else f"there are: {', '.join(known)}."
+            hint = f"did you mean embedded:{near[0]}?" if near else f"known names: {', '.join(known)}."
             raise UserError(f"{key}: there is no embedded {kind} '{name}'; {hint}")
         return Source(text, kind, "embedded", name)
     if text.startswith("hub:"):
-        if not HUB.fullmatch(text):
-            raise UserError(f"{key}: '{text}' must read hub:ORG/NAME@REVISION, with the revision (commit) to pin.")
-        if HUB.fullmatch(text)["revision"] in ("main", "master"):
-            raise UserError(f"{key}: '{text}' names a branch, which moves; write the commit or a tag instead.")
+        if not (match := hub_names.SOURCE.fullmatch(text)):
+            raise UserError(
+                f"{key}: '{text}' must have the form hub:ORG/NAME@REVISION, with a commit or tag as revision."
+            )
+        if match["revision"] in ("main", "master"):
+            raise UserError(f"{key}: '{text}' names a branch, which changes; use a commit or a tag.")
         return Source(text, kind, "hub", _slug("hub", text, kind))
     if text.startswith("mteb:"):
         if kind != "dataset" or not MTEB.fullmatch(text):
-            raise UserError(f"{key}: '{text}' must read mteb:TASK, and stands for the data of an MTEB task.")
+            raise UserError(f"{key}: '{text}' must have the form mteb:TASK and can only be a data set.")
         return Source(text, kind, "mteb", _slug("mteb", text, kind))
-    if not os.path.exists(text):  # false, too, for a name that no file system can hold
+    if not os.path.exists(text):  # also False for a name that no file system allows
         raise UserError(
-            f"{key}: there is no file or folder '{text}'; write an existing path, embedded:NAME or "
+            f"{key}: there is no file or folder '{text}'; use an existing path, embedded:NAME or "
             "hub:ORG/NAME@REVISION."
         )
     form = "gguf" if kind == "model" and is_gguf(text) else "local"
     found = Source(text, kind, form, _slug(form, text, kind))
     if braces := next((file for file in found.files if {"{", "}"} & set(file)), None):
-        raise UserError(f"{key}: Snakemake takes the braces in '{braces}' for wildcards; rename the file.")
+        raise UserError(f"{key}: Snakemake would read the braces in '{braces}' as wildcards; rename the file.")
     if variable := next((file for file in found.files if re.search("<.*>", file)), None):
-        raise UserError(f"{key}: Snakemake takes what stands in <> in '{variable}' for a variable; rename the file.")
+        raise UserError(f"{key}: Snakemake would read the <> in '{variable}' as a variable; rename the file.")
     return found
 
 
 def is_gguf(text: str) -> bool:
-    """Whether a source string names a GGUF file."""
+    """Return True if a source string names a GGUF file."""
     return (
         text.lower().endswith(".gguf")
         and not text.startswith(("embedded:", "hub:", "mteb:"))

@@ -5,9 +5,9 @@
     llm = GuidedLLM("HuggingFaceTB/SmolLM2-1.7B-Instruct", pairs=64)
     texts = llm.generate(prompts, negative_prompts, guidance_scale=1.5)
 
-`pairs` matches the two rows of a pair inside a batch and chooses their token, `v1` and `v2` are thin adapters to the
-logits processor interfaces of vLLM's two model runners, `llm` admits the pairs so that their rows stay in step.
-docs/vllm.md says how it works and what its limits are. Besides vLLM it needs `rankrefine.llm.guidance` alone.
+docs/vllm.md explains how it works and what its limits are. The code is in `rankrefine.llm.vllm`: `guided_llm` admits
+pairs of prompts so that their rows stay in step, `pairs` matches the rows and chooses their token, `runner_v1` and
+`runner_v2` adapt it to the logits processors of vLLM's two model runners.
 """
 
 from rankrefine.llm.guidance import Sampling

@@ -12,8 +12,7 @@ from rankrefine import io
 from rankrefine.assets.manifest import load_manifest
 from rankrefine.config import load as config
 from rankrefine.encoders.opening import open_encoder
-from rankrefine.refine import run as train
-from rankrefine.refine import teacher
+from rankrefine.refine import run, teacher
 
 
 @pytest.mark.slow
@@ -25,7 +24,7 @@ def test_real_encoder_is_trained_saved_and_opened_again(asset: Callable[[str], P
     whole = config.complete({"refine": {"learning_rate": 1e-6, "batch_size": 1, "evaluate_every": 50}})
     teacher.run(whole, lists, model, None, embeddings, tmp_path / "similarity.json")
     output, history = tmp_path / "out" / "model", tmp_path / "history.json"
-    train.run(
+    run.run(
         "refined",
         whole,
         lists=lists,
@@ -35,7 +34,7 @@ def test_real_encoder_is_trained_saved_and_opened_again(asset: Callable[[str], P
         development=data,
         report_to=[],
         threads=None,
-        parallel=1,
+        processes=1,
         code=[],
         output=output,
         manifest=tmp_path / "model.json",

@@ -1,4 +1,4 @@
-"""Which GPUs there are, and that jobs that start at once never share one."""
+"""Detection of GPUs, and locks: concurrent jobs never share a GPU."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rankrefine import gpus
 from rankrefine.errors import UserError
 
 SRC = Path(gpus.__file__).parents[1]
-# takes GPUs, tells which, and holds them until its standard input is closed
+# lock GPUs, print them, and keep them until standard input is closed
 JOB = """
 import os, sys
 from pathlib import Path
@@ -34,7 +34,7 @@ def _nothing_chosen(monkeypatch) -> None:
         monkeypatch.delenv(name)
 
 
-def job(folder: Path, count: int, devices: str = "0,1,2", **environment: str) -> subprocess.Popen[str]:
+def start(folder: Path, count: int, devices: str = "0,1,2", **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", JOB, str(count), str(folder), devices],
         env=os.environ | environment | {"PYTHONPATH": str(SRC)},
@@ -44,40 +44,40 @@ def job(folder: Path, count: int, devices: str = "0,1,2", **environment: str) ->
     )
 
 
-def told(running: subprocess.Popen[str]) -> set[str]:
-    return set(running.stdout.readline().split()[0].split(","))
+def devices_of(job: subprocess.Popen[str]) -> set[str]:
+    return set(job.stdout.readline().split()[0].split(","))
 
 
-def end(*running: subprocess.Popen[str]) -> None:
-    for one in running:
-        one.communicate(timeout=30)
+def end(*jobs: subprocess.Popen[str]) -> None:
+    for job in jobs:
+        job.communicate(timeout=30)
 
 
-def test_jobs_that_race_get_a_device_each_and_the_next_one_what_a_killed_one_held(tmp_path: Path) -> None:
-    running = [job(tmp_path, 1) for _ in range(3)]
-    held = [told(one) for one in running]
-    assert sorted(device for devices in held for device in devices) == ["0", "1", "2"]
-    waiting = job(tmp_path, 1)
+def test_concurrent_jobs_get_a_device_each_and_the_next_job_gets_that_of_a_killed_one(tmp_path: Path) -> None:
+    running = [start(tmp_path, 1) for _ in range(3)]
+    locked = [devices_of(job) for job in running]
+    assert sorted(device for devices in locked for device in devices) == ["0", "1", "2"]
+    waiting = start(tmp_path, 1)
     with pytest.raises(subprocess.TimeoutExpired):
         waiting.wait(0.5)
     running[1].send_signal(signal.SIGKILL)
-    assert told(waiting) == held[1]
+    assert devices_of(waiting) == locked[1]
     end(*running, waiting)
 
 
-def test_jobs_of_several_devices_do_not_wait_for_each_other_for_ever(tmp_path: Path) -> None:
-    """Six jobs want two of three devices each, so one at a time can have them."""
-    running = [job(tmp_path, 2) for _ in range(6)]
-    for one in running:
-        one.stdin.close()  # each ends as soon as it has its devices
-    for one in running:
-        assert one.wait(60) == 0
-        assert len(told(one)) == 2
-        one.stdout.close()
+def test_jobs_of_several_devices_do_not_deadlock(tmp_path: Path) -> None:
+    """Six jobs need two of three devices each, so only one can run at a time."""
+    running = [start(tmp_path, 2) for _ in range(6)]
+    for job in running:
+        job.stdin.close()  # each ends as soon as it has its devices
+    for job in running:
+        assert job.wait(60) == 0
+        assert len(devices_of(job)) == 2
+        job.stdout.close()
 
 
 def test_numbers_count_in_bus_order(tmp_path: Path) -> None:
-    running = job(tmp_path, 1)
+    running = start(tmp_path, 1)
     assert running.stdout.readline().split()[1] == "PCI_BUS_ID"
     end(running)
 
@@ -106,7 +106,7 @@ def test_a_job_of_no_gpu_sees_none(tmp_path: Path) -> None:
 
 
 def test_more_than_there_are_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="3 GPUs are wanted but this machine has 2; ask for as many"):
+    with pytest.raises(UserError, match="3 GPUs were requested but this machine has 2; request at most 2"):
         gpus.take(3, ["0", "1"], tmp_path)
 
 
@@ -117,22 +117,22 @@ GPU 1: NVIDIA A100 (UUID: GPU-bbbb)
   MIG 3g.20gb     Device  1: (UUID: MIG-dddd)
 GPU 12: NVIDIA A100 (UUID: GPU-eeee)
 """
-    assert gpus.listed(text) == ["0", "MIG-cccc", "MIG-dddd", "12"]
-    assert gpus.listed("No devices were found\n") == []
+    assert gpus.parse_listing(text) == ["0", "MIG-cccc", "MIG-dddd", "12"]
+    assert gpus.parse_listing("No devices were found\n") == []
 
 
 def test_devices_come_from_nvidia_smi_and_without_it_from_the_driver(tmp_path: Path, monkeypatch) -> None:
     program = tmp_path / "nvidia-smi"
     monkeypatch.setattr(gpus, "DRIVER", tmp_path / "gpus")
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert gpus.present() == []
+    assert gpus.detected() == []
     (tmp_path / "gpus" / "0000:01:00.0").mkdir(parents=True)
-    assert gpus.present() == ["0"]
+    assert gpus.detected() == ["0"]
     program.write_text("#!/bin/sh\necho 'GPU 0: A (UUID: GPU-a)'\necho 'GPU 1: A (UUID: GPU-b)'\n")
     program.chmod(0o755)
-    assert gpus.present() == ["0", "1"]
+    assert gpus.detected() == ["0", "1"]
     program.write_text("#!/bin/sh\nexit 9\n")  # the driver does not answer
-    assert gpus.present() == []
+    assert gpus.detected() == []
     assert gpus.places() == 0
 
 

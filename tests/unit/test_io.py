@@ -1,4 +1,4 @@
-"""Atomic files and corrupt ones."""
+"""Atomic writes, full disks and corrupt files."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ TABLE = pa.table({"x": [1, 2, 3]})
 def test_a_failure_leaves_what_was_there_and_nothing_else(tmp_path: Path) -> None:
     file = tmp_path / "deep" / "a.txt"
     io.write_text(file, "old")
-    with pytest.raises(RuntimeError), io.atomic(file) as aside:
-        aside.write_text("half")
+    with pytest.raises(RuntimeError), io.atomic(file) as temporary:
+        temporary.write_text("half")
         raise RuntimeError
     assert file.read_text() == "old"
     assert [p.name for p in file.parent.iterdir()] == ["a.txt"]
 
 
-def test_what_a_killed_job_left_is_removed(tmp_path: Path) -> None:
+def test_temporary_files_of_a_killed_job_are_removed(tmp_path: Path) -> None:
     (tmp_path / ".a.txt.0123.part").write_text("half")
     (tmp_path / ".a.txt.4567.part").mkdir()
     (tmp_path / ".b.txt.0123.part").write_text("another file's")
@@ -36,17 +36,17 @@ def test_what_a_killed_job_left_is_removed(tmp_path: Path) -> None:
 def test_folders_are_replaced_whole(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     for content in ("one", "two"):
-        with io.atomic(folder) as aside:
-            aside.mkdir()
-            (aside / content).touch()
+        with io.atomic(folder) as temporary:
+            temporary.mkdir()
+            (temporary / content).touch()
     assert [p.name for p in folder.iterdir()] == ["two"]
 
 
 def test_a_folder_that_cannot_be_replaced_stays(tmp_path: Path, monkeypatch) -> None:
     model, replace = tmp_path / "model", os.replace
-    with io.atomic(model) as aside:
-        aside.mkdir()
-        (aside / "old").touch()
+    with io.atomic(model) as temporary:
+        temporary.mkdir()
+        (temporary / "old").touch()
 
     def fails_on_the_new_folder(source: Path, target: Path) -> None:
         if (source / "new").exists():
@@ -54,17 +54,17 @@ def test_a_folder_that_cannot_be_replaced_stays(tmp_path: Path, monkeypatch) -> 
         replace(source, target)
 
     monkeypatch.setattr(io.os, "replace", fails_on_the_new_folder)
-    with pytest.raises(PermissionError), io.atomic(model) as aside:
-        aside.mkdir()
-        (aside / "new").touch()
+    with pytest.raises(PermissionError), io.atomic(model) as temporary:
+        temporary.mkdir()
+        (temporary / "new").touch()
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
     assert [p.name for p in model.iterdir()] == ["old"]
 
 
 def test_private_files_get_the_users_usual_permissions(tmp_path: Path) -> None:
-    with io.atomic(tmp_path / "model") as aside:
-        aside.mkdir(mode=0o700)
-        (aside / "weights").touch(mode=0o600)
+    with io.atomic(tmp_path / "model") as temporary:
+        temporary.mkdir(mode=0o700)
+        (temporary / "weights").touch(mode=0o600)
     io.write_text(tmp_path / "usual", "")
     usual = (tmp_path / "usual").stat().st_mode
     assert (tmp_path / "model" / "weights").stat().st_mode == usual
@@ -87,13 +87,13 @@ class LibraryError(Exception):
 )
 def test_a_full_disk_is_one_sentence(tmp_path: Path, error: OSError) -> None:
     full = pytest.raises(UserError, match=r"The disk is full: could not write .*a.parquet; free some space")
-    with full, io.atomic(tmp_path / "a.parquet") as aside:
-        aside.write_text("half")
+    with full, io.atomic(tmp_path / "a.parquet") as temporary:
+        temporary.write_text("half")
         raise error
     assert list(tmp_path.iterdir()) == []
 
 
-def test_torchs_words_for_a_full_disk_are_known(tmp_path: Path) -> None:
+def test_torchs_messages_for_a_full_disk_are_known(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
@@ -102,7 +102,7 @@ def test_torchs_words_for_a_full_disk_are_known(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_seen_behind_another_error() -> None:
-    """Readers of many formats make one sentence of whatever their libraries raise."""
+    """Readers of many formats turn every exception of their library into one message."""
     with pytest.raises(DiskFull, match=r"could not write out\.json"), io.writing("out.json"):
         try:
             raise OSError(errno.ENOSPC, "No space left on device")

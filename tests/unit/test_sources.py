@@ -84,10 +84,10 @@ def test_slugs_are_file_names_and_differ() -> None:
         (
             "embedded:stsb",
             "model",
-            "there is no embedded model 'stsb'; there are: smollm2-135m-instruct, all",
+            "there is no embedded model 'stsb'; known names: smollm2-135m-instruct, all",
         ),
-        ("hub:org/name", "model", "'hub:org/name' must read hub:ORG/NAME@REVISION"),
-        ("no/such/file.txt", "dataset", "key: there is no file or folder 'no/such/file.txt'; write an existing path"),
+        ("hub:org/name", "model", "'hub:org/name' must have the form hub:ORG/NAME@REVISION"),
+        ("no/such/file.txt", "dataset", "key: there is no file or folder 'no/such/file.txt'; use an existing path"),
     ],
 )
 def test_refusals(text: str, kind: sources.Kind, message: str) -> None:
@@ -97,6 +97,6 @@ def test_refusals(text: str, kind: sources.Kind, message: str) -> None:
 
 def test_a_branch_is_no_revision() -> None:
     with pytest.raises(
-        UserError, match=r"base.model: 'hub:org/name@main' names a branch, which moves; write the commit"
+        UserError, match=r"base.model: 'hub:org/name@main' names a branch, which changes; use a commit"
     ):
         sources.parse("hub:org/name@main", "model", "base.model")

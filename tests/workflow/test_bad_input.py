@@ -22,13 +22,13 @@ PLANNING = [
     ),
     ("base.model", "models/none", "base.model: there is no file or folder 'models/none'"),
     ("base.model", "embedded:all-minilm", "base.model: there is no embedded model 'all-minilm'; did you mean"),
-    ("refine.teacher", "hub:org/name", "refine.teacher: 'hub:org/name' must read hub:ORG/NAME@REVISION"),
+    ("refine.teacher", "hub:org/name", "refine.teacher: 'hub:org/name' must have the form hub:ORG/NAME@REVISION"),
     (
         "seeds.sources",
         [{"name": "x", "source": "a {b}.txt"}],
-        "Snakemake takes the braces in 'a {b}.txt' for wildcards",
+        "Snakemake would read the braces in 'a {b}.txt' as wildcards",
     ),
-    ("seeds.sources", [{"name": "x", "source": "a <b>.txt"}], "takes what stands in <> in 'a <b>.txt' for a variable"),
+    ("seeds.sources", [{"name": "x", "source": "a <b>.txt"}], "would read the <> in 'a <b>.txt' as a variable"),
     ("generate.python", "no/bin/python", "generate.python: there is no program 'no/bin/python'"),
     ("generate.prompt", "nine_shot", "generate.prompt: there is no template 'nine_shot'; there are: few_shot"),
 ]
@@ -119,7 +119,7 @@ def test_task_data_without_a_column(fresh) -> None:
 
 def test_models_and_development_data_are_checked_before_generation(fresh) -> None:
     (fresh.path / "sts" / "validation.parquet").unlink()
-    stops(fresh, "has no validation split (validation.parquet); splits: test")
+    stops(fresh, "has no split validation; its splits are: test")
     assert not (fresh.path / "results" / "consolidate").exists()
 
 

@@ -16,44 +16,44 @@ OPTIONS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND"),
 ]
-# said by a library that Snakemake puts into its page; its text stands in the page, it is not loaded from there
+# warning of a library that Snakemake embeds in its page; it is not loaded from that address
 KNOWN = re.compile(r"^warning: cdn\.tailwindcss\.com should not be used in production")
 CATEGORY = re.compile(r"^\d \w")
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
+    executable = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if executable is None:
         message = f"there is no browser ({', '.join(BROWSERS)})"
         (pytest.fail if os.environ.get("RANKREFINE_NEED_BROWSER") == "1" else pytest.skip)(message)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=OPTIONS)
+        browser = playwright.chromium.launch(executable_path=executable, args=OPTIONS)
         yield browser
         browser.close()
 
 
 class Opened:
-    """The report page, with what it said and asked for."""
+    """The open report page, with its console messages and requests."""
 
     def __init__(self, page: Page, path: Path) -> None:
-        self.page, self.said, self.asked = page, [], []
+        self.page, self.messages, self.requests = page, [], []
         page.set_default_timeout(10_000)
-        page.on("console", lambda message: self.hear(message.type, message.text))
-        page.on("pageerror", lambda error: self.said.append(f"uncaught: {error}"))
-        page.on("request", lambda request: self.asked.append(request.url))
+        page.on("console", lambda message: self.log(message.type, message.text))
+        page.on("pageerror", lambda error: self.messages.append(f"uncaught: {error}"))
+        page.on("request", lambda request: self.requests.append(request.url))
         page.goto(path.as_uri())
         page.get_by_text("Workflow", exact=True).wait_for()
 
-    def hear(self, kind: str, text: str) -> None:
-        if kind != "log":  # Snakemake logs what it shows
-            self.said.append(f"{kind}: {text}")
+    def log(self, kind: str, text: str) -> None:
+        if kind != "log":  # Snakemake logs every item that it shows
+            self.messages.append(f"{kind}: {text}")
 
     def categories(self) -> list[str]:
         return [text for text in self.page.locator("ul li a span").all_inner_texts() if CATEGORY.match(text)]
 
     def open(self, category: str) -> list[str]:
-        """Show a category; the names of its items."""
+        """Show a category, and return the names of its items."""
         self.page.locator("nav ol a").first.click()
         self.page.locator("ul li a span", has_text=category).click()
         self.page.locator("tbody tr").first.wait_for()
@@ -77,7 +77,7 @@ def visible_figure(page: Page) -> None:
 
 
 def visible_page(page: Page) -> None:
-    """The table or page has a title and rows, and its text does not have the colour of its ground."""
+    """The page has a title and a table with rows, and its text contrasts with its background."""
     page.locator("iframe").wait_for()
     frame: Frame = page.locator("iframe").element_handle().content_frame()
     frame.wait_for_load_state()
@@ -88,8 +88,8 @@ def visible_page(page: Page) -> None:
     style = frame.locator("body").evaluate(
         "body => [getComputedStyle(body).color, getComputedStyle(body).backgroundColor]"
     )
-    ink, ground = (sum(map(int, re.findall(r"\d+", color)[:3])) / 765 for color in style)
-    assert abs(ink - ground) > 0.6
+    text, background = (sum(map(int, re.findall(r"\d+", color)[:3])) / 765 for color in style)
+    assert abs(text - background) > 0.6
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (800, "dark")])
@@ -97,7 +97,7 @@ def test_every_item_is_shown_and_the_console_is_clean(
     browser: Browser, finished_run: Path, width: int, scheme: str
 ) -> None:
     results = finished_run / "results"
-    # so low that figures are higher than the window
+    # the window is lower than the figures
     page = browser.new_page(viewport={"width": width, "height": 400}, color_scheme=scheme)
     try:
         opened = Opened(page, results / "report.html")
@@ -115,7 +115,7 @@ def test_every_item_is_shown_and_the_console_is_clean(
                 caption.wait_for()
                 assert len(caption.inner_text()) > 60, name
         assert sorted(shown) == sorted(path.suffix for path in (results / "report").iterdir())
-        assert [text for text in opened.said if not KNOWN.match(text)] == []
-        assert [url[:80] for url in opened.asked if not url.startswith(("data:", "blob:", "file:"))] == []
+        assert [text for text in opened.messages if not KNOWN.match(text)] == []
+        assert [url[:80] for url in opened.requests if not url.startswith(("data:", "blob:", "file:"))] == []
     finally:
         page.close()

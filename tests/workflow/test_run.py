@@ -166,7 +166,7 @@ def test_a_killed_run_goes_on_with_what_is_finished_and_ends_the_same(finished, 
 def test_a_new_experiment_and_a_new_seed_train_nothing_again(finished) -> None:
     trained = finished.path / "results" / "refine" / "refined" / "7" / "history.json"
     before = trained.stat().st_mtime_ns
-    finished.configure("refine.experiments", {"refined": {}, "fused": {"rule": "borda", "omega": 1}})
+    finished.configure("refine.experiments", {"refined": {}, "fused": {"target": "borda", "omega": 1}})
     finished.configure("refine.seeds", [7, 8])
     finished.snakemake("--cores", "2")
     assert trained.stat().st_mtime_ns == before
@@ -210,12 +210,12 @@ def test_imported_lists_are_refined_without_seeds_and_a_language_model(fresh) ->
     fresh.configure("generate", {"engine": "transformers", "model": "gone", "shard_size": 2})
     target = "results/refine/refined/7/model.json"
     planned = fresh.planned(target)
-    assert planned == {"lists": 1, "consolidate": 1, "base": 1, "teacher": 1, "refine": 1}
+    assert planned == {"import_lists": 1, "consolidate": 1, "base": 1, "teacher": 1, "refine": 1}
     fresh.snakemake("--cores", "2", target)
     assert not (fresh.path / "x").exists()
     kept = pq.read_table(fresh.path / "results/consolidate/lists.parquet")
     assert kept["sentences"].to_pylist() == made
-    assert set(kept["model"].to_pylist()) == {"imported:lists.csv"}
+    assert set(kept["model"].to_pylist()) == {"lists.csv"}
     record = json.loads((fresh.path / "results/lists/pool.json").read_text(encoding="utf-8"))
     assert (record["read"], record["kept"], record["dropped"]["not a list"]) == (11, 10, 1)
     trained = json.loads((fresh.path / "results/refine/refined/7/history.json").read_text(encoding="utf-8"))

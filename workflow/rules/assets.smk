@@ -1,6 +1,6 @@
-# Models and data sets. Remote ones are pinned by hash or revision, so their jobs depend on nothing but the source and its
-# pin; they run where Snakemake runs, because compute nodes often have no network. Local ones are looked at again, and a
-# GGUF file is converted again, when their files change.
+# Models and data sets. Remote ones are pinned by hash or revision: their jobs depend on the source and its pin alone, and
+# run on the submit host, because compute nodes often have no network. Local ones are checked again, and a GGUF file is
+# converted again, when their files change.
 localrules:
     asset,
     local_asset,
@@ -25,7 +25,7 @@ rule asset:
     message:
         "Fetching {params.source}"
     shell:
-        "python -m rankrefine asset --source={params.source:q} --kind {params.kind}"
+        "{PYTHON:q} -m rankrefine asset --source={params.source:q} --kind {params.kind}"
         " --folder {output.folder:q} --manifest {output.manifest:q} --log {log:q}"
 
 
@@ -48,7 +48,7 @@ rule local_asset:
     message:
         "Checking {params.source}"
     shell:
-        "python -m rankrefine asset --source={params.source:q} --kind {params.kind}"
+        "{PYTHON:q} -m rankrefine asset --source={params.source:q} --kind {params.kind}"
         " --manifest {output.manifest:q} --log {log:q}"
 
 
@@ -66,7 +66,7 @@ rule gguf_asset:
     conda:
         "../../envs/rankrefine.yaml"
     resources:
-        # four bits a weight become sixteen, twice
+        # 4 bits per weight become 16, twice
         mem_mb=lambda wc, input: 3000 + 8 * int(input.size_mb),
         runtime=60,
     params:
@@ -75,7 +75,7 @@ rule gguf_asset:
     message:
         "Converting {params.source}"
     shell:
-        "python -m rankrefine asset --source={params.source:q} --kind model"
+        "{PYTHON:q} -m rankrefine asset --source={params.source:q} --kind model"
         " --folder {output.folder:q} --manifest {output.manifest:q} --log {log:q}"
 
 
@@ -89,24 +89,20 @@ rule check:
         "results/check.json",
     log:
         "results/logs/check.log",
-    # a wrong model stops the run here and not after hours of generation. No rule takes the result as input, not even as
-    # ancient(): where this rule was planned, Snakemake would not compare that rule's params.
+    # An unusable model stops the run here instead of after hours of generation. No rule takes the result as input, not
+    # even as ancient(): Snakemake would then not compare that rule's params when this rule is planned.
     priority: 60
     conda:
         "../../envs/rankrefine.yaml"
     params:
-        code=digest.code("rankrefine.check"),
+        code=code("check"),
         llm=LLM_FLAG,
         poolings=[settings["pooling"] for settings in OTHERS.values()],
         development=DEVELOPMENT_FLAG,
-        config=stage(
-            "generate.prompt",
-            "base.pooling",
-            *(f"refine.{key}" for key in ("experiments", "layers", "matryoshka", "report_to")),
-        ),
+        config=reads("check"),
         prompt_content=PROMPT,
     message:
         "Checking the models, the prompt and the development data"
     shell:
-        "python -m rankrefine check --config {params.config:q} --model {input.model:q} --encoders {input.encoders:q}"
+        "{PYTHON:q} -m rankrefine check --config {params.config:q} --model {input.model:q} --encoders {input.encoders:q}"
         " --poolings {params.poolings} {params.development} {params.llm} --output {output:q} --log {log:q}"

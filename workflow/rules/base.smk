@@ -1,4 +1,4 @@
-# Stage 4. The encoder to refine, where it is not used as it was fetched: its pooling, its prompt, SimCSE.
+# Stage 4. The encoder to refine, if it is not used as fetched: pooling, prompt, SimCSE.
 rule base:
     input:
         model=BASE_MODEL,
@@ -20,13 +20,13 @@ rule base:
         runtime=1440,
         gpu=gpu(),
     params:
-        config=base_config(),
+        config=reads("base"),
         examples=lambda wc, input: f"--examples {shlex.quote(input.examples)}" if input.examples else "",
-        development=lambda wc, input: DEVELOPMENT_FLAG,  # the input says what it is
-        code=digest.code("rankrefine.base.run"),
+        development=lambda wc, input: DEVELOPMENT_FLAG,  # the input tracks its content
+        code=code("base"),
     message:
-        "Stage 4: making the encoder to refine"
+        "Stage 4: preparing the encoder to refine"
     shell:
-        "python -m rankrefine base --config {params.config:q} --model {input.model:q} {params.examples}"
+        "{PYTHON:q} -m rankrefine base --config {params.config:q} --model {input.model:q} {params.examples}"
         " {params.development} --threads {threads} --gpus {resources.gpu} --code {params.code}"
         " --output {output.model:q} --manifest {output.manifest:q} --history {output.history:q} --log {log:q}"

@@ -1,4 +1,4 @@
-# Stage 5. Every (model, task) is a job; a task's name and data are checked when the run starts, not when it ends.
+# Stage 5. Every (model, task) is a job. A task's name and data are checked when the run starts, not when it ends.
 rule task:
     input:
         data=lambda wc: TASKS[wc.task],
@@ -12,11 +12,11 @@ rule task:
         "../../envs/rankrefine.yaml"
     params:
         key=lambda wc, input: catalogue.key(wc.task, config["evaluate"]),  # for messages alone
-        code=digest.code("rankrefine.evaluate.task"),
+        code=task_code("task"),
     message:
         "Checking task {wildcards.task}"
     shell:
-        "python -m rankrefine task --task {wildcards.task:q} --key {params.key:q} --data {input.data:q} --output {output:q} --log {log:q}"
+        "{PYTHON:q} -m rankrefine task --task {wildcards.task:q} --key {params.key:q} --data {input.data:q} --output {output:q} --log {log:q}"
 
 
 rule overlap:
@@ -31,12 +31,12 @@ rule overlap:
     conda:
         "../../envs/rankrefine.yaml"
     params:
-        config=stage(BUDGET[0], "seeds.decontaminate", "seeds.overlap_ngram", "seeds.overlap_limit"),
-        code=digest.code("rankrefine.evaluate.overlap"),
+        config=reads("overlap"),
+        code=task_code("overlap"),
     message:
         "Counting seed sentences in {wildcards.task}"
     shell:
-        "python -m rankrefine overlap --config {params.config:q} --pool {input.pool:q} --prepared {input.task:q}"
+        "{PYTHON:q} -m rankrefine overlap --config {params.config:q} --pool {input.pool:q} --prepared {input.task:q}"
         " --output {output:q} --log {log:q}"
 
 
@@ -59,7 +59,7 @@ rule evaluate:
         gpu=gpu(),
     params:
         opening=opening,
-        code=digest.code("rankrefine.evaluate.run"),
+        code=task_code("evaluate"),
         encoding=[
             digest.code(f"rankrefine.{name}")
             for name in ("encoders.opening", "encoders.pooling", "evaluate.embedding_cache")
@@ -67,8 +67,8 @@ rule evaluate:
     message:
         "Stage 5: evaluating {wildcards.model} on {wildcards.task}"
     shell:
-        "python -m rankrefine evaluate --prepared {input.task:q} --model {input.model:q} --name {wildcards.model:q}"
-        " {params.opening:q} --threads {threads} --gpus {resources.gpu} --store results/cache/embeddings"
+        "{PYTHON:q} -m rankrefine evaluate --prepared {input.task:q} --model {input.model:q} --name {wildcards.model:q}"
+        " {params.opening:q} --threads {threads} --gpus {resources.gpu} --embedding-cache results/cache/embeddings"
         " --code {params.encoding} --output {output:q} --log {log:q}"
 
 
@@ -86,15 +86,15 @@ rule scores:
     conda:
         "../../envs/rankrefine.yaml"
     params:
-        config=stage("seed", "evaluate.resamples", "evaluate.confidence"),
+        config=reads("scores"),
         # names, from which the job finds the files: all their paths may exceed a command line. As functions of `input`,
         # so that their order in the config is not compared.
         models=lambda wc, input: EVALUATED,
         tasks=lambda wc, input: list(TASKS),
-        code=digest.code("rankrefine.evaluate.scores"),
+        code=code("scores"),
     message:
         "Stage 5: score table"
     shell:
-        "python -m rankrefine scores --config {params.config:q} --results results/evaluate --models {params.models:q}"
+        "{PYTHON:q} -m rankrefine scores --config {params.config:q} --results results/evaluate --models {params.models:q}"
         " --tasks {params.tasks:q} --output {output.scores:q}"
         " --parquet {output.parquet:q} --table {output.table:q} --mteb {output.mteb:q} --log {log:q}"

@@ -1,4 +1,4 @@
-# Stage 2. One job per shard of the pool. The prompt enters by its content, not by its file's time.
+# Stage 2. One job per shard of the pool. The prompt enters by content, not by the time of its file.
 rule generate:
     input:
         pool="results/seeds/pool.parquet",
@@ -12,28 +12,28 @@ rule generate:
     benchmark:
         "results/benchmarks/generate/{shard}.tsv"
     conda:
-        "../../envs/vllm.yaml" if config["generate"]["engine"] == "vllm" else "../../envs/rankrefine.yaml"
+        f"../../envs/{ENGINE.environment}.yaml"
     threads: 16
     resources:
         mem_mb=6000,
         runtime=480,
-        gpu=gpu(generation_gpus()),
+        gpu=gpu(ENGINE.gpus(config["generate"])),
     params:
-        config=stage("seed", "generate", without=["generate.shard_size", "generate.python"]),
-        code=[
-            digest.code("rankrefine.generate.run"),
-            digest.code(f"rankrefine.llm.{config['generate']['engine']}.engine"),
-        ],
+        config=reads("generate"),
+        code=code(
+            "generate",
+            f"rankrefine.generate.recipes.{config['generate']['recipe']}",
+            f"rankrefine.llm.{config['generate']['engine']}.engine",
+        ),
         prompt=PROMPT,
         rows=lambda wc: rows(wc.shard),
         llm=LLM_FLAG,
-        # functions of `input` are not compared with the last run: neither the environment nor a new budget (which is
-        # there to refuse a pool that is too small at the first shard) makes shards anew
-        python=lambda wc, input: ENGINE_PYTHON,
+        # A function of `input` is not compared with the last run: a new budget, which is there to refuse a pool that is
+        # too small at the first shard, regenerates nothing.
         budget=lambda wc, input: config["seeds"]["count"],
     message:
         "Stage 2: generating ranking lists, shard {wildcards.shard}"
     shell:
-        "{params.python:q} -m rankrefine generate --config {params.config:q}"
+        "{ENGINE_PYTHON:q} -m rankrefine generate --config {params.config:q}"
         " --pool {input.pool:q} --pool-stats {input.stats:q} {params.rows} --budget {params.budget} {params.llm} --threads {threads} --gpus {resources.gpu} --code {params.code}"
         " --output {output.shard:q} --stats {output.stats:q} --log {log:q}"

@@ -13,7 +13,7 @@ def warn_of_versions():
     """
     if not workflow.is_main_process or workflow.deployment_settings.deployment_method:
         return
-    shards = SHARDS if ENGINE_PYTHON == "python" else []
+    shards = [] if config["generate"]["python"] else SHARDS
     names = ["seeds/pool", "consolidate/lists", "base/history", *(f"generate/{shard}" for shard in shards)]
     names += [f"teacher/{teacher}/similarity" for teacher in ALL_TEACHERS]
     names += [f"refine/{refined}/history" for refined in REFINED]

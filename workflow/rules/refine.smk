@@ -1,5 +1,5 @@
-# Stage 4. The teacher's embeddings are their own job: changing omega, a temperature or the learning rate does not
-# compute them again. `export` copies the best encoder; nothing reads results/encoder.
+# Stage 4. Teacher embeddings are a job of their own, so that a change of omega, a temperature or the learning rate does
+# not recompute them.
 rule teacher:
     input:
         lists="results/consolidate/lists.parquet",
@@ -19,12 +19,12 @@ rule teacher:
         runtime=120,
         gpu=gpu(),
     params:
-        config=teacher_config,
-        code=digest.code("rankrefine.refine.teacher"),
+        config=embedding,
+        code=code("teacher"),
     message:
         "Stage 4: embedding the lists with the teacher {wildcards.teacher}"
     shell:
-        "python -m rankrefine teacher --config {params.config:q} --lists {input.lists:q} --model {input.model:q}"
+        "{PYTHON:q} -m rankrefine teacher --config {params.config:q} --lists {input.lists:q} --model {input.model:q}"
         " --threads {threads} --gpus {resources.gpu} --output {output.embeddings:q} --stats {output.stats:q} --log {log:q}"
 
 
@@ -48,46 +48,19 @@ rule refine:
     resources:
         mem_mb=8000,
         runtime=480,
-        processes=1,  # that share out each batch of lists; one for each GPU
+        processes=1,  # they split each batch of lists; one per GPU
         gpu=gpu(processes("refine")),
     params:
-        config=experiment,
-        development=lambda wc, input: DEVELOPMENT_FLAG,  # the input says what it is
+        config=training,
+        development=lambda wc, input: DEVELOPMENT_FLAG,  # the input tracks its content
         weights=lambda wc: list(TEACHERS[wc.experiment].values()),
-        # a function of `input`, so that a tracker trains nothing again
+        # a function of `input`, so that a change of trackers does not rerun trainings
         trackers=lambda wc, input: " ".join(["--report-to", *config["refine"]["report_to"]]),
-        code=digest.code("rankrefine.refine.run"),
+        code=code("refine"),
     message:
-        "Stage 4: refining the encoder ({wildcards.experiment}, seed {wildcards.seed})"
+        "Stage 4: refining the encoder ({wildcards.experiment}, random seed {wildcards.seed})"
     shell:
-        "python -m rankrefine refine --name {wildcards.experiment:q} --config {params.config:q} --lists {input.lists:q}"
+        "{PYTHON:q} -m rankrefine refine --name {wildcards.experiment:q} --config {params.config:q} --lists {input.lists:q}"
         " --teacher-embeddings {input.teachers:q} --weights {params.weights} --model {input.model:q}"
-        " {params.development} {params.trackers} --threads {threads} --gpus {resources.gpu} --parallel {resources.processes}"
+        " {params.development} {params.trackers} --threads {threads} --gpus {resources.gpu} --processes {resources.processes}"
         " --code {params.code} --output {output.model:q} --manifest {output.manifest:q} --history {output.history:q} --log {log:q}"
-
-
-rule export:
-    input:
-        manifests=collect("results/refine/{refined}/model.json", refined=REFINED),
-        histories=collect("results/refine/{refined}/history.json", refined=REFINED),
-        scores="results/scores.csv",
-        lists_stats="results/consolidate/lists.json",
-    output:
-        encoder=directory("results/encoder"),
-        cards=collect("results/cards/{refined}.md", refined=REFINED),
-        selection="results/selection.json",
-        table="results/experiments.md",
-    log:
-        "results/logs/export.log",
-    localrule: True
-    conda:
-        "../../envs/rankrefine.yaml"
-    params:
-        code=digest.code("rankrefine.export.run"),
-    message:
-        "Exporting the best encoder, and the cards of all"
-    shell:
-        "python -m rankrefine export --manifests {input.manifests:q} --histories {input.histories:q}"
-        " --scores {input.scores:q} --lists-stats {input.lists_stats:q} --output {output.encoder:q} --cards results/cards"
-        " --selection {output.selection:q}"
-        " --table {output.table:q} --log {log:q}"

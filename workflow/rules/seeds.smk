@@ -15,10 +15,10 @@ rule seeds:
         mem_mb=4000,
         runtime=120,
     params:
-        config=stage("seed", "seeds", without=["seeds.count"]),
-        code=digest.code("rankrefine.seeds.run"),
+        config=reads("seeds"),
+        code=code("seeds"),
     message:
         "Stage 1: extracting seed sentences"
     shell:
-        "python -m rankrefine seeds --config {params.config:q} --assets {input.assets:q}"
+        "{PYTHON:q} -m rankrefine seeds --config {params.config:q} --assets {input.assets:q}"
         " --output {output.pool:q} --stats {output.stats:q} --log {log:q}"

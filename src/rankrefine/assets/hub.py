@@ -1,4 +1,4 @@
-"""Models and data sets from the Hugging Face hub, at a revision, without pickles and without the repository's code."""
+"""Download models and data sets from the Hugging Face hub at a fixed revision, without pickles or custom code."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rankrefine.assets.local import TABLES, check_model
-from rankrefine.errors import UserError
+from rankrefine.errors import UserError, reason
 from rankrefine.sources import Source
 
-WANTED = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken", "README.md", "LICENSE*"]
-DATA = [*(f"*{suffix}" for suffix in TABLES), "README.md", "LICENSE*"]
-UNWANTED = ["onnx/*", "openvino/*", "original/*", "coreml/*"]  # the same weights in other forms
+MODEL_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken", "README.md", "LICENSE*"]
+DATA_FILES = [*(f"*{suffix}" for suffix in TABLES), "README.md", "LICENSE*"]
+OTHER_FORMATS = ["onnx/*", "openvino/*", "original/*", "coreml/*"]  # the same weights for other runtimes
 
 
 def fetch(source: Source, folder: Path, resume: Path) -> str:
-    """Write a hub model or data set to `folder` and return its commit.
+    """Download a hub model or data set to `folder` and return its commit.
 
     Args:
-        source: a parsed hub source, whose revision may be a commit or a tag, or an MTEB task.
-        folder: does not exist yet.
-        resume: folder that holds an unfinished download, so that a second attempt goes on where the first one ended.
+        source: A hub source, whose revision may be a commit or a tag, or the source of an MTEB task.
+        folder: Folder to create.
+        resume: Folder of an unfinished download, which a second attempt resumes.
 
     Raises:
-        UserError: no network, no such repository, revision or subset, no access, or no safe weights.
+        UserError: the hub is not reachable, the repository, revision or subset does not exist, access is restricted,
+            or there are no safetensors weights.
     """
     if source.form == "mteb":
         return _task(source, folder, resume)
@@ -45,18 +46,20 @@ def fetch(source: Source, folder: Path, resume: Path) -> str:
 def _model(source: Source, repo: str, commit: str, folder: Path) -> None:
     from huggingface_hub import snapshot_download
 
-    snapshot_download(repo, revision=commit, local_dir=folder, allow_patterns=WANTED, ignore_patterns=UNWANTED)
-    shutil.rmtree(folder / ".cache", ignore_errors=True)  # bookkeeping of the download
+    snapshot_download(
+        repo, revision=commit, local_dir=folder, allow_patterns=MODEL_FILES, ignore_patterns=OTHER_FORMATS
+    )
+    shutil.rmtree(folder / ".cache", ignore_errors=True)  # download metadata
     if not any(folder.rglob("*.safetensors")):
         raise UserError(
-            f"{source.text} has no .safetensors weights, and pickled ones are never opened; look for a revision "
-            "refs/pr/N of it that has them, or convert it and name the local folder."
+            f"{source.text} has no .safetensors weights, and pickled weights are not supported; use a revision "
+            "refs/pr/N that has them, or convert the model and use the local folder."
         )
     check_model(folder, source.text)
 
 
 def _task(source: Source, folder: Path, resume: Path) -> str:
-    """The data of an MTEB task as they lie on the hub, for MTEB itself to open; its revision as MTEB pins it."""
+    """Download the repository of an MTEB task, for MTEB to open, and return the revision that MTEB pins."""
     from rankrefine.assets.mteb import known_task
 
     try:
@@ -68,14 +71,14 @@ def _task(source: Source, folder: Path, resume: Path) -> str:
     meta = task.metadata
     if list(meta.modalities) != ["text"] or isinstance(task, AbsTaskAggregate):
         raise UserError(
-            f"{source.text}: this is no task of its own about text alone, and nothing is downloaded for it."
+            f"{source.text}: only single tasks about text alone can be downloaded, not benchmarks or other modalities."
         )
     data = meta.dataset
     with _clear_errors(source, data["path"], data["revision"]):
         from huggingface_hub import snapshot_download
 
         snapshot_download(
-            data["path"], repo_type="dataset", revision=data["revision"], local_dir=resume, allow_patterns=DATA
+            data["path"], repo_type="dataset", revision=data["revision"], local_dir=resume, allow_patterns=DATA_FILES
         )
     shutil.rmtree(resume / ".cache", ignore_errors=True)
     resume.rename(folder)
@@ -92,28 +95,25 @@ def _dataset(repo: str, commit: str, subset: str | None, folder: Path) -> None:
 
 @contextmanager
 def _clear_errors(source: Source, repo: str, revision: str, subset: str | None = None) -> Iterator[None]:
-    """The libraries' errors as one sentence each."""
+    """Convert the libraries' errors to a UserError with one sentence."""
     from datasets.exceptions import DatasetNotFoundError, DatasetsError
     from huggingface_hub import errors
 
     try:
         yield
     except (errors.GatedRepoError, errors.DisabledRepoError) as error:
-        raise UserError(f"{source.text}: access to {repo} is restricted; ask for it there, then log in.") from error
+        raise UserError(
+            f"{source.text}: access to {repo} is restricted; request access on the hub and log in."
+        ) from error
     except errors.RevisionNotFoundError as error:
         raise UserError(f"{source.text}: {repo} has no revision '{revision}'.") from error
     except (errors.RepositoryNotFoundError, DatasetNotFoundError) as error:
         raise UserError(f"{source.text}: the hub has no {source.kind} {repo}, or it is private (log in).") from error
     except (errors.HTTPError, errors.LocalEntryNotFoundError, ConnectionError, TimeoutError) as error:
         raise UserError(
-            f"{source.text}: the hub can not be reached ({_told(error)}); try again, or copy the {source.kind} "
-            "here by other means and name the local folder instead."
+            f"{source.text}: the hub cannot be reached ({reason(error)}); try again, or copy the {source.kind} "
+            "to this machine and use the local folder."
         ) from error
     except (DatasetsError, ValueError) as error:
-        named = f"subset '{subset}'" if subset else "no subset (#SUBSET)"
-        raise UserError(f"{source.text} with {named} can not be read: {_told(error)}") from error
-
-
-def _told(error: Exception) -> str:
-    """An error's words on one line."""
-    return " ".join(str(error).split())[:300] or type(error).__name__
+        chosen = f"subset '{subset}'" if subset else "no subset (#SUBSET)"
+        raise UserError(f"{source.text} with {chosen} cannot be read: {reason(error)}.") from error

@@ -1,4 +1,4 @@
-"""Checks on a model or data set folder, before any stage spends time on it."""
+"""Checks of local models and data sets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ from pathlib import Path
 from rankrefine.assets.manifest import visible
 from rankrefine.errors import UserError
 
-TABLES = (".parquet", ".json", ".jsonl", ".csv", ".tsv", ".gz", ".zst", ".arrow")  # of a data repository on the hub
+TABLES = (
+    ".parquet",
+    ".json",
+    ".jsonl",
+    ".csv",
+    ".tsv",
+    ".gz",
+    ".zst",
+    ".arrow",
+)  # data files in a repository on the hub
 PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl"}
 
 
@@ -16,45 +25,49 @@ def check(path: Path, kind: str) -> None:
     """Check a local source.
 
     Raises:
-        UserError: `path` holds no model that can be opened safely, or no data.
+        UserError: `path` contains no model that can be opened safely, or no data.
     """
     if kind == "model":
         check_model(path, str(path))
     elif not visible(path):
-        raise UserError(f"{path} is an empty folder; a data set has one parquet file per split.")
+        raise UserError(f"{path} is an empty folder; a data set must have one parquet file per split.")
     elif path.is_dir() and not any(file.suffix == ".parquet" for file in path.iterdir()):
         if (path / "README.md").is_file() and any(file.suffix in TABLES for file in visible(path)):
-            return  # a repository of the hub as it is, for an evaluation task
-        raise UserError(f"{path} holds no parquet file; a data set folder has one per split, such as train.parquet.")
+            return  # copy of a repository on the hub, for an evaluation task
+        raise UserError(f"{path} has no parquet files; a data set must have one per split, such as train.parquet.")
 
 
 def check_model(folder: Path, name: str) -> None:
-    """Check that `folder` holds a transformers or sentence-transformers model with weights that are no pickles.
+    """Check that `folder` is a transformers or sentence-transformers model without pickled weights.
+
+    Args:
+        folder: Folder of the model.
+        name: Name of the model in messages.
 
     Raises:
-        UserError: one sentence that begins with `name`.
+        UserError: it is not.
     """
     if not folder.is_dir():
-        raise UserError(f"{name} is a file; a model is a folder with config.json or modules.json.")
+        raise UserError(f"{name} is a file; a model must be a folder with config.json or modules.json.")
     if not any((folder / file).is_file() for file in ("config.json", "modules.json")):
-        raise UserError(f"{name} is no sentence-transformers or transformers model: it has no config.json.")
+        raise UserError(f"{name} is not a sentence-transformers or transformers model: it has no config.json.")
     files = visible(folder)
     tensors = [file for file in files if file.suffix == ".safetensors"]
     if not tensors and not any(file.suffix == ".gguf" for file in files):
         if pickles := [file.name for file in files if file.suffix in PICKLES]:
             raise _pickled(name, pickles[0])
-        raise UserError(f"{name} holds no weights: neither .safetensors nor .gguf.")
-    for place in _modules(folder):
+        raise UserError(f"{name} has no weights (.safetensors or .gguf).")
+    for module in _modules(folder):
         # sentence-transformers falls back to this file, module by module
-        weights = folder / place / "pytorch_model.bin"
+        weights = folder / module / "pytorch_model.bin"
         if weights.is_file() and not any(weights.parent.glob("*.safetensors")):
-            raise _pickled(name, f"{place}/{weights.name}")
+            raise _pickled(name, f"{module}/{weights.name}")
     for file in tensors:
         _check_tensors(file)
 
 
 def _modules(folder: Path) -> list[str]:
-    """Folders of the modules of a sentence-transformers model; a damaged list is left to who opens the model."""
+    """Return the module folders of a sentence-transformers model; none if the list is damaged, a later error."""
     try:
         return [
             module["path"] for module in json.loads((folder / "modules.json").read_text("utf-8")) if module["path"]
@@ -65,17 +78,17 @@ def _modules(folder: Path) -> list[str]:
 
 def _pickled(name: str, file: str) -> UserError:
     return UserError(
-        f"{name} has its weights only as a pickle ({file}), which may run code when it is opened; save the model as "
-        "safetensors first."
+        f"{name} has its weights only as a pickle ({file}), which can run code when it is loaded; save the model as "
+        "safetensors."
     )
 
 
 def _check_tensors(file: Path) -> None:
-    """A cut download or a Git LFS pointer fails here, not in the middle of a run."""
+    """Check the header of a safetensors file, so that a truncated download fails here and not later in the run."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(file, framework="numpy"):
             pass
     except SafetensorError as error:
-        raise UserError(f"{file} is corrupt, truncated or a Git LFS pointer ({error}); fetch it again.") from error
+        raise UserError(f"{file} is corrupt, truncated or a Git LFS pointer ({error}); download it again.") from error

@@ -1,4 +1,7 @@
-"""The one place that imports MTEB: no hub, no files in the home folder, no advice in the log."""
+"""Import MTEB without access to the hub, files in the home folder, or its own log messages.
+
+No other module may be the first to import it.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -21,22 +25,26 @@ if TYPE_CHECKING:
 
 
 def load_mteb(offline: bool = True) -> ModuleType:
-    """The `mteb` module (3 s on the first call); `offline` is decided by the first call of the process."""
+    """Return the module `mteb` (3 s on the first call).
+
+    Args:
+        offline: Disable the hub; only the first call of a process can choose.
+    """
     if offline:
         go_offline()
     _to_scratch()
     import mteb
 
-    logging.getLogger("mteb").setLevel(logging.ERROR)  # else it advises other tasks than the configured one
+    logging.getLogger("mteb").setLevel(logging.ERROR)  # it recommends other tasks than the configured one
     return mteb
 
 
 @cache
 def _to_scratch() -> None:
-    """Have MTEB and `datasets` write to a folder that goes with the process.
+    """Redirect the files of MTEB and `datasets` to a temporary folder of the process.
 
-    MTEB makes its results folder when it is imported, and `datasets` copies what it reads to a cache: by default both
-    in the home folder, which may be read-only on a compute node. `datasets` may have been imported already.
+    MTEB creates its results folder on import, and `datasets` copies its input to a cache: by default both in the home
+    folder, which may be read-only on a compute node. `datasets` may have been imported already.
     """
     scratch = tempfile.mkdtemp(prefix="rankrefine-mteb-")
     atexit.register(shutil.rmtree, scratch, ignore_errors=True)
@@ -46,20 +54,23 @@ def _to_scratch() -> None:
     datasets.config.HF_DATASETS_CACHE = Path(scratch)
 
 
-def known_task(name: str, offline: bool = True) -> AbsTask:
-    """MTEB's task of that name.
+def known_task(name: str, others: Iterable[str] = (), offline: bool = True) -> AbsTask:
+    """Return MTEB's task of that name.
+
+    Args:
+        name: Name of the task.
+        others: Further names to suggest for a misspelt one.
+        offline: See `load_mteb`.
 
     Raises:
-        UserError: MTEB has none; the nearest names are suggested.
+        UserError: MTEB has no such task; the closest names are suggested.
     """
-    from rankrefine.evaluate.catalogue import OWN
-
     mteb = load_mteb(offline)
     try:
         return mteb.get_task(name)
     except KeyError as error:
-        names = {*OWN, *(task.metadata.name for task in mteb.get_tasks(exclude_superseded=False))}
+        names = {*others, *(task.metadata.name for task in mteb.get_tasks(exclude_superseded=False))}
         by_lower = {known.lower(): known for known in sorted(names)}
-        near = [by_lower[match] for match in get_close_matches(name.lower(), by_lower, 3, 0.5)]
-        hint = f"did you mean {' or '.join(near)}?" if near else "see mteb.get_tasks() for all names."
+        close = [by_lower[match] for match in get_close_matches(name.lower(), by_lower, 3, 0.5)]
+        hint = f"did you mean {' or '.join(close)}?" if close else "mteb.get_tasks() lists all names."
         raise UserError(f"MTEB has no task '{name}'; {hint}") from error

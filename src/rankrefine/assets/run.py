@@ -1,13 +1,14 @@
-"""Fetch a model or data set and write its manifest: `python -m rankrefine asset --source … --kind … --manifest …`.
+"""Fetch a model or data set and write its manifest.
 
-Embedded, hub and GGUF sources become a folder of our own; any other local source stays where it is. The manifest comes
-last, so that a manifest always stands for a whole asset.
+Embedded, hub and GGUF sources are written to a folder of the run; other local sources are used in place. The manifest
+is written last, so that its existence implies a complete asset.
 """
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Literal
 
 from rankrefine import io, sources
 from rankrefine.assets import local
@@ -17,11 +18,17 @@ from rankrefine.errors import UserError
 log = logging.getLogger(__name__)
 
 
-def run(source: str, kind: sources.Kind, folder: Path | None, manifest: Path) -> None:
-    """Fetch `source` to `folder` (not needed for what stays where it is) and write `manifest`.
+def run(source: str, kind: Literal["model", "dataset"], folder: Path | None, manifest: Path) -> None:
+    """Fetch a model or data set and write its manifest.
+
+    Args:
+        source: embedded:NAME, hub:ORG/NAME@REVISION[#SUBSET], mteb:TASK, or a local file or folder.
+        kind: Kind of the source.
+        folder: Folder to write (required for all but local sources).
+        manifest: Manifest (JSON) to write.
 
     Raises:
-        UserError: unknown source, no network, or files that are not what they should be.
+        UserError: the source is unknown, there is no network, or the files fail a check.
     """
     parsed = sources.parse(source, kind, "--source")
     if parsed.form == "local":
@@ -29,7 +36,7 @@ def run(source: str, kind: sources.Kind, folder: Path | None, manifest: Path) ->
         local.check(path, kind)
         files = [Path(file) for file in parsed.files]
     elif folder is None:
-        raise UserError(f"--folder is missing: {source} needs a folder to be written to.")
+        raise UserError(f"--folder is required for {source}.")
     else:
         path, files = folder, None
         revision = _fetch(parsed, folder)
@@ -38,18 +45,18 @@ def run(source: str, kind: sources.Kind, folder: Path | None, manifest: Path) ->
 
 
 def _fetch(source: sources.Source, folder: Path) -> str:
-    """Fill `folder`, all or nothing, and return the revision."""
-    with io.atomic(folder) as aside:
+    """Write the folder atomically and return the revision."""
+    with io.atomic(folder) as temporary:
         if source.form == "embedded":
             from rankrefine.assets import embedded
 
-            return embedded.fetch(source.name, aside)
+            return embedded.fetch(source.name, temporary)
         if source.form == "gguf":
             from rankrefine.assets import convert
 
-            aside.mkdir(parents=True)
-            convert.gguf(Path(source.text), aside)
+            temporary.mkdir(parents=True)
+            convert.gguf(Path(source.text), temporary)
             return io.sha256(source.text)
         from rankrefine.assets import hub
 
-        return hub.fetch(source, aside, resume=folder.with_name(f".{folder.name}.download"))
+        return hub.fetch(source, temporary, resume=folder.with_name(f".{folder.name}.download"))

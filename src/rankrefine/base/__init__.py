@@ -1,1 +1,1 @@
-"""Stage 4: the base encoder, where it has to be prepared or trained first."""
+"""Stage 4: prepare or train the encoder to refine, if it is not used as fetched."""

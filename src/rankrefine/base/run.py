@@ -1,7 +1,6 @@
-"""python -m rankrefine base --model M.json [--examples E] --development D.json
---output FOLDER --manifest M.json --history H.json
+"""Prepare the encoder to refine: `python -m rankrefine base`.
 
-Makes the encoder that is refined: gives it its pooling and its prompt, and trains it where the config has a recipe.
+Sets its pooling and its prompt, and trains it if the config has a recipe.
 """
 
 from __future__ import annotations
@@ -16,8 +15,9 @@ from rankrefine.assets.manifest import load_manifest, write_manifest
 from rankrefine.encoders.opening import go_offline, open_encoder
 from rankrefine.errors import UserError
 from rankrefine.provenance import Record
-from rankrefine.training import development as development_data
-from rankrefine.training import work_folder as work
+from rankrefine.training.development import evaluator
+from rankrefine.training.hyperparameters import Hyperparameters
+from rankrefine.training.work_folder import best_model, work_folder
 
 log = logging.getLogger(__name__)
 LIBRARIES = ("sentence-transformers", "transformers", "accelerate", "datasets", "torch")
@@ -34,75 +34,67 @@ def run(
     manifest: Path,
     history: Path,
 ) -> None:
-    """Make one encoder; a training that was killed goes on from its last checkpoint.
+    """Prepare the encoder to refine: pooling, prompt, SimCSE; an interrupted training resumes from its checkpoint.
 
     Args:
-        config: Completed configuration; of it `seed` and `base`.
-        model: Manifest of the encoder or the bare transformer to begin with.
-        examples: What the recipe trains on: a manifest, or parquet with a column `text`.
-        development: Manifest of the data that choose the recipe's best step.
-        threads: Processor threads (default: torch's own choice).
-        code: Digests of the code that runs; a checkpoint of other code is not used.
-        output: Model folder to write.
-        manifest: Manifest of `output` to write.
-        history: JSON to write: what was made of what, and the recipe's losses and scores.
+        config: Configuration of the encoder (section base).
+        model: Manifest (JSON) of the encoder or bare transformer to start from.
+        examples: Training data of the recipe: a manifest (JSON), or a parquet file with a column text.
+        development: Manifest (JSON) of the development data, which choose the best step of the recipe.
+        threads: CPU threads (default: all).
+        code: Code digests; checkpoints from different code are discarded.
+        output: Model folder to write. A folder `.work` beside it exists during the training.
+        manifest: Manifest (JSON) of the model to write.
+        history: Record (JSON) to write: inputs, and the losses and development scores of the recipe.
 
     Raises:
-        UserError: unusable model or data, or a pooling that this model cannot have.
+        UserError: model or data cannot be used, or the model does not support the pooling.
     """
-    settings = {key: value for key, value in config["base"].items() if key not in ("model", "data")}
-    recipe = settings["recipe"]
-    record = Record("base", {"seed": config["seed"], "base": settings}, *LIBRARIES)
-    settings |= {"seed": config["seed"]}
-    found = load_manifest(model)
-    fields: dict[str, Any] = {"base": {"model": found.source, "revision": found.revision}}
-    inputs = [io.sha256(path) for path in (model, examples, development) if path]
-    made_by = record.made_by() | {"inputs": inputs, "code": code}
-    with work.folder(output.with_name(".work"), made_by) as aside:
-        student = _prepared(found.path, settings, threads)
+    record = Record("base", config, *LIBRARIES)
+    start, recipe = load_manifest(model), config["base"]["recipe"]
+    fields: dict[str, Any] = {"base": {"model": start.source, "revision": start.revision}}
+    digests = [io.sha256(path) for path in (model, examples, development) if path]
+    inputs = record.made_by() | {"inputs": digests, "code": code}
+    with work_folder(output.with_name(".work"), inputs) as folder:
+        student = _open(start.path, config, threads)
         if recipe == "none":
-            student.save_pretrained(str(work.best(aside, 0)), create_model_card=False)
+            student.save_pretrained(str(best_model(folder, 0)), create_model_card=False)
+        elif examples is None or development is None:
+            raise UserError(f"base.recipe {recipe} requires --examples and --development.")
         else:
-            if examples is None or development is None:
-                raise UserError(f"base.recipe {recipe} needs --examples and --development.")
-            fields |= _trained(student, settings, examples, load_manifest(development).path, aside)
+            fields |= _train(student, config, examples, load_manifest(development).path, folder)
         with io.atomic(output) as final:
-            shutil.copytree(work.best(aside, fields.get("best_step", 0)), final)
-        write_manifest(manifest, source=f"base:{found.source}", kind="model", path=output)
+            shutil.copytree(best_model(folder, fields.get("best_step", 0)), final)
+        write_manifest(manifest, source=f"base:{start.source}", kind="model", path=output)
         io.write_json(history, record.finish(**fields))
-    log.info("base: %s with pooling %s%s.", found.source, settings["pooling"], _told(fields))
+    log.info("base: %s with pooling %s.", start.source, config["base"]["pooling"])
+    if "best_step" in fields:
+        scores = (fields["base_development"], fields["best_development"], fields["best_step"])
+        log.info("base: development score %.2f -> %.2f; keeping step %d.", *scores)
 
 
-def _prepared(path: Path, settings: dict[str, Any], threads: int | None) -> Any:
-    """The encoder with its pooling and prompt."""
+def _open(path: Path, config: dict[str, Any], threads: int | None) -> Any:
+    """Open the encoder with its pooling, prompt and training head."""
     go_offline()
     from transformers import set_seed
 
-    from rankrefine.encoders import pooling
+    from rankrefine.encoders.pooling import add_training_head
 
-    set_seed(settings["seed"])  # a head that the files lack begins at random
-    student = pooling.with_pooling(
-        open_encoder(path, threads, bare=settings["pooling"] != "model"), settings["pooling"]
-    )
-    pooling.set_prompt(student, settings["prompt"])
-    if settings["pooling"] == "cls_training_head":
-        pooling.add_training_head(student)
+    section = config["base"]
+    set_seed(config["seed"])  # a head that is missing in the files is initialised at random
+    student = open_encoder(path, section["pooling"], section["prompt"], threads)
+    if section["pooling"] == "cls_training_head":
+        add_training_head(student)
     return student
 
 
-def _trained(student: Any, settings: dict[str, Any], examples: Path, development: Path, aside: Path) -> dict[str, Any]:
+def _train(student: Any, config: dict[str, Any], examples: Path, development: Path, folder: Path) -> dict[str, Any]:
+    """Train the encoder by the recipe; return the fields of the record."""
     from rankrefine.base import simcse
 
-    texts = examples if examples.suffix == ".parquet" else load_manifest(examples).path
-    columns = simcse.examples(settings["recipe"], texts)
-    trained = simcse.train(student, columns, development_data.evaluator(development), settings, aside)
-    return {"examples": len(columns["anchor"]), **trained}
-
-
-def _told(fields: dict[str, Any]) -> str:
-    if "best_step" not in fields:
-        return ""
-    return (
-        f"; development score {fields['base_development']:.2f} -> {fields['best_development']:.2f} "
-        f"at step {fields['best_step']}, which is kept"
-    )
+    section = config["base"]
+    data = examples if examples.suffix == ".parquet" else load_manifest(examples).path
+    columns = simcse.examples(section["recipe"], data)
+    hyperparameters = Hyperparameters.of(section, config["seed"])
+    summary = simcse.train(student, columns, evaluator(development), hyperparameters, section["tau"], folder)
+    return {"examples": len(columns["anchor"]), **summary}

@@ -1,6 +1,6 @@
-"""SimCSE (Gao, Yao and Chen, 2021): an encoder from a pre-trained transformer, by a contrastive loss.
+"""SimCSE (Gao, Yao and Chen 2021): train a sentence encoder from a pre-trained transformer by a contrastive loss.
 
-Unsupervised, a sentence under two dropout masks is the positive pair; supervised, triplets bring positives and hard
+Unsupervised, a positive pair is one sentence under two dropout masks. Supervised, triplets have positives and hard
 negatives. The loss is the library's InfoNCE over the batch.
 """
 
@@ -9,38 +9,41 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from datasets import Dataset
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
+from rankrefine.encoders.lengths import preprocessor
 from rankrefine.errors import UserError
-from rankrefine.refine.collator import preprocessor
-from rankrefine.text import readers as read
+from rankrefine.text import readers
+from rankrefine.training import trainer
+from rankrefine.training.hyperparameters import Hyperparameters
 
 COLUMNS = {"simcse_unsup": ("text",), "simcse_sup": ("anchor", "positive", "negative")}
 SPLIT = "train"
 
 
 def examples(recipe: str, path: Path) -> dict[str, list[str]]:
-    """What the recipe trains on, by column: `anchor`, `positive` and, supervised, `negative`.
+    """Read the training data of a recipe as columns `anchor`, `positive` and, if supervised, `negative`.
 
     Args:
         recipe: `simcse_unsup` or `simcse_sup`.
-        path: A file, or a folder with train.parquet. Unsupervised, sentences that are there twice count once.
+        path: A file, or a folder with train.parquet. Unsupervised, duplicates are dropped.
 
     Raises:
-        UserError: a column is missing or has gaps, the columns differ in length, or there is next to nothing.
+        UserError: a column is missing or has gaps, or there are less than two examples.
     """
     if recipe == "simcse_sup" and path.suffix == ".txt":
-        raise UserError(f"base.data: {path} has no columns; triplets are a table with {', '.join(COLUMNS[recipe])}.")
-    columns = [list(read.sentences(path, column, SPLIT)) for column in COLUMNS[recipe]]
+        raise UserError(f"base.data: {path} has no columns; triplets need a table with {', '.join(COLUMNS[recipe])}.")
+    columns = [list(readers.sentences(path, column, SPLIT)) for column in COLUMNS[recipe]]
     if recipe == "simcse_unsup":
         sentences = list(dict.fromkeys(text.strip() for text in columns[0] if text and text.strip()))
         columns = [sentences, sentences]
     elif gaps := [row for row, texts in enumerate(zip(*columns, strict=True), start=1) if not all(texts)]:
-        raise UserError(f"base.data: {path}, row {gaps[0]} is not complete; fill in or remove it.")
+        raise UserError(f"base.data: {path}, row {gaps[0]} is incomplete; complete or remove it.")
     if len(columns[0]) < 2:
-        raise UserError(f"base.data: {path} has {len(columns[0])} usable rows, but a batch needs at least 2.")
+        raise UserError(f"base.data: {path} has {len(columns[0])} usable rows; a batch needs at least 2.")
     return dict(zip(COLUMNS["simcse_sup"], columns, strict=False))
 
 
@@ -48,33 +51,33 @@ def train(
     model: SentenceTransformer,
     columns: dict[str, list[str]],
     evaluator: Any,
-    settings: dict[str, Any],
+    hyperparameters: Hyperparameters,
+    tau: float,
     folder: Path,
 ) -> dict[str, Any]:
-    """Train and leave the model of the best development score in `folder`, as `work.best`; losses and scores.
+    """Train the encoder and save its best model in the work folder, as `best_model`.
 
     Args:
         model: A transformer with pooling.
-        columns: From `examples`.
-        evaluator: Gives the development score.
-        settings: The section `base` of the config and its `seed`.
-        folder: The private one of this training.
+        columns: Training data from `examples`.
+        evaluator: Computes the development score.
+        hyperparameters: Hyperparameters of the training.
+        tau: Temperature that divides the cosines.
+        folder: Work folder.
+
+    Returns:
+        Losses, development scores and the best step.
     """
-    from datasets import Dataset
-
-    from rankrefine.training import trainer
-
-    preprocess = preprocessor(model, settings["max_length"])
-    fixed = {"schedule": "linear", "warmup": 0.0, "weight_decay": 0.0, "clip": 1.0, "accumulation": 1, "patience": 0}
-    training, watch, checkpoint = trainer.build(
+    preprocess = preprocessor(model, hyperparameters.max_length)
+    training, best_step, checkpoint = trainer.build(
         model,
         Dataset.from_dict(columns),
-        MultipleNegativesRankingLoss(model, scale=1 / settings["tau"]),
+        MultipleNegativesRankingLoss(model, scale=1 / tau),
         evaluator,
-        settings | fixed,
+        hyperparameters,
         folder,
         SentenceTransformerDataCollator(lambda sentences, **_: preprocess(sentences)),
         report_to=[],
     )
     training.train(resume_from_checkpoint=checkpoint)
-    return watch.summary()
+    return best_step.summary()

@@ -1,6 +1,6 @@
-"""The command line: `python -m rankrefine VERB`, one verb per workflow rule. Parses arguments, holds no logic.
+"""Command line: `python -m rankrefine COMMAND`, one command per workflow rule. Parses arguments, contains no logic.
 
-Each verb imports its stage when it is called, so that `--help` is instant and cheap stages load no torch.
+A stage is imported when its command runs, so that `--help` is instant and cheap stages load no torch.
 """
 
 from __future__ import annotations
@@ -10,32 +10,33 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from rankrefine import __version__, gpus, io
-from rankrefine.cli.commands import ALONE, FLAGS, VERBS
-from rankrefine.config import load as configuration
+from rankrefine.cli import signature
+from rankrefine.cli.commands import COMMANDS, rule
+from rankrefine.config import views
+from rankrefine.config.load import load
+from rankrefine.config.schema import leaves
 from rankrefine.errors import UserError
 
 log = logging.getLogger("rankrefine")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one verb and return the exit code: 0, 1 after a `UserError`, 143 after SIGTERM."""
-    options = _options(arguments)
-    file, call = options.pop("log"), options.pop("call")
-    options.pop("verb")
-    # SIGTERM (scancel, a time limit) unwinds like an exception, so that nothing half written stays behind
+    """Run one command and return the exit code: 0, 1 after a `UserError`, 2 after a bug, 130 or 143 after a signal."""
+    options = vars(_parser().parse_args(arguments))
+    command, file, count = (options.pop(name) for name in ("command", "log", "gpus"))
+    # SIGTERM (scancel, a time limit) unwinds like an exception, so that no temporary file is left behind
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         with io.writing(file):
             _set_up_logging(file)
-        # where a library's words for a full disk have become another error on their way, or nothing atomic was written
+        # for errors about a full disk that a library has converted, or that occur outside of an atomic write
         with io.writing(options.get("output") or "its files"):
-            _run(call, options)
+            _run(command, options, count)
     except UserError as error:
         log.error("rankrefine: error: %s", error)
         return 1
@@ -43,74 +44,55 @@ def main(arguments: list[str] | None = None) -> int:
         log.error("rankrefine: interrupted.")
         return 130
     except Exception:
-        log.exception("rankrefine: this is a defect, please report it with this trace:")
+        log.exception("rankrefine: this is a bug, please report it with this traceback:")
         return 2
     return 0
 
 
-def _run(call: str | Callable[..., None], options: dict[str, Any]) -> None:
-    """Read the configuration, take GPUs, and do what the verb is for."""
+def _run(command: str, options: dict[str, Any], count: int | None) -> None:
+    """Load the configuration, reserve GPUs, and call the function of the command."""
     if options.get("config") is not None:
-        options["config"] = configuration.load(options["config"])
-    if (wanted := options.pop("gpus", None)) is not None:
-        gpus.take(max(wanted, options.get("parallel", 1)) if wanted else 0)
-    _function(call)(**options)
-
-
-def _options(arguments: list[str] | None) -> dict[str, Any]:
-    """The parsed arguments. A preview or a listing finds by itself what a verb must otherwise be told."""
-    parser = _parser()
-    options = vars(parser.parse_args(arguments))
-    needed = [flag for flag in VERBS[options["verb"]][2] if FLAGS[flag].get("required")]
-    missing = ", ".join(_spelled(flag) for flag in needed if options[flag] is None)
-    if missing and not any(options.get(flag) for flag in ALONE):
-        parser.error(f"the following arguments are required: {missing}")
-    if options.get("list") is False:
-        options["config"] = None  # an evaluation is told all it needs; the listing alone reads the configuration
-    return options
-
-
-def _function(target: str | Callable[..., None]) -> Callable[..., None]:
-    """The function of a verb: itself, or the one that "module:function" names."""
-    if callable(target):
-        return target
-    module, _, name = target.partition(":")
-    return getattr(import_module(module), name)
-
-
-def _spelled(flag: str) -> str:
-    return f"--{flag.replace('_', '-')}"
+        options["config"] = load(options["config"])
+        if any(rule(command) in leaf.get("x-reads", ()) for _, leaf in leaves()):
+            options["config"] = views.for_rule(options["config"], rule(command))
+    if count is not None:
+        gpus.take(max(count, options.get("processes", 1)) if count else 0)
+    import_module(COMMANDS[command]).run(**options)
 
 
 def _set_up_logging(file: Path | None) -> None:
-    """Messages go to the terminal, and with time stamps to `file`; progress bars only to a terminal."""
+    """Log to the terminal, and with time stamps to `file`; show progress bars on a terminal only."""
     if not sys.stderr.isatty():
-        os.environ.setdefault("TQDM_DISABLE", "1")  # the libraries' own bars too; before tqdm is imported
+        os.environ.setdefault("TQDM_DISABLE", "1")  # also for the libraries' bars; before tqdm is imported
     logging.captureWarnings(True)
-    logging.raiseExceptions = False  # else a log on a full disk covers the terminal with traces
+    logging.raiseExceptions = False  # a log file on a full disk would fill the terminal with tracebacks
     terminal = logging.StreamHandler()
     terminal.setFormatter(logging.Formatter("%(message)s"))
     logging.getLogger("py.warnings").setLevel(logging.ERROR)
     logging.basicConfig(level=logging.WARNING, handlers=[terminal])
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
-        written = logging.FileHandler(file, encoding="utf-8")
-        written.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        logging.getLogger().addHandler(written)
+        handler = logging.FileHandler(file, encoding="utf-8")
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        logging.getLogger().addHandler(handler)
     log.setLevel(logging.INFO)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="rankrefine", description="Refine a sentence encoder with LLM-made rankings."
+        prog="rankrefine", description="Refine a sentence encoder with ranking lists from a language model."
     )
     parser.add_argument("--version", action="version", version=f"rankrefine {__version__}")
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for name, (call, summary, flags) in VERBS.items():
-        verb = verbs.add_parser(name, help=summary, description=summary)
-        verb.set_defaults(call=call)
-        for flag in flags:
-            optional = {"required": False} if set(ALONE) & set(flags) and "required" in FLAGS[flag] else {}
-            verb.add_argument(_spelled(flag), **FLAGS[flag] | optional)
-        verb.add_argument("--log", type=Path, help="Also write messages to this file.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, module in COMMANDS.items():
+        summary, parameters = signature.read(module)
+        command = commands.add_parser(name, help=summary, description=summary)
+        signature.add(command, parameters)
+        command.add_argument("--log", type=Path, help="File to which log messages are also written.")
+        command.add_argument(
+            "--gpus",
+            type=int,
+            metavar="N",
+            help="GPUs to reserve unless a scheduler assigned them; 0 hides all (default: use all).",
+        )
     return parser

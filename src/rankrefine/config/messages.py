@@ -1,4 +1,4 @@
-"""What jsonschema finds wrong with a configuration, said in one sentence."""
+"""Validation errors of a configuration as one sentence each."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Any
 
-DEEPEST = 20  # levels of a configuration
+DEEPEST = 20  # maximum nesting
 LARGEST = 10**18
+RENAMED = {"refine.rule": "refine.target"}
 
 
 def sentence(error: Any, within: str = "") -> str:
-    """One sentence for a jsonschema error: the key (found `within` another one), what is wrong, what is allowed."""
-    if error.validator == "anyOf" and (meant := _meant(error)):
-        return sentence(meant, within)
+    """Return one sentence for a jsonschema error: the key (inside of `within`), the problem, the allowed values."""
+    if error.validator == "anyOf" and (relevant := _relevant(error)):
+        return sentence(relevant, within)
     path = ".".join([*([within] if within else []), *(str(part) for part in error.absolute_path)])
     node = error.schema
     match error.validator:
@@ -23,7 +24,9 @@ def sentence(error: Any, within: str = "") -> str:
             key = sorted(set(error.instance) - set(node["properties"]), key=str)[0]
             near = get_close_matches(str(key), node["properties"], 1)
             full = f"{path}.{key}" if path else str(key)
-            hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(node['properties'])}."
+            if full in RENAMED:
+                return f"key '{full}' is now called '{RENAMED[full]}'."
+            hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(node['properties'])}."
             return f"unknown key '{full}'; {hint}"
         case "required":
             missing = next(key for key in node["required"] if key not in error.instance)
@@ -31,7 +34,7 @@ def sentence(error: Any, within: str = "") -> str:
         case "enum":
             return f"{path} is {_short(error.instance)} but must be one of {', '.join(map(str, node['enum']))}."
         case "type" | "anyOf":
-            hint = " Write 2.0e-5: YAML takes 2e-5 for text." if _is_number(error.instance) else ""
+            hint = " Write 2.0e-5: YAML reads 2e-5 as text." if _is_number(error.instance) else ""
             return f"{path or 'the file'} is {_short(error.instance)} but must be {_type(node)}.{hint}"
         case "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum":
             word = {
@@ -46,18 +49,18 @@ def sentence(error: Any, within: str = "") -> str:
         case "format":
             return f"{path} is {_short(error.instance)}, which is not a regular expression."
         case "not":
-            return f"{path}: '{error.instance}' is taken; choose another name."
+            return f"{path}: '{error.instance}' is a reserved name; use another one."
         case "minItems" | "minProperties" | "minLength":
             return f"{path} must not be empty."
         case "pattern":
             where = path or "a name"
-            return f"{where}: '{error.instance}' may hold only letters, digits, '_', '.' and '-'."
+            return f"{where}: '{error.instance}' may contain only letters, digits, '_', '.' and '-'."
         case _:
             return f"{path}: {_cut(error.message)}."
 
 
 def unusable(value: Any, path: str = "", depth: int = 0) -> Iterator[str]:
-    """What YAML can write but no key can have, as sentences: such values break comparisons, or JSON, or file names."""
+    """Yield a sentence per value that YAML allows but that breaks comparisons, JSON or file names."""
     where = path or "the file"
     if depth > DEEPEST:
         yield f"{where[:60]} is nested more than {DEEPEST} levels deep."
@@ -66,7 +69,7 @@ def unusable(value: Any, path: str = "", depth: int = 0) -> Iterator[str]:
             if not isinstance(key, str):
                 yield f"{where} has the key {_short(key)}, which is not text; put it in quotes."
             elif broken := _broken(key):
-                yield f"{where} has the key {_short(key)}, which holds {broken}."
+                yield f"{where} has the key {_short(key)}, which contains {broken}."
             else:
                 yield from unusable(child, f"{path}.{key}" if path else key, depth + 1)
     elif isinstance(value, list):
@@ -74,30 +77,30 @@ def unusable(value: Any, path: str = "", depth: int = 0) -> Iterator[str]:
             yield from unusable(child, f"{path}.{number}" if path else str(number), depth + 1)
     elif isinstance(value, str):
         if broken := _broken(value):
-            yield f"{where} is {_short(value)}, which holds {broken}."
+            yield f"{where} is {_short(value)}, which contains {broken}."
     elif isinstance(value, float) and not math.isfinite(value):
         yield f"{where} is not a finite number."
     elif isinstance(value, int) and abs(value) > LARGEST:
         yield f"{where} is a number of more than 18 digits."
     elif not isinstance(value, int | float | None):
-        yield f"{where} is of type {type(value).__name__}, which YAML made of it; put it in quotes."
+        yield f"{where} is of type {type(value).__name__} as YAML reads it; put it in quotes."
 
 
 def _broken(text: str) -> str | None:
-    """What the text holds that no file and no argument of a program can, or None."""
+    """Characters of the text that no file name and no program argument allows, in words; None if there are none."""
     if "\0" in text:
         return "a NUL character"
     return "half a surrogate pair" if any("\ud800" <= c <= "\udfff" for c in text) else None
 
 
-def _meant(error: Any) -> Any | None:
-    """The error about that alternative of an `anyOf` whose type the value has, or None."""
+def _relevant(error: Any) -> Any | None:
+    """Return the error about the alternative of an `anyOf` that has the type of the value, or None."""
     other = {inner.schema_path[0] for inner in error.context if inner.validator == "type" and not inner.path}
     return next((inner for inner in error.context if inner.schema_path[0] not in other), None)
 
 
 def _type(node: dict[str, Any]) -> str:
-    """The type that a schema asks for, in words."""
+    """Return the type that a schema requires, in words."""
     if "anyOf" in node:
         return " or ".join(map(_type, node["anyOf"]))
     return {"object": "a mapping", "array": "a list", "string": "text"}.get(node["type"], f"of type {node['type']}")

@@ -1,4 +1,4 @@
-"""The reference configuration, written from the schema: `config.yaml` and the table of docs/configuration.md.
+"""Reference configuration, written from the schema: `config.yaml` and the table of docs/configuration.md.
 
 python -m rankrefine config > config.yaml
 python -m rankrefine config --markdown
@@ -6,26 +6,36 @@ python -m rankrefine config --markdown
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from typing import Any
 
 import yaml as pyyaml
 
-from rankrefine.config import load as config
+from rankrefine.config.schema import leaves, reruns, schema
 
 _HEADER = """\
-# rankrefine configuration: every key with its default. Written by `python -m rankrefine config`; a test holds it
-# against src/rankrefine/config/schema.yaml. Keys that are left out take their default, so your own file needs only
-# what differs: snakemake --cores all --configfile mine.yaml
-# Threads, memory, partitions and GPUs are no keys here: see workflow/profiles.
+# rankrefine configuration: all keys with their defaults, written by `make reference` from the schema
+# (src/rankrefine/config/schema.yaml). Keys that are left out take their default, so a file of your own needs only what
+# differs: snakemake --cores all --configfile mine.yaml
+# Threads, memory, partitions and GPUs are not configuration: see workflow/profiles.
 """
 _WIDTH = 117
 
 
-def yaml() -> str:
-    """The text of config.yaml: a comment above each key says what it is, its range, and what a change runs again."""
+def run(markdown: bool = False) -> None:
+    """Print the reference configuration.
+
+    Args:
+        markdown: Print a Markdown table instead of YAML.
+    """
+    sys.stdout.write(as_markdown() if markdown else as_yaml())
+
+
+def as_yaml() -> str:
+    """Return the text of config.yaml: above each key a comment with its description, range, and what it reruns."""
     lines = [_HEADER]
-    for name, node in config.schema()["properties"].items():
+    for name, node in schema()["properties"].items():
         if "properties" not in node:
             lines += [*_comment(node, ""), _entry(name, node["default"], ""), ""]
             continue
@@ -36,18 +46,16 @@ def yaml() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def markdown() -> str:
-    """A table of all keys: default, allowed values, the rules that a change plans, description."""
-    rows = ["| key | default | allowed | runs again from | what it is |", "|---|---|---|---|---|"]
-    for key, leaf in config.leaves():
-        default = (
-            pyyaml.safe_dump(leaf["default"], default_flow_style=True, width=10_000).removesuffix("\n...\n").strip()
-        )
+def as_markdown() -> str:
+    """Return a table of all keys: default, allowed values, rules that a change reruns, description."""
+    rows = ["| key | default | allowed | reruns from | description |", "|---|---|---|---|---|"]
+    for key, leaf in leaves():
+        default = pyyaml.safe_dump(leaf["default"], default_flow_style=True, width=10_000).removesuffix("\n...\n")
         cells = [
             f"`{key}`",
-            f"`{default}`",
+            f"`{default.strip()}`",
             _allowed(leaf),
-            ", ".join(leaf["x-reruns"]) or "nothing",
+            ", ".join(reruns(leaf)) or "nothing",
             leaf["description"],
         ]
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
@@ -57,13 +65,13 @@ def markdown() -> str:
 def _comment(node: dict[str, Any], indent: str) -> list[str]:
     allowed = _allowed(node)
     text = " ".join(node["description"].split()) + (f" [{allowed}]" if allowed else "")
-    if "x-reruns" in node:
-        text += f" Runs again from: {', '.join(node['x-reruns']) or 'nothing'}."
+    if "properties" not in node:
+        text += f" Reruns from: {', '.join(reruns(node)) or 'nothing'}."
     return textwrap.wrap(text, _WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# ")
 
 
 def _entry(key: str, default: Any, indent: str) -> str:
-    """`key: default` as YAML; a list of mappings takes one line an item."""
+    """Return `key: default` as YAML, with one line per item for a list of mappings."""
     if isinstance(default, list) and default and isinstance(default[0], dict):
         items = [
             pyyaml.safe_dump(item, default_flow_style=True, sort_keys=False, width=1000).strip() for item in default
@@ -74,7 +82,7 @@ def _entry(key: str, default: Any, indent: str) -> str:
 
 
 def _allowed(node: dict[str, Any]) -> str:
-    """The range or choice of a leaf in words; of a number or a list of such, that of the number."""
+    """Return the range or the choices of a leaf in words; for alternatives those of the first."""
     if "anyOf" in node:
         return _allowed(node["anyOf"][0])
     if "enum" in node:

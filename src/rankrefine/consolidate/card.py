@@ -1,42 +1,42 @@
-"""The card of the ranking lists: a README.md in the Hugging Face form, so that their folder opens as a data set."""
+"""Data set card of the ranking lists: a README.md with Hugging Face metadata, so that `datasets` opens the folder."""
 
 from __future__ import annotations
 
 import json
-import re
+from collections.abc import Iterable
 from typing import Any
 
-from rankrefine.ranking_lists.schema import IMPORTED
+from rankrefine.hub_names import repository
 
 SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
-HUB = re.compile(r"hub:([\w.-]+(?:/[\w.-]+)?)@")
 COLUMNS = {
     "seed_id": "hash of the seed sentence",
-    "source": "where the seed sentence comes from",
-    "sentences": "the ranking: the seed sentence, then its rewrites, meant to fall in similarity to it",
-    "model": "the language model that wrote them",
-    "revision": "its revision",
+    "source": "source of the seed sentence",
+    "sentences": "the ranking: the seed sentence, then its rewrites in order of decreasing intended similarity",
+    "model": "language model that wrote the rewrites, or source of an imported list",
+    "revision": "revision of the model or source",
     "prompt": "name of the prompt template",
-    "prompt_sha256": "hash of its text",
-    "sampling": "settings of the generation (JSON)",
-    "shard": "the job that made the list",
+    "prompt_sha256": "SHA-256 of the prompt template",
+    "sampling": "generation parameters (JSON)",
+    "shard": "generation job",
 }
 
 
-def card(record: dict[str, Any], file: str) -> str:
-    """The card's text, Markdown under YAML metadata.
+def render(record: dict[str, Any], file: str) -> str:
+    """Return the card: Markdown with YAML metadata.
 
     Args:
-        record: of `consolidate`: `read`, `kept`, `dropped`, `sentences`, `list_sizes`, `sources`, `made_by`, `seeds`.
-        file: name of the parquet file beside the card.
+        record: fields of the stage record: `read`, `kept`, `dropped`, `sentences`, `mean_words`, `list_sizes`,
+            `sources`, `made_by` and `seeds`.
+        file: name of the parquet file in the same folder.
     """
     from huggingface_hub import DatasetCardData
 
-    hub = [match[1] for seeds in record["seeds"]["sources"] if (match := HUB.match(seeds["source"]))]
-    is_imported = all(made["model"].startswith(IMPORTED) for made in record["made_by"])
+    hub = [name for source in record["seeds"]["sources"] if (name := repository(source["source"]))]
+    is_imported = all(made.get("imported", False) for made in record["made_by"])
     data = DatasetCardData(
         pretty_name="Ranking lists made with rankrefine",
-        # what published lists are is known to who made them
+        # the origin of imported lists is unknown
         annotations_creators=None if is_imported else ["machine-generated"],
         task_categories=["sentence-similarity"],
         size_categories=[_size(record["kept"])],
@@ -57,53 +57,54 @@ def _body(record: dict[str, Any], is_imported: bool) -> str:
     origin = (
         "They were made elsewhere and imported."
         if is_imported
-        else "A language model rewrote each seed sentence, step by step and guided away; no human checked the order."
+        else "A language model rewrote each seed sentence step by step, guided away from the "
+        "previous rewrite; no human checked the order."
     )
-    whose = "whoever made the lists" if is_imported else "the generation alone"
+    order = "whoever made the lists" if is_imported else "the generation alone"
     return f"""# Ranking lists made with rankrefine
 
 {record["kept"]:,} lists of {length} sentences each ({record["sentences"]:,} in all, of {record["mean_words"]} words on
-average). A list begins with a seed sentence; those after it are meant to be less and less similar to it.
+average). A list begins with a seed sentence; its rewrites are meant to be less and less similar to it.
 {origin}
 
-## How to open it
+## Usage
 
 ```python
 from datasets import load_dataset
 
-lists = load_dataset("FOLDER", split="train")  # the folder that holds this file
+lists = load_dataset("FOLDER", split="train")  # the folder of this file
 lists[0]["sentences"]
 ```
 
-| column | what it is |
+| column | content |
 | --- | --- |
 {_rows(COLUMNS.items())}
 
-## How it was made
+## Origin
 
 {_seeds(record)}
 
-{chr(10).join(_made(made) for made in record["made_by"])}
-## What was dropped
+{chr(10).join(map(_origin, record["made_by"]))}
+## Dropped lists
 
-Of {record["read"]:,} lists that the quality rules read, {record["kept"]:,} are here.
+{record["kept"]:,} of {record["read"]:,} lists passed the quality rules.
 
 | reason | lists |
 | --- | ---: |
 {_rows(sorted(record["dropped"].items(), key=lambda item: -item[1])) or "| nothing | 0 |"}
 
-## Limits and terms
+## Limitations and terms
 
-- The order comes from {whose}; neighbours in a list are often in the wrong
-order. rankrefine joins it with a teacher's opinion before it trains on it.
-- Texts may be wrong, offensive or about real people, in what the seed sentences say as in what was made of them.
+- The order comes from {order}; neighbours in a list are often in the wrong
+order. rankrefine combines it with the similarities of a teacher before training.
+- Seed sentences and rewrites may be wrong, offensive or about real people.
 - The terms of the language model and of the seed sentences apply to this data. This card states no licence, because
-rankrefine does not know them; add `license:` above when you have looked.
+rankrefine does not know them; add `license:` above once you have checked.
 """
 
 
-def _rows(pairs: Any) -> str:
-    return "\n".join(f"| {_cell(one)} | {_cell(other)} |" for one, other in pairs)
+def _rows(pairs: Iterable[tuple[Any, Any]]) -> str:
+    return "\n".join(f"| {_cell(name)} | {_cell(value)} |" for name, value in pairs)
 
 
 def _cell(value: Any) -> str:
@@ -111,28 +112,27 @@ def _cell(value: Any) -> str:
 
 
 def _seeds(record: dict[str, Any]) -> str:
-    """The sources of the seed sentences with the lists of each, and what they were kept apart from."""
-    counts, given = record["sources"], record["seeds"]
+    """Return the sources of the seed sentences with the number of lists of each, and the decontamination sets."""
+    counts, seeds = record["sources"], record["seeds"]
     places = {
-        each["name"]: f" (`{each['source']}`, revision {each['revision'] or 'unknown'})" for each in given["sources"]
+        each["name"]: f" (`{each['source']}`, revision {each['revision'] or 'unknown'})" for each in seeds["sources"]
     }
     named = [f"- {name}{places.get(name, '')}: {count:,} lists" for name, count in counts.items()]
-    apart = ", ".join(f"`{source}`" for source in given["decontaminate"]) or "no evaluation set"
-    return "Seed sentences:\n\n" + "\n".join(named) + f"\n\nThey were kept apart from: {apart}."
+    sets = ", ".join(f"`{source}`" for source in seeds["decontaminate"]) or "no evaluation set"
+    return "Seed sentences:\n\n" + "\n".join(named) + f"\n\nDecontaminated against: {sets}."
 
 
-def _made(made: dict[str, Any]) -> str:
-    """What wrote the lists: model, prompt, settings."""
-    if made["model"].startswith(IMPORTED):
-        return f"Imported from `{made['model'].removeprefix(IMPORTED)}`, revision {made['revision']}.\n"
-    sampling = json.loads(made["sampling"])
-    settings = _rows((key, json.dumps(value)) for key, value in sampling.items())
+def _origin(made: dict[str, Any]) -> str:
+    """Return the origin of lists: model, prompt and parameters, or the source of imported ones."""
+    if made.get("imported", False):
+        return f"Imported from `{made['model']}`, revision {made['revision']}.\n"
+    parameters = _rows((key, json.dumps(value)) for key, value in json.loads(made["sampling"]).items())
     text = "\n".join(f"    {line}" for line in (made["prompt_text"] or "").splitlines())
     return f"""Language model: `{made["model"]}`, revision {made["revision"] or "none"}.
 
-| setting | value |
+| parameter | value |
 | --- | --- |
-{settings}
+{parameters}
 
 `guidance_scale` is the strength of the guidance away from the previous prompt; 1 is plain decoding.
 Prompt: `{made["prompt"]}`, SHA-256 `{made["prompt_sha256"]}`:

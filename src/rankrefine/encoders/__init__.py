@@ -1,1 +1,1 @@
-"""Sentence encoders: opening, pooling, sentence lengths."""
+"""Sentence encoders: opening, pooling, sentence lengths, embedding."""

@@ -1,45 +1,57 @@
-"""Sentence lengths in training: sentences are cut, and those of like length go through the encoder together."""
+"""Sentence lengths: truncate sentences, and group those of similar length into forward passes."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-# A further pass costs as much time as this many tokens: about 110 measured with MiniLM on two cores; on GPUs, where a
-# pass is mostly launching kernels, an estimate.
+# Fixed cost of a forward pass, in tokens: about 110 measured with MiniLM on two cores; on GPUs, where kernel launches
+# dominate, an estimate.
 PASS_CPU, PASS_GPU = 110, 4096
 
 
 def cut(model: SentenceTransformer, max_length: int) -> dict[str, Any]:
-    """`processing_kwargs` for the model's `preprocess` and `encode`: at most `max_length` tokens.
+    """Return `processing_kwargs` for `preprocess` and `encode` that truncate sentences to `max_length` tokens.
 
-    The limit that the model is saved with stays as it is.
+    The limit that is saved with the model does not change.
     """
     return {"text": {"max_length": min(max_length, model.max_seq_length or max_length)}}
 
 
+def preprocessor(model: SentenceTransformer, max_length: int) -> Callable[[list[str]], dict[str, Any]]:
+    """Return the model's preprocessing with sentences truncated to `max_length` tokens.
+
+    It puts the default prompt before each sentence, as `encode` does.
+    """
+    limit = cut(model, max_length)
+    prompt = model.prompts.get(model.default_prompt_name) if model.default_prompt_name else None
+    return lambda sentences: model.preprocess(sentences, prompt=prompt, processing_kwargs=limit)
+
+
 def groups(lengths: list[int], cost: int) -> list[list[int]]:
-    """Share out sentences over passes so that padding and passes together cost least.
+    """Split sentences into passes of least total cost, padding included.
+
+    Minimises the sum over groups of (sentences x longest + `cost`) by dynamic programming over the distinct lengths.
 
     Args:
-        lengths: Tokens of each sentence.
-        cost: Of a pass, in tokens.
+        lengths: Number of tokens of each sentence.
+        cost: Fixed cost of a pass, in tokens.
 
     Returns:
-        Places in `lengths`, each once: groups by rising length, inside a group too. Minimal is the sum over groups of
-        (sentences x longest + `cost`), found by dynamic programming over the distinct lengths.
+        Groups of indices into `lengths`, sorted by length between and within groups.
     """
-    order = sorted(range(len(lengths)), key=lambda place: (lengths[place], place))
-    # where a group may end: after the last sentence of a length
+    order = sorted(range(len(lengths)), key=lambda i: (lengths[i], i))
+    # a group ends after the last sentence of a length
     ends = [n for n in range(1, len(order) + 1) if n == len(order) or lengths[order[n]] > lengths[order[n - 1]]]
-    best, before = {0: 0}, {}  # of the first n sentences: cost, and where their last group begins
+    best, start = {0: 0}, {}  # for the first n sentences: least cost, and the start of their last group
     for end in ends:
         longest = lengths[order[end - 1]]
-        best[end], before[end] = min((best[begin] + (end - begin) * longest + cost, begin) for begin in best)
-    found, end = [], len(order)
+        best[end], start[end] = min((best[begin] + (end - begin) * longest + cost, begin) for begin in best)
+    passes, end = [], len(order)
     while end:
-        found.append(order[before[end] : end])
-        end = before[end]
-    return found[::-1]
+        passes.append(order[start[end] : end])
+        end = start[end]
+    return passes[::-1]

@@ -1,4 +1,4 @@
-"""Opens sentence-transformers folders, the one way the project does it: offline, without foreign code, in float32."""
+"""Open sentence-transformers encoders: offline, in float32, without pickled weights or custom code."""
 
 from __future__ import annotations
 
@@ -14,32 +14,37 @@ if TYPE_CHECKING:
 
 
 def go_offline() -> None:
-    """Switch the hub off for this process. Call it before the first import of a Hugging Face library."""
+    """Disable the Hugging Face hub in this process; call this before the first import of a Hugging Face library."""
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # transformers draws its own even into log files
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # else tokenizers warns after every fork of a data loader
+    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # transformers would write its bars into log files
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # tokenizers would warn after every fork of a data loader
 
 
-def open_encoder(path: Path, threads: int | None = None, bare: bool = False) -> SentenceTransformer:
-    """The encoder in the folder `path`, on the GPU where there is one, in evaluation mode and float32.
+def open_encoder(
+    path: Path, pooling: str = "model", prompt: str | None = None, threads: int | None = None
+) -> SentenceTransformer:
+    """Open the encoder in the folder `path` in evaluation mode, on the GPU if there is one.
 
-    Float32 whatever the file holds, so that base, teacher and refined encoder are compared in one number format.
+    Its weights become float32 whatever the file has, so that all encoders are compared in one number format.
 
     Args:
-        path: A sentence-transformers folder with safetensors weights.
-        threads: Processor threads for torch (default: torch's own choice).
-        bare: Take a transformer without pooling, too; it gets one that the caller replaces.
+        path: A sentence-transformers folder with safetensors weights, or a bare transformer if `pooling` is given.
+        pooling: Pooling of the token vectors; `model` keeps the encoder's own.
+        prompt: Text that the encoder puts before every sentence; "" for none, None for the encoder's own default.
+        threads: CPU threads of torch (default: torch's own choice).
 
     Raises:
-        UserError: no such folder, a transformer without pooling, another kind of model, code of its own, or weights
-            that cannot be read.
+        UserError: the folder does not exist, has no pooling, is another kind of model, requires custom code, or its
+            weights cannot be read; or the transformer lacks the head that `pooling` needs.
     """
-    check_encoder(path, bare)
+    check_encoder(path, pooling)
     go_offline()
     import torch
     from safetensors import SafetensorError
     from sentence_transformers import SentenceTransformer
+
+    from rankrefine.encoders.pooling import set_prompt, with_pooling
 
     if threads is not None:
         torch.set_num_threads(threads)
@@ -48,87 +53,61 @@ def open_encoder(path: Path, threads: int | None = None, bare: bool = False) -> 
             str(path),
             local_files_only=True,
             trust_remote_code=False,
-            # no pickled weights, which could run code
-            model_kwargs={"use_safetensors": True, "dtype": torch.float32},
+            model_kwargs={"use_safetensors": True, "dtype": torch.float32},  # pickled weights could run code
         )
     except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{path} cannot be opened as a sentence-transformers model: {_reason(error)}.") from error
     if hasattr(model.tokenizer, "all_special_ids") and len(model.tokenizer) <= len(model.tokenizer.all_special_ids):
-        # transformers makes an empty tokenizer where the files are missing, and all sentences become equal
+        # transformers makes an empty tokenizer if the files are missing, and all sentences become equal
         raise UserError(f"{path} has no vocabulary: its tokenizer files are missing.")
-    return model.eval()
+    model = with_pooling(model.eval(), pooling)
+    set_prompt(model, prompt)
+    return model
 
 
-def shorten(model: SentenceTransformer, layers: int) -> None:
-    """Keep the first `layers` layers of the encoder's transformer.
+def check_encoder(path: Path, pooling: str = "model") -> None:
+    """Check that `path` is a complete sentence-transformers folder, from its JSON files alone.
 
-    Raises:
-        UserError: it has fewer, or they are not found.
-    """
-    from torch import nn
-
-    transformer = model[0].auto_model
-    held = transformer.config.num_hidden_layers
-    if layers > held:
-        raise UserError(f"refine.layers is {layers} but the encoder has {held} layers.")
-    stacks = [
-        (parent, name)
-        for parent in transformer.modules()
-        for name, child in parent.named_children()
-        if isinstance(child, nn.ModuleList) and len(child) == held
-    ]
-    if len(stacks) != 1:
-        raise UserError(f"refine.layers: the layers of this encoder ({transformer.config.model_type}) are not found.")
-    parent, name = stacks[0]
-    setattr(parent, name, getattr(parent, name)[:layers])
-    transformer.config.num_hidden_layers = layers
-    if kinds := getattr(transformer.config, "layer_types", None):
-        transformer.config.layer_types = kinds[:layers]
-
-
-def check_encoder(path: Path, bare: bool = False) -> None:
-    """Refuse what is no complete sentence-transformers folder, from its JSON files alone.
-
-    sentence-transformers itself would put an untrained mean pooling on a bare transformer and go on; `bare` lets it.
+    sentence-transformers would silently add an untrained mean pooling to a bare transformer; here that is an error
+    unless `pooling` replaces it.
 
     Raises:
         UserError: see `open_encoder`.
     """
     if not path.is_dir():
-        raise UserError(f"There is no model folder {path}.")
+        raise UserError(f"Model folder {path} does not exist.")
     if not (path / "modules.json").is_file():
-        if (path / "config.json").is_file():
-            if bare:
-                return
+        if not (path / "config.json").is_file():
+            raise UserError(f"{path} is not a sentence-transformers model: it has no modules.json.")
+        if pooling == "model":
             raise UserError(
-                f"{path} is a bare transformer (it has no modules.json): choose its pooling with base.pooling, "
-                "refine.teacher_pooling or evaluate.encoders (pooling), or save it as a sentence-transformers "
-                "model first."
+                f"{path} is a bare transformer (it has no modules.json): set its pooling with base.pooling, "
+                "refine.teacher_pooling or evaluate.encoders (pooling), or save it as a sentence-transformers model."
             )
-        raise UserError(f"{path} is not a sentence-transformers model: it has no modules.json.")
+        return
     kind = _json(path / "config_sentence_transformers.json", {}).get("model_type", "SentenceTransformer")
     if kind != "SentenceTransformer":
-        raise UserError(f"{path} is a {kind}; only a SentenceTransformer gives one vector per sentence.")
+        raise UserError(f"{path} is a {kind}; a SentenceTransformer, with one vector per sentence, is required.")
     modules = [str(module.get("type", "")).rpartition(".")[2] for module in _json(path / "modules.json", [])]
-    if "Transformer" in modules and "Pooling" not in modules and not bare:
-        raise UserError(f"{path} has no pooling among its modules ({', '.join(modules)}): add one and save it again.")
+    if "Transformer" in modules and "Pooling" not in modules and pooling == "model":
+        raise UserError(f"{path} has no pooling among its modules ({', '.join(modules)}); add one and save it again.")
 
 
 def _reason(error: Exception) -> str:
-    """Why loading failed, in one line."""
+    """The cause of a failed load, in one line."""
     if "trust_remote_code" in str(error):
-        return "it brings code of its own, which is never run here"
+        return "it requires custom code, which is never run"
     return reason(error)
 
 
-def _json(path: Path, absent: dict | list) -> dict | list:
-    """The content of a JSON file, which must be of the type of `absent`; `absent` where there is no such file."""
+def _json(path: Path, default: dict | list) -> dict | list:
+    """The content of a JSON file of the type of `default`, which a missing file gives."""
     if not path.is_file():
-        return absent
+        return default
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise UserError(f"{path} is not valid JSON ({error}).") from error
-    if not isinstance(content, type(absent)):
-        raise UserError(f"{path} does not hold a JSON {'list' if isinstance(absent, list) else 'object'}.")
+    if not isinstance(content, type(default)):
+        raise UserError(f"{path} must contain a JSON {'list' if isinstance(default, list) else 'object'}.")
     return content

@@ -1,8 +1,8 @@
-"""How token vectors become one sentence vector: mean, [CLS], or [CLS] below a head.
+"""Pooling of token vectors into a sentence vector: mean, [CLS], or [CLS] with a head.
 
-The head is the transformer's own pooler, a dense layer and tanh above [CLS], which BERT, RoBERTa, MPNet and others
-have. SimCSE trains with it; its unsupervised recipe leaves it out afterwards. Its weights lie in the transformer's own
-file either way, where published SimCSE checkpoints have theirs.
+The head is the transformer's own pooler, a dense layer with tanh on [CLS], which BERT, RoBERTa, MPNet and others have.
+SimCSE trains with it; its unsupervised recipe drops it afterwards. Its weights stay in the transformer's file, where
+published SimCSE checkpoints have theirs.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from torch import Tensor, nn
 
 from rankrefine.errors import UserError
 
-PROMPT = "rankrefine"  # the name under which a model folder holds its prompt
+PROMPT = "rankrefine"  # name of the prompt in a model folder
 
 
 def with_pooling(model: SentenceTransformer, pooling: str) -> SentenceTransformer:
-    """The encoder with another pooling; what only normalises the vector stays, other modules above go.
+    """Return the encoder with another pooling; of the modules above the transformer only normalisation is kept.
 
     Args:
         model: The encoder. Its transformer is shared with the result.
-        pooling: As in the config; `model` changes nothing.
+        pooling: Pooling as in the config; `model` changes nothing.
 
     Raises:
-        UserError: a head is wanted but the transformer has none.
+        UserError: the pooling needs a head that the transformer lacks.
     """
     if pooling == "model":
         return model
@@ -48,17 +48,17 @@ def with_pooling(model: SentenceTransformer, pooling: str) -> SentenceTransforme
 
 
 def set_prompt(model: SentenceTransformer, prompt: str | None) -> None:
-    """Have the encoder put `prompt` before every text by itself; "" for none, None leaves its own default."""
+    """Set the encoder's default prompt; "" for none, None leaves it unchanged."""
     if prompt is not None:
         model.prompts = {PROMPT: prompt} if prompt else {}
         model.default_prompt_name = PROMPT if prompt else None
 
 
 def add_training_head(model: SentenceTransformer) -> None:
-    """Put the head above [CLS] while the model trains; in evaluation mode the vector is that of [CLS].
+    """Apply the head to [CLS] in training mode only.
 
     Raises:
-        UserError: the transformer has none.
+        UserError: the transformer has no head.
     """
     pooler = _pooler(model)
 
@@ -74,12 +74,12 @@ def _pooler(model: SentenceTransformer) -> nn.Module:
     pooler = getattr(model[0].auto_model, "pooler", None)
     if not isinstance(getattr(pooler, "dense", None), nn.Linear):
         kind = model[0].auto_model.config.model_type
-        raise UserError(f"base.pooling: this encoder ({kind}) has no head above [CLS]; take cls or mean.")
+        raise UserError(f"base.pooling: this encoder ({kind}) has no head on [CLS]; use cls or mean.")
     return pooler
 
 
 def _dense(layer: nn.Linear) -> Dense:
-    """The pooler as a module of its own."""
+    """Copy the pooler's layer into a sentence-transformers module."""
     return Dense(
         layer.in_features,
         layer.out_features,

@@ -1,1 +1,1 @@
-"""Stage 5: encoders side by side on STS and other tasks."""
+"""Stage 5: evaluation of encoders on STS and other tasks."""

@@ -1,8 +1,8 @@
-"""What an encoder has embedded already: each distinct text is encoded once per model, whichever task it is in.
+"""Embedding cache: each distinct text is encoded once per model and shared across tasks.
 
-Tasks share sentences (STS-B is drawn from STS12 to STS16, and Representation and EvalRank are made of it), and most
-sets repeat some. The store is a folder per model and way of computing; a job reads the files of the tasks before it
-and adds one of its own, so that jobs that run side by side need no lock: at worst both encode the same text.
+Tasks share sentences (STS-B is drawn from STS12 to STS16, and Representation and EvalRank use it), and most data sets
+repeat some. The cache has a folder for each model, library versions and settings. A job reads the files of earlier
+tasks and adds one of its own, so concurrent jobs need no lock: at worst both encode the same text.
 """
 
 from __future__ import annotations
@@ -25,119 +25,116 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 KEY = 16  # bytes of a text's hash
-KEPT = 200_000  # texts of a task that are kept at most; larger corpora share nothing worth the disk
-# arguments of `encode` that leave the vectors as they are
-WITHOUT_EFFECT = ("batch_size", "show_progress_bar", "convert_to_numpy", "convert_to_tensor", "num_proc", "device")
+MAX_TEXTS = 200_000  # larger corpora are not cached: they share little with other tasks
+WITHOUT_EFFECT = (  # arguments of `encode` that do not change the embeddings
+    *("batch_size", "show_progress_bar", "convert_to_numpy", "convert_to_tensor", "num_proc", "device"),
+)
 
 
-class Memory:
-    """Stands before an encoder's `encode`, for MTEB and for tasks of our own alike.
-
-    Attributes:
-        texts: SHA-256 over all texts that were asked for, in order: two models with the same one saw the same task.
-        encoded: how many texts went through the encoder.
-    """
+class EmbeddingCache:
+    """Cache in front of an encoder's `encode`, which serves MTEB's tasks and our own."""
 
     def __init__(self, encoder: SentenceTransformer, name: str, folder: Path | None = None) -> None:
-        """Put the memory before `encoder.encode`.
+        """Replace the method `encode` of the encoder.
 
         Args:
-            encoder: The encoder, whose method `encode` is replaced.
-            name: Of the file that `save` writes, usually the task's.
-            folder: The model's store (see `store_of`), or None to keep nothing.
+            encoder: The encoder.
+            name: Name of the file that `save` writes, usually the task's.
+            folder: Cache folder of the model (see `cache_folder`), or None for a cache in memory alone.
         """
         self._encode, self._name, self._folder = encoder.encode, name, folder
         self._vectors: dict[bytes, np.ndarray] = {}
         self._new: list[bytes] = []
-        self._former: dict[bytes, np.ndarray] = {}  # of the file that `save` writes
-        self._defaults = {name: given.default for name, given in signature(encoder.encode).parameters.items()}
+        self._saved: dict[bytes, np.ndarray] = {}  # content of the file that `save` replaces
+        self._defaults = {key: parameter.default for key, parameter in signature(encoder.encode).parameters.items()}
         self._prompts, self._default_prompt = encoder.prompts or {}, encoder.default_prompt_name
         self._is_routed = any("Router" in type(module).__name__ for module in encoder)
         self._texts = hashlib.sha256()
         for file in sorted(folder.glob("*.safetensors")) if folder else ():
-            self._vectors |= (read := _read(file))
+            self._vectors |= (vectors := _read(file))
             if file.stem == name:
-                self._former = read
+                self._saved = vectors
         encoder.encode = self.encode
 
     @property
     def texts(self) -> str:
-        """See the class."""
+        """SHA-256 of all texts requested so far, in order: equal for two models that were given the same task."""
         return self._texts.hexdigest()
 
     @property
     def encoded(self) -> int:
-        """See the class."""
+        """Number of texts that the encoder has encoded."""
         return len(self._new)
 
-    def encode(self, inputs: list[str], **settings: Any) -> np.ndarray | Tensor:
-        """As the encoder's own `encode` for a list of texts; float32 `[texts, dim]` on the processor.
+    def encode(self, inputs: list[str], **options: Any) -> np.ndarray | Tensor:
+        """Return the embeddings of a list of texts, float32 `[texts, dim]` on the CPU; options as for the encoder.
 
         Raises:
-            UserError: the embeddings hold NaN or infinity.
+            UserError: the embeddings contain NaN or infinity.
         """
-        salt = json.dumps(self._effective(settings), sort_keys=True)
+        salt = json.dumps(self._effective(options), sort_keys=True)
         keys = [hashlib.blake2b(f"{salt}\0{text}".encode(), digest_size=KEY).digest() for text in inputs]
         self._texts.update("\0".join(inputs).encode() + b"\n")
         missing = {key: text for key, text in zip(keys, inputs, strict=True) if key not in self._vectors}
         if missing:
-            asked = settings | {"convert_to_numpy": True, "convert_to_tensor": False}
-            vectors = np.asarray(self._encode(list(missing.values()), **asked), dtype=np.float32)
+            as_array = options | {"convert_to_numpy": True, "convert_to_tensor": False}
+            vectors = np.asarray(self._encode(list(missing.values()), **as_array), dtype=np.float32)
             if not np.isfinite(vectors).all():
                 row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
                 text = list(missing.values())[row]
-                raise UserError(f"The encoder gives an embedding with NaN or infinity for {text[:60]!r}.")
+                raise UserError(
+                    f"The embedding of {text[:60]!r} contains NaN or infinity; check the encoder's weights."
+                )
             self._vectors |= dict(zip(missing, vectors, strict=True))
             self._new += missing
-        found = np.stack([self._vectors[key] for key in keys]) if keys else np.empty((0, 0), np.float32)
-        if settings.get("convert_to_tensor"):
+        embeddings = np.stack([self._vectors[key] for key in keys]) if keys else np.empty((0, 0), np.float32)
+        if options.get("convert_to_tensor"):
             import torch
 
-            return torch.from_numpy(found)
-        return found
+            return torch.from_numpy(embeddings)
+        return embeddings
 
-    def _effective(self, settings: dict[str, Any]) -> dict[str, Any]:
-        """The settings that change vectors: the prompt's text, and what is not at its default.
+    def _effective(self, options: dict[str, Any]) -> dict[str, Any]:
+        """Options that change embeddings: the text of the prompt, and values other than the defaults.
 
-        The side of a search (`task`) matters only to encoders with a router.
+        `task`, the query or document side of a search, matters only to encoders with a router.
         """
-        prompt = settings.get("prompt")
+        prompt = options.get("prompt")
         if prompt is None:
-            prompt = self._prompts.get(settings.get("prompt_name") or self._default_prompt) or ""
-        without = (*WITHOUT_EFFECT, "prompt", "prompt_name", *(() if self._is_routed else ("task",)))
-        named = {key: value for key, value in settings.items() if key not in without}
-        changed = {key: value for key, value in named.items() if value not in (None, self._defaults.get(key))}
+            prompt = self._prompts.get(options.get("prompt_name") or self._default_prompt) or ""
+        ignored = (*WITHOUT_EFFECT, "prompt", "prompt_name", *(() if self._is_routed else ("task",)))
+        effective = {key: value for key, value in options.items() if key not in ignored}
+        changed = {key: value for key, value in effective.items() if value not in (None, self._defaults.get(key))}
         return changed | {"prompt": prompt}
 
     def save(self) -> None:
-        """Add what was encoded to the store."""
-        if self._folder is None or not 0 < len(self._new) <= KEPT:
+        """Write the new embeddings to the cache folder."""
+        if self._folder is None or not 0 < len(self._new) <= MAX_TEXTS:
             return
         from safetensors.numpy import save_file
 
-        kept = self._former | {key: self._vectors[key] for key in self._new}
-        keys = np.frombuffer(b"".join(kept), dtype=np.uint8).reshape(-1, KEY)
-        tensors = {"keys": keys, "embeddings": np.stack(list(kept.values()))}
-        with io.atomic(self._folder / f"{self._name}.safetensors") as aside:
-            save_file(tensors, aside)
+        vectors = self._saved | {key: self._vectors[key] for key in self._new}
+        keys = np.frombuffer(b"".join(vectors), dtype=np.uint8).reshape(-1, KEY)
+        with io.atomic(self._folder / f"{self._name}.safetensors") as temporary:
+            save_file({"keys": keys, "embeddings": np.stack(list(vectors.values()))}, temporary)
 
 
-def store_of(folder: Path, manifest: Manifest, settings: dict[str, Any], device: str, code: list[str]) -> Path:
-    """The store of a model below `folder`: another model, pooling, device, code or library version has another."""
-    used = versions("sentence-transformers", "transformers", "tokenizers", "torch")
-    made_by = json.dumps([manifest.files, settings, device.partition(":")[0], used, code], sort_keys=True)
-    return folder / hashlib.sha256(made_by.encode()).hexdigest()[:16]
+def cache_folder(folder: Path, manifest: Manifest, settings: dict[str, Any], device: str, code: list[str]) -> Path:
+    """Return the subfolder for a model's embeddings; it depends on settings, device type, code and versions."""
+    libraries = versions("sentence-transformers", "transformers", "tokenizers", "torch")
+    inputs = [manifest.files, settings, device.partition(":")[0], libraries, code]
+    return folder / hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _read(file: Path) -> dict[bytes, np.ndarray]:
-    """What a file holds; one that is damaged is removed, because all of it can be made again."""
+    """Read a cache file; remove it if it is damaged."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     try:
         tensors = load_file(file)
         return dict(zip(map(bytes, tensors["keys"]), tensors["embeddings"], strict=True))
-    except FileNotFoundError:  # another job has just written it anew
+    except FileNotFoundError:  # another job is replacing it
         return {}
     except (SafetensorError, KeyError, ValueError):
         file.unlink(missing_ok=True)

@@ -1,45 +1,54 @@
-"""Which tasks a run evaluates, and whether their data are here: `python -m rankrefine evaluate --list`."""
+"""List the evaluation tasks and the state of their data."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 from rankrefine import sources
 from rankrefine.errors import UserError
-from rankrefine.evaluate.catalogue import SUITES, suite_of
-from rankrefine.evaluate.catalogue import tasks as configured
+from rankrefine.evaluate import catalogue
+
+
+def run(config: dict[str, Any], inputs: Path = Path("results")) -> None:
+    """List the evaluation tasks, and whether their data are on this machine.
+
+    Args:
+        config: Configuration.
+        inputs: Results folder of the run.
+    """
+    sys.stdout.write(listing(config, inputs))
 
 
 def listing(config: dict[str, Any], inputs: Path) -> str:
-    """A line for each task of the config and of the suites: task, suite, source, state.
+    """Return a table of the suites' and the configured tasks: task, suite, whether it is evaluated, source, state.
 
     Args:
         config: Completed configuration.
-        inputs: Results folder, where fetched data lie.
+        inputs: Results folder, which contains the downloaded data.
     """
     settings = config["evaluate"]
-    chosen = dict.fromkeys(task for suite in settings["suites"] for task in SUITES[suite]) | settings["tasks"]
-    known = [task for names in SUITES.values() for task in names]
+    selected = catalogue.selected(settings)
+    of_suites = (task for names in catalogue.SUITES.values() for task in names)
     lines = [("task", "suite", "evaluated", "data", "state")]
-    for task in dict.fromkeys([*known, *chosen]):
-        one = settings | {"suites": [], "tasks": {task: chosen.get(task)}}
+    for task in dict.fromkeys([*of_suites, *catalogue.OWN, *selected]):
         try:
-            source = configured(one)[task]
+            source = selected.get(task) or catalogue.default_source(task, settings)
             state = _state(source, inputs)
         except UserError:
             source, state = "", f"missing: a folder {task} in evaluate.data"
-        lines.append((task, suite_of(task), "yes" if task in chosen else "", source, state))
+        lines.append((task, catalogue.suite_of(task), "yes" if task in selected else "", source, state))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines) + "\n"
 
 
 def _state(source: str, inputs: Path) -> str:
-    """Whether the data are on this machine."""
+    """Return the state of the data as text."""
     try:
-        found = sources.parse(source, "dataset", "evaluate.tasks")
+        parsed = sources.parse(source, "dataset", "evaluate.tasks")
     except UserError:
         return "missing"
-    if found.form == "local" or (inputs / "assets" / f"{found.slug}.json").is_file():
-        return "here"
-    return {"embedded": "fetched by pip when needed", "hub": "on the hub", "mteb": "on the hub"}[found.form]
+    if parsed.form == "local" or (inputs / "assets" / f"{parsed.slug}.json").is_file():
+        return "available"
+    return {"embedded": "downloaded by pip when needed", "hub": "on the hub", "mteb": "on the hub"}[parsed.form]

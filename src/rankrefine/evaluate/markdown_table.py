@@ -1,68 +1,48 @@
-"""The score table that a run prints: Markdown that is also readable as plain text."""
+"""Score table that a run prints: Markdown that is also readable as plain text."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
-from rankrefine.score_table import RAW, Row
+from rankrefine.score_table import Score
 
 BASE = "base"
+TEXT_COLUMNS = 2
 
 
-def as_markdown(rows: Sequence[Row], resamples: int, confidence: float) -> str:
-    """One line per task, subset and metric, with a column per model and its difference to the base behind it.
+def as_markdown(scores: Sequence[Score], resamples: int, confidence: float) -> str:
+    """Return one line per task, subset and metric, with the value and the difference to the base for each model.
 
-    Of an experiment with several seeds only the mean is shown; the single ones are in scores.csv.
+    An experiment with several random seeds appears as the mean; its trainings are in scores.csv.
     """
-    cells = {(row.model, row.task, row.subset, row.metric): row for row in rows}
-    others = [model for model in dict.fromkeys(row.model for row in rows) if model != BASE and "/" not in model]
+    cells = {(score.model, *score.key): score for score in scores}
+    others = [model for model in dict.fromkeys(score.model for score in scores) if model != BASE and "/" not in model]
     lines = [["task", "metric", "n", BASE, *(text for name in others for text in (name, f"{name} - {BASE}"))]]
-    for row in (row for row in rows if row.model == BASE):
-        task = row.task if row.subset == "all" else f"  {row.subset}"
-        line = [task, row.metric, str(row.n or ""), _value(row)]
+    for base in (score for score in scores if score.model == BASE):
+        task = base.task if base.subset == "all" else f"  {base.subset}"
+        line = [task, base.metric, str(base.n or ""), base.show_sd("value")]
         for name in others:
-            found = cells.get((name, row.task, row.subset, row.metric))
-            line += ["-", "-"] if found is None else [_value(found), _delta(found)]
+            score = cells.get((name, *base.key))
+            difference = score and score.show_sd("delta") + score.show_interval("delta")
+            line += [score.show_sd("value"), difference] if score else ["-", "-"]
         lines.append(line)
-    seeds = {row.seeds for row in rows if row.model in others and row.seeds > 1}
+    seeds = {score.seeds for score in scores if score.model in others and score.is_mean}
     note = (
         f"Correlations, precisions and accuracies x 100. In brackets the {100 * confidence:g} % interval of the "
         f"difference ({resamples} paired bootstrap resamples)."
     )
     if seeds:
-        note += f" Means over {' or '.join(map(str, sorted(seeds)))} seeds ± standard deviation."
+        note += f" Means over {' or '.join(map(str, sorted(seeds)))} random seeds ± standard deviation."
     return f"{_aligned(lines)}\n\n{note}\n"
 
 
-def _digits(row: Row) -> int:
-    return 3 if row.metric in RAW else 2
-
-
-def _value(row: Row) -> str:
-    return f"{row.value:.{_digits(row)}f}" + _spread(row.sd, _digits(row))
-
-
-def _delta(row: Row) -> str:
-    digits = _digits(row)
-    text = f"{row.delta:+.{digits}f}" + _spread(row.delta_sd, digits)
-    if math.isnan(row.delta_low):
-        return text
-    return f"{text} [{row.delta_low:+.{digits}f}, {row.delta_high:+.{digits}f}]"
-
-
-def _spread(sd: float, digits: int) -> str:
-    return "" if math.isnan(sd) else f" ± {sd:.{digits}f}"
-
-
 def _aligned(lines: list[list[str]]) -> str:
-    """A Markdown table: texts to the left, numbers to the right."""
-    texts = 2
+    """Return a Markdown table with text aligned left and numbers aligned right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    rule = ["-" * width if place < texts else "-" * (width - 1) + ":" for place, width in enumerate(widths)]
+    rule = ["-" * width if place < TEXT_COLUMNS else "-" * (width - 1) + ":" for place, width in enumerate(widths)]
     padded = [
         [
-            text.ljust(width) if place < texts else text.rjust(width)
+            text.ljust(width) if place < TEXT_COLUMNS else text.rjust(width)
             for place, (text, width) in enumerate(zip(line, widths, strict=True))
         ]
         for line in lines

@@ -1,4 +1,4 @@
-"""What every evaluation hands back: named numbers, with the parts that an interval is made of."""
+"""Metrics of a model on a task, with the numbers per unit that intervals are computed from."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Metric:
-    """One number of a model on a task.
+    """A metric of a model on a task.
 
     Attributes:
         name: "spearman", "accuracy", "alignment", …
-        value: x100 where it is a correlation or a share; alignment, uniformity and effective_rank as they are.
-        subset: "all" or the name of the part of the task that it is measured on.
-        higher: Whether more is better.
-        scores: Numbers `[n]`, one per unit that a bootstrap may draw, whose mean is `value`; or None.
-        gold, predicted: Numbers `[n]` each, whose Spearman correlation x100 is `value`; or None.
+        value: Value of the metric, x100 for correlations and shares.
+        subset: Name of the subset, "all" for the whole task.
+        higher: True if more is better.
+        scores: Scores `[n]` of the units that a bootstrap may resample, with the mean `value`; or None.
+        gold, predicted: Gold and predicted scores `[n]`, whose Spearman correlation x100 is `value`; or None.
     """
 
     name: str
@@ -31,11 +31,11 @@ class Metric:
 
     @classmethod
     def mean(cls, name: str, scores: np.ndarray, subset: str = "all", higher: bool = True) -> Metric:
-        """The metric that is the mean of its scores `[n]`."""
+        """Return the metric that is the mean of its scores `[n]`."""
         return cls(name, float(np.mean(scores)), subset, higher, scores)
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields in plain Python, for JSON; the name under the key "metric"."""
+        """Return the fields in plain Python, for JSON; the key of the name is "metric"."""
         lists = {key: _plain(getattr(self, key)) for key in ("scores", "gold", "predicted")}
         return {"metric": self.name, "subset": self.subset, "value": float(self.value), "higher": self.higher, **lists}
 

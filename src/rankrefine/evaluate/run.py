@@ -1,29 +1,23 @@
-"""Evaluate one encoder on one task: `python -m rankrefine evaluate --prepared results/tasks/X.json …`.
+"""Evaluate one encoder on one task.
 
-MTEB encodes and scores its tasks; what it predicted for each pair or query is kept, because the intervals of `scores`
-need it. Tasks of our own take the same embeddings.
+Results keep the prediction for each pair, query or example, from which `scores` computes intervals.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from rankrefine import io
 from rankrefine.assets.manifest import Manifest, load_manifest
 from rankrefine.encoders.opening import open_encoder
 from rankrefine.errors import UserError
-from rankrefine.evaluate import mteb_scores as through_mteb
-from rankrefine.evaluate import own
-from rankrefine.evaluate.embedding_cache import Memory, store_of
+from rankrefine.evaluate.embedding_cache import EmbeddingCache, cache_folder
+from rankrefine.evaluate.prepared import PreparedTask
+from rankrefine.evaluate.tasks.task import load
 from rankrefine.provenance import Record
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
-
-    from rankrefine.evaluate.metric import Metric
 
 log = logging.getLogger(__name__)
 
@@ -36,64 +30,51 @@ def run(
     output: Path,
     pooling: str = "model",
     prompt: str | None = None,
-    store: Path | None = None,
-    code: Sequence[str] = (),
+    embedding_cache: Path | None = None,
+    code: list[str] | None = None,
 ) -> None:
-    """Write the model's metrics on the task, with what their intervals need.
+    """Stage 5b: evaluate one encoder on one task.
 
     Args:
-        prepared: JSON from `task`.
+        prepared: Prepared task (JSON) from `task`.
         model: Manifest of the encoder.
-        name: Its name in tables, such as `base` or NAME/SEED.
-        threads: Processor threads (default: all).
-        output: JSON file to write: task, model, metrics (see `Metric`), digest of the texts, MTEB's own result.
-        pooling: Of its token vectors; `model` is the encoder's own.
-        prompt: Text before every sentence; None is the encoder's own default.
-        store: Folder for embeddings that tasks share; None keeps none.
-        code: Digests of the code that encodes: what other code has put into the store is not used.
+        name: Name of the encoder in tables, such as `base` or EXPERIMENT/SEED.
+        threads: CPU threads to use (default: all).
+        output: JSON file to write: metrics, digest of the texts, and for MTEB's tasks its own result.
+        pooling: Pooling of the encoder (default: its own).
+        prompt: Text before every sentence (default: the encoder's own).
+        embedding_cache: Folder of embeddings that the tasks of an encoder share (default: no cache).
+        code: Code digests; cached embeddings from different code are not used.
 
     Raises:
-        UserError: the folder is no encoder, the data changed since `task`, or the embeddings are not usable.
+        UserError: the encoder cannot be opened, the data have changed since they were checked, or the embeddings are
+            not usable.
     """
     packages = ("mteb", "sentence-transformers", "transformers", "torch", "numpy", "scikit-learn")
     settings = {"pooling": pooling, "prompt": prompt}
     record = Record("evaluate", settings, *packages)
-    setting, manifest = io.read_json(prepared), load_manifest(model)
-    encoder = _opened(manifest.path, pooling, prompt, threads)
+    task, manifest = PreparedTask.read(prepared), load_manifest(model)
+    encoder = open_encoder(manifest.path, pooling, prompt, threads)
     device = str(encoder.device)
-    memory = Memory(encoder, setting["task"], store and store_of(store, manifest, settings, device, list(code)))
-    metrics, mteb = _scored(encoder, manifest, name, setting)
-    memory.save()
-    made_from = {"source": manifest.source, "revision": manifest.revision, "data": setting, "threads": threads}
-    used = {"texts": memory.texts, "encoded": memory.encoded, "device": device}
-    fields = {"task": setting["task"], "model": name, "metrics": [metric.as_dict() for metric in metrics]}
-    io.write_json(output, record.finish(**fields, **made_from, **used, mteb=mteb))
-    told = ", ".join(f"{metric.name} {metric.value:.2f}" for metric in metrics if metric.subset == "all")
-    log.info("%s on %s: %s (%d texts encoded).", name, setting["task"], told, memory.encoded)
+    folder = embedding_cache and cache_folder(embedding_cache, manifest, settings, device, code or [])
+    cache = EmbeddingCache(encoder, task.task, folder)
+    with _located(manifest, task):
+        metrics, mteb = load(task.module, task.task).evaluate(encoder, task)
+    cache.save()
+    inputs = {"source": manifest.source, "revision": manifest.revision, "data": task.as_dict(), "threads": threads}
+    used = {"texts": cache.texts, "encoded": cache.encoded, "device": device}
+    fields = {"task": task.task, "model": name, "metrics": [metric.as_dict() for metric in metrics]}
+    io.write_json(output, record.finish(**fields, **inputs, **used, mteb=mteb))
+    values = ", ".join(f"{metric.name} {metric.value:.2f}" for metric in metrics if metric.subset == "all")
+    log.info("%s on %s: %s (%d texts encoded).", name, task.task, values, cache.encoded)
 
 
-def _scored(
-    encoder: SentenceTransformer, manifest: Manifest, name: str, setting: dict[str, Any]
-) -> tuple[list[Metric], dict[str, Any] | None]:
-    """The metrics, and MTEB's own result where the task is MTEB's.
-
-    Raises:
-        UserError: with the model's folder in it.
-    """
+@contextmanager
+def _located(manifest: Manifest, task: PreparedTask) -> Iterator[None]:
+    """Add the encoder's folder and the task to errors that name no file."""
     try:
-        if setting["kind"] == "own":
-            return own.evaluate(encoder, setting), None
-        return through_mteb.evaluate(encoder, name, manifest.revision, setting)
+        yield
     except UserError as error:
-        if str(manifest.path) in str(error) or setting["path"] in str(error):
+        if str(manifest.path) in str(error) or str(task.path) in str(error):
             raise
-        raise UserError(f"{manifest.path} on {setting['task']}: {error}") from error
-
-
-def _opened(path: Path, pooling: str, prompt: str | None, threads: int | None) -> SentenceTransformer:
-    encoder = open_encoder(path, threads, bare=pooling != "model")
-    from rankrefine.encoders.pooling import set_prompt, with_pooling
-
-    encoder = with_pooling(encoder, pooling)
-    set_prompt(encoder, prompt)
-    return encoder
+        raise UserError(f"{manifest.path} on {task.task}: {error}") from error

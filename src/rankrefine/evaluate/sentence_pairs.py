@@ -1,4 +1,4 @@
-"""What the metrics on bare embeddings share: sentences that differ, pairs that are positive."""
+"""Helpers of the tasks on sentence pairs: distinct sentences and positive pairs."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ from rankrefine.errors import UserError
 
 HIGHEST = 5.0
 POSITIVE = 4.0  # of 5: "mostly equivalent" in the scale of STS; the threshold of SimCSE and its descendants
-BLOCK = 4_000_000  # similarities held at once: 32 MB, and once or twice as much for what is made of them
+BLOCK = 4_000_000  # similarities computed at once: 32 MB, and one or two temporary arrays of that size
 
 
 def unit_rows(embeddings: np.ndarray) -> np.ndarray:
-    """The embeddings `[n, dim]` in float64 with rows of length 1, as cosine similarity sees them."""
+    """Return the embeddings `[n, dim]` in float64 with rows scaled to length 1."""
     return normalize(np.asarray(embeddings, dtype=np.float64))
 
 
 def distinct_sentences(first: Sequence[str], second: Sequence[str]) -> tuple[list[str], np.ndarray]:
-    """The different sentences of the pairs in the order of their first use, and the pairs as their places `[n, 2]`."""
-    places = {sentence: place for place, sentence in enumerate(dict.fromkeys([*first, *second]))}
-    pairs = [(places[one], places[other]) for one, other in zip(first, second, strict=True)]
-    return list(places), np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    """Return the distinct sentences of the pairs in order of first use, and the pairs as indices of them `[n, 2]`."""
+    indices = {sentence: index for index, sentence in enumerate(dict.fromkeys([*first, *second]))}
+    pairs = [(indices[left], indices[right]) for left, right in zip(first, second, strict=True)]
+    return list(indices), np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
 def positives(gold: np.ndarray) -> np.ndarray:
-    """Which of the pairs `[n]`, scored from 0 to 5, mean the same.
+    """Return a mask `[n]` of the positive pairs, from gold scores between 0 and 5.
 
     Raises:
-        UserError: none does, or the scores are others.
+        UserError: no pair is positive, or scores are outside of this range.
     """
     if len(gold) and not (np.min(gold) >= 0 and np.max(gold) <= HIGHEST):
         raise UserError(
-            f"Scores run from {np.min(gold):g} to {np.max(gold):g}; alignment and EvalRank take pairs scored from 0 "
-            f"to {HIGHEST:g}."
+            f"Scores range from {np.min(gold):g} to {np.max(gold):g}, but alignment and EvalRank require scores from "
+            f"0 to {HIGHEST:g}."
         )
     chosen = np.asarray(gold, dtype=float) >= POSITIVE
     if not chosen.any():
         highest = f"the highest is {np.max(gold):g}" if len(gold) else "there are no pairs"
         raise UserError(
-            f"No pair has a score of {POSITIVE:g} or more ({highest}), which alignment and EvalRank are measured on; "
-            "give them pairs that are scored from 0 to 5."
+            f"No pair has a score of {POSITIVE:g} or more ({highest}), as alignment and EvalRank require; use pairs "
+            f"scored from 0 to {HIGHEST:g}."
         )
     return chosen

@@ -1,32 +1,32 @@
-"""The paired bootstrap of Spearman correlations and of means, in numpy."""
+"""Paired bootstrap of Spearman correlations and of means, in numpy."""
 
 from __future__ import annotations
 
 import numpy as np
 
-BLOCK = 200_000  # counts held at once: some 10 MB with the intermediates, and fastest where they fit the cache
+BLOCK = 200_000  # counts computed at once: some 10 MB with temporary arrays, fastest if they fit the CPU cache
 
 
-def bootstrap(gold: np.ndarray, predictions: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+def bootstrap(gold: np.ndarray, predictions: np.ndarray, resamples: int, random_seed: int) -> np.ndarray:
     """Spearman correlations of each model with `gold` on resampled pairs (Efron & Tibshirani 1993, ch. 13).
 
-    Each resample draws n pairs with replacement, the same ones for all models, so that the difference of two rows is a
-    paired bootstrap. A resample is kept as the count of each pair: the order of the values never changes, and ranks
-    follow from cumulative counts without sorting again.
+    Each resample draws n pairs with replacement, the same ones for all models, so the difference of two rows is a
+    paired bootstrap. A resample is represented by the count of each pair: the order of the values does not change, and
+    ranks follow from cumulative counts without sorting again.
 
     Args:
         gold: Gold scores `[n]`.
         predictions: Predicted scores `[models, n]`.
         resamples: Number of resamples B.
-        seed: Seed of the draw; the result depends on nothing else.
+        random_seed: Seed of the draws.
 
     Returns:
-        Correlations `[models, B]`, NaN where a resample happens to be constant.
+        Correlations `[models, B]`, NaN for a resample that happens to be constant.
     """
     gold = np.asarray(gold, dtype=float)
     n = len(gold)
     gold_ranks, model_ranks = _MidRanks(gold), [_MidRanks(np.asarray(row, dtype=float)) for row in predictions]
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(random_seed)
     result = np.empty((len(model_ranks), resamples))
     size = max(1, BLOCK // n)
     for start in range(0, resamples, size):
@@ -37,20 +37,20 @@ def bootstrap(gold: np.ndarray, predictions: np.ndarray, resamples: int, seed: i
     return result
 
 
-def bootstrap_means(scores: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    """Means of each model's scores on resampled units, the same ones for all models.
+def bootstrap_means(scores: np.ndarray, resamples: int, random_seed: int) -> np.ndarray:
+    """Mean score of each model on resampled units, the same ones for all models.
 
     Args:
-        scores: One number per unit `[models, n]`.
+        scores: Scores of the units `[models, n]`.
         resamples: Number of resamples B.
-        seed: Seed of the draw; the result depends on nothing else.
+        random_seed: Seed of the draws.
 
     Returns:
         Means `[models, B]`.
     """
     scores = np.asarray(scores, dtype=float)
     n = scores.shape[1]
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(random_seed)
     result = np.empty((len(scores), resamples))
     size = max(1, BLOCK // n)
     for start in range(0, resamples, size):
@@ -60,7 +60,7 @@ def bootstrap_means(scores: np.ndarray, resamples: int, seed: int) -> np.ndarray
 
 
 def interval(samples: np.ndarray, confidence: float) -> tuple[float, float]:
-    """Percentile interval of bootstrap samples `[B]`; undefined (NaN) samples do not count, and of none it is NaN."""
+    """Percentile interval of bootstrap samples `[B]`, without undefined (NaN) ones; NaN if all are undefined."""
     if np.isnan(samples).all():
         return float("nan"), float("nan")
     tail = (1 - confidence) / 2
@@ -69,14 +69,14 @@ def interval(samples: np.ndarray, confidence: float) -> tuple[float, float]:
 
 
 def _draw(rng: np.random.Generator, resamples: int, n: int) -> np.ndarray:
-    """How often each of n pairs is drawn in each resample, `[resamples, n]`."""
+    """Counts of n pairs in each resample, `[resamples, n]`."""
     drawn = rng.integers(n, size=(resamples, n))
     drawn += np.arange(resamples)[:, None] * n
     return np.bincount(drawn.ravel(), minlength=resamples * n).reshape(resamples, n)
 
 
 class _MidRanks:
-    """Ranks of fixed values `[n]` when each is repeated a given number of times."""
+    """Ranks of fixed values `[n]`, each repeated a given number of times."""
 
     def __init__(self, values: np.ndarray) -> None:
         self._order = np.argsort(values, kind="stable")
@@ -90,13 +90,13 @@ class _MidRanks:
         return len(self._order)
 
     def __call__(self, counts: np.ndarray) -> np.ndarray:
-        """Twice the mean rank of each value, less its mean: integers, so that sums are exact.
+        """Twice the centred mean rank of each value: integers, so that sums are exact.
 
-        A group of tied values that holds w of the n draws, with c draws up to its end, has the mean rank
+        A group of tied values with w of the n draws, and with c draws up to its end, has the mean rank
         c - (w - 1) / 2; the mean of all ranks is (n + 1) / 2.
         """
-        held = np.add.reduceat(counts[:, self._order], self._starts, axis=1)  # (b, groups)
-        doubled = 2 * np.cumsum(held, axis=1) - held - counts[0].sum()
+        drawn = np.add.reduceat(counts[:, self._order], self._starts, axis=1)  # (b, groups)
+        doubled = 2 * np.cumsum(drawn, axis=1) - drawn - counts[0].sum()
         return doubled[:, self._group]  # (b, n)
 
 

@@ -1,40 +1,38 @@
-"""The card of a refined encoder: a README.md in the Hugging Face form, with its scores as metadata."""
+"""Model card of a refined encoder: README.md in the Hugging Face format, with the scores as metadata."""
 
 from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-Row = dict[str, str]
-HUB = re.compile(r"(?:base:)?hub:([\w.-]+(?:/[\w.-]+)?)@")
-METRICS = {  # scores for the metadata: kind of task and name
+from rankrefine import hub_names
+from rankrefine.score_table import Score
+
+METRICS = {  # task type and metric name of the scores in the metadata
     "spearman": ("STS", "Spearman correlation of the cosine x 100"),
     "map": ("Reranking", "Mean average precision x 100"),
     "accuracy": ("Classification", "Accuracy x 100"),
 }
-FINE = ("alignment", "uniformity")  # not x 100
-AVERAGE = "average ("  # begins the name of a row over several tasks
+AVERAGE = "average ("  # prefix of the names of averages over tasks
 
 
-def card(training: dict[str, Any], scores: Sequence[Row], lists: dict[str, Any]) -> str:
-    """The card's text, Markdown under YAML metadata.
+def card(training: dict[str, Any], scores: Sequence[Score], lists: dict[str, Any]) -> str:
+    """Return the card: Markdown below YAML metadata.
 
     Args:
-        training: record of the training (`history.json`).
-        scores: rows of the score table.
-        lists: record of the ranking lists.
+        training: Record of the training (`history.json`).
+        scores: Score table.
+        lists: Record of the ranking lists.
     """
     from huggingface_hub import EvalResult, ModelCardData
 
-    _, own, _ = chosen_rows(training, scores)
+    _, own, _ = select_rows(training, scores)
     evaluated = [EvalResult(**result) for result in results(own)]
-    hub = HUB.match(training["base"]["model"])
     data = ModelCardData(
         model_name=label(training) if evaluated else None,
-        base_model=hub[1] if hub else None,
+        base_model=hub_names.repository(training["base"]["model"]),
         library_name="sentence-transformers",
         pipeline_tag="sentence-similarity",
         tags=["sentence-transformers", "sentence-similarity", "feature-extraction", "rankrefine"],
@@ -44,60 +42,55 @@ def card(training: dict[str, Any], scores: Sequence[Row], lists: dict[str, Any])
 
 
 def label(training: dict[str, Any]) -> str:
-    """An encoder's name, of its experiment and its seed."""
+    """Return the name of an encoder, EXPERIMENT/SEED."""
     return f"{training['name']}/{training['seed']}"
 
 
-def chosen_rows(training: dict[str, Any], scores: Sequence[Row]) -> tuple[list[Row], list[Row], list[Row]]:
-    """The rows of the base, of this encoder, and those over all seeds of its experiment where there are several.
+def select_rows(training: dict[str, Any], scores: Sequence[Score]) -> tuple[list[Score], list[Score], list[Score]]:
+    """Return the rows of the base, of this encoder, and of the mean over its experiment if that has several seeds.
 
-    An encoder whose experiment has one seed stands in the table under the experiment's name.
+    The only encoder of an experiment has the experiment's name in the score table.
     """
     base, own, named = (
-        [row for row in scores if row["model"] == model] for model in ("base", label(training), training["name"])
+        [row for row in scores if row.model == model] for model in ("base", label(training), training["name"])
     )
     return (base, own, named) if own else (base, named, [])
 
 
-def results(rows: Iterable[Row]) -> list[dict[str, Any]]:
-    """The encoder's scores on whole tasks, as the metadata name them; averages are none of a task."""
+def results(rows: Iterable[Score]) -> list[dict[str, Any]]:
+    """Return the scores on whole tasks as metadata; averages over tasks are left out."""
     return [
         {
-            "task_type": METRICS[row["metric"]][0],
-            "dataset_type": row["task"],
-            "dataset_name": row["task"],
-            "metric_type": row["metric"],
-            "metric_name": METRICS[row["metric"]][1],
-            "metric_value": float(row["value"]),
+            "task_type": METRICS[row.metric][0],
+            "dataset_type": row.task,
+            "dataset_name": row.task,
+            "metric_type": row.metric,
+            "metric_name": METRICS[row.metric][1],
+            "metric_value": row.value,
         }
         for row in rows
-        if row["metric"] in METRICS and row["subset"] == "all"
-        if not row["task"].startswith(AVERAGE) and number(row["value"]) is not None
+        if row.metric in METRICS and row.subset == "all"
+        if not row.task.startswith(AVERAGE) and not math.isnan(row.value)
     ]
 
 
-def number(text: str | None) -> float | None:
-    """A cell as a number; None where it is empty."""
-    value = float(text) if text else math.nan
-    return None if math.isnan(value) else value
-
-
-def _body(training: dict[str, Any], scores: Sequence[Row], lists: dict[str, Any]) -> str:
-    base, own, of_all_seeds = chosen_rows(training, scores)
+def _body(training: dict[str, Any], scores: Sequence[Score], lists: dict[str, Any]) -> str:
+    base, own, mean = select_rows(training, scores)
     trained = (
         f"The weights are those of step {training['best_step']}, the best on the development data."
         if training["improved"]
-        else "**No training step beat the start on the development data: these are the weights before training.**"
+        else "**No training step was better than the base on the development data: these are the weights before "
+        "training.**"
     )
-    data, settings, origin = training["development_data"], training["config"]["refine"], _model(training["base"])
+    data, config, origin = training["development_data"], training["config"]["refine"], _model(training["base"])
     return f"""# {label(training)}
 
-A sentence encoder made with rankrefine from {origin}. It learned to order
-{training["lists"]:,} ranking lists by similarity, which hold no human label. {trained}
+A sentence encoder, refined with rankrefine from {origin}. It was trained on
+{training["lists"]:,} ranking lists without human labels. {trained}
 
-## How to use it
+## Usage
 
-It needs sentence-transformers alone. FOLDER is the one that holds this file and the model:
+Install sentence-transformers and replace FOLDER by the path of the folder with this file:
 
 ```python
 from sentence_transformers import SentenceTransformer
@@ -109,96 +102,70 @@ print(model.similarity(embeddings, embeddings))
 
 ## Scores
 
-Development ({_named(data)}), which chose the training step, x 100: base {training["base_development"]:.2f}, this
-encoder {training["best_development"]:.2f}.
+Score x 100 on the development data ({_data(data)}), which selected the training step: base
+{training["base_development"]:.2f}, this encoder {training["best_development"]:.2f}.
 
-Test, which chose nothing:
+Scores on test data, which were not used for any choice:
 
 {score_table(base, own)}
-{_of_all_seeds(of_all_seeds, training["name"])}
-In brackets: confidence intervals, by bootstrap. Correlations, precision, accuracy, reciprocal rank and hits are x 100.
-Of alignment and uniformity, less is better.
+{_means(mean, training["name"])}
+In brackets: bootstrap confidence intervals. Correlations, precision, accuracy, reciprocal rank and hits are x 100.
+For alignment and uniformity, lower is better.
 
 ## Training
 
 - Base: {origin}
-{_bullets("Teacher", (_model(each) + _weight(each) for each in training["teachers"]))}
+{_bullets("Teacher", (_model(teacher) + _weight(teacher) for teacher in training["teachers"]))}
 {_lists(lists)}
-- Seed of the training: {training["seed"]}
+- Random seed of the training: {training["seed"]}
 
-All settings of the training:
+Configuration of the training:
 
 ```yaml
-{_yaml(settings)}
+{_yaml(config)}
 ```
 
-## Limits
+## Limitations
 
-- The rankings come from a language model and a teacher, and their mistakes and biases may have been learned.
-- The scores hold for these tasks. How the encoder does on other text, other languages or other uses is not known.
-- In training, sentences were cut to {settings["max_length"]} tokens; longer text was not seen.
-- The terms of the base encoder, the teacher, the language model and the seed sentences apply. This card states
-  no licence, because rankrefine does not know them; add `license:` above when you have looked.
+- The rankings come from a language model and a teacher; their mistakes and biases may have been learned.
+- The scores apply to these tasks only, not to other text, languages or uses.
+- Training sentences were truncated to {config["max_length"]} tokens; longer text was not seen.
+- The terms of the base encoder, the teacher, the language model and the seed sentences apply. This card names
+  no licence because rankrefine does not know them; check them and add `license:` above.
 """
 
 
-def score_table(base: Sequence[Row], own: Sequence[Row]) -> str:
-    """A Markdown table: a line for each task, subset and metric, with base, this encoder and the difference."""
-    of_base, of_own = ({_key(row): row for row in rows} for rows in (base, own))
+def score_table(base: Sequence[Score], own: Sequence[Score]) -> str:
+    """Format a Markdown table with a line for each task, subset and metric: base, this encoder and the difference."""
+    of_base, of_own = ({row.key: row for row in rows} for rows in (base, own))
     lines = ["| task | subset | metric | n | base | this encoder | difference |", "|---|---|---|---:|---:|---:|---:|"]
     for key in dict.fromkeys([*of_base, *of_own]):
-        one, other = of_base.get(key, {}), of_own.get(key, {})
+        left, right = of_base.get(key), of_own.get(key)
+        n = (right and right.n) or (left and left.n) or ""
         cells = [
-            *key,
-            other.get("n") or one.get("n") or "",
-            _with_interval(one, "value", "ci_low", "ci_high"),
-            _with_interval(other, "value", "ci_low", "ci_high"),
-            _with_interval(other, "delta", "delta_low", "delta_high", sign="+"),
+            row.show(column) + row.show_interval(column) if row else ""
+            for row, column in ((left, "value"), (right, "value"), (right, "delta"))
         ]
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(f"| {' | '.join([*key, str(n), *cells])} |")
     return "\n".join(lines)
 
 
-def _of_all_seeds(rows: Sequence[Row], name: str) -> str:
-    """What the seeds of the experiment reach together, on whole tasks."""
-    whole = [row for row in rows if row["subset"] == "all" and number(row["value"]) is not None]
+def _means(rows: Sequence[Score], name: str) -> str:
+    """Format a Markdown table of the means over the seeds of an experiment, on whole tasks."""
+    whole = [row for row in rows if row.subset == "all" and not math.isnan(row.value)]
     if not whole:
         return ""
-    lines = [f"| {row['task']} | {row['metric']} | {_spread(row, '')} | {_spread(row, 'delta')} |" for row in whole]
-    head = "| task | metric | score | difference to the base |\n|---|---|---:|---:|"
-    return (
-        f"\nMean ± standard deviation over the {whole[0]['seeds']} seeds of {name}:\n\n{head}\n"
-        + "\n".join(lines)
-        + "\n"
-    )
+    lines = ["| task | metric | score | difference to the base |", "|---|---|---:|---:|"]
+    lines += [f"| {row.task} | {row.metric} | {row.show_sd('value')} | {row.show_sd('delta')} |" for row in whole]
+    return f"\nMean ± standard deviation over the {whole[0].seeds} seeds of {name}:\n\n" + "\n".join(lines) + "\n"
 
 
-def _spread(row: Row, what: str) -> str:
-    """`83.04 ± 0.21`."""
-    mean, sd = number(row[what or "value"]), number(row[f"{what}_sd" if what else "sd"])
-    form = ".4f" if row["metric"] in FINE else ".2f"
-    return "" if mean is None else f"{mean:{'+' if what else ''}{form}}" + ("" if sd is None else f" ± {sd:{form}}")
-
-
-def _key(row: Row) -> tuple[str, str, str]:
-    return row["task"], row["subset"], row["metric"]
-
-
-def _with_interval(row: Row, value: str, low: str, high: str, sign: str = "") -> str:
-    """`82.66 [80.80, 84.50]`, as far as the cells are filled."""
-    found, *ends = (number(row.get(key)) for key in (value, low, high))
-    if found is None:
-        return ""
-    form = f"{sign}.4f" if row["metric"] in FINE else f"{sign}.2f"
-    return f"{found:{form}}" + ("" if None in ends else " [" + ", ".join(f"{end:{form}}" for end in ends) + "]")
-
-
-def _named(data: dict[str, Any]) -> str:
+def _data(data: dict[str, Any]) -> str:
     return f"{data['source']}, revision {data['revision']}" if data.get("revision") else data["source"]
 
 
-def _model(made: dict[str, Any]) -> str:
-    return f"`{made['model']}`, revision {made['revision']}"
+def _model(record: dict[str, Any]) -> str:
+    return f"`{record['model']}`, revision {record['revision']}"
 
 
 def _weight(teacher: dict[str, Any]) -> str:
@@ -206,27 +173,30 @@ def _weight(teacher: dict[str, Any]) -> str:
 
 
 def _lists(record: dict[str, Any]) -> str:
-    """What the ranking lists are: who wrote them, with which prompt, from which sentences."""
-    made = (
-        _model(each) + (f", prompt `{each['prompt']}`, `{each['sampling']}`" if each["prompt"] else "")
-        for each in record["made_by"]
-    )
-    given = {each["name"]: f" (`{each['source']}`)" for each in record["seeds"]["sources"]}
-    seeds = (f"{name}{given.get(name, '')}: {count:,} lists" for name, count in record["sources"].items())
-    apart = ", ".join(f"`{source}`" for source in record["seeds"]["decontaminate"]) or "no evaluation set"
+    """Describe the ranking lists: language models with their prompts, seed sentences and decontamination."""
+    sources = {source["name"]: f" (`{source['source']}`)" for source in record["seeds"]["sources"]}
+    seeds = (f"{name}{sources.get(name, '')}: {count:,} lists" for name, count in record["sources"].items())
+    evaluation = ", ".join(f"`{source}`" for source in record["seeds"]["decontaminate"]) or "none"
     return "\n".join(
         [
             f"- Ranking lists: {record['kept']:,} of {record['read']:,} passed the quality rules",
-            _bullets("Made by", made),
+            *map(_origin, record["made_by"]),
             _bullets("Seed sentences", seeds),
-            f"- The seed sentences were kept apart from: {apart}",
+            f"- Evaluation sets excluded from the seed sentences: {evaluation}",
         ]
     )
 
 
-def _bullets(what: str, values: Iterable[str]) -> str:
-    return "\n".join(f"- {what}: {value}" for value in values)
+def _origin(origin: dict[str, Any]) -> str:
+    """Describe the language model with its prompt, or the source of imported lists."""
+    if origin.get("imported"):
+        return f"- Imported from: {_model(origin)}"
+    return f"- Generated by: {_model(origin)}, prompt `{origin['prompt']}`, `{origin['sampling']}`"
 
 
-def _yaml(settings: dict[str, Any]) -> str:
-    return "\n".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in settings.items())
+def _bullets(name: str, values: Iterable[str]) -> str:
+    return "\n".join(f"- {name}: {value}" for value in values)
+
+
+def _yaml(config: dict[str, Any]) -> str:
+    return "\n".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in config.items())

@@ -1,7 +1,7 @@
-"""Blocks: fixed groups of seeds that run together, with a schedule that depends on nothing else.
+"""Blocks: fixed groups of seed sentences that run together, with a schedule that depends on nothing else.
 
-In low precision rounding depends on what else is in a batch. A block starts with an empty engine, so that it gives the
-same bytes whether or not the job was interrupted before it, and whatever came before it.
+In low precision rounding depends on the other rows of a batch. A block starts with an empty engine, so it gives the
+same bytes after an interruption, and after any other block.
 """
 
 from __future__ import annotations
@@ -15,83 +15,81 @@ from typing import Any
 import pyarrow as pa
 
 from rankrefine.errors import UserError
-from rankrefine.generate.recipes.ranking import Chain, Plan
-from rankrefine.generate.recipes.ranking import run as run_chains
+from rankrefine.generate import scheduler
+from rankrefine.generate.recipes.recipe import Draft, Recipe, schema
 from rankrefine.llm.interface import Engine, OutOfMemory
-from rankrefine.ranking_lists.schema import SHARD
 
 log = logging.getLogger(__name__)
 
 
-def start(seeds: pa.Table) -> list[Chain]:
-    """A new chain for each seed sentence."""
-    pairs = zip(seeds["seed_id"].to_pylist(), seeds["text"].to_pylist(), strict=True)
-    return [Chain(row, seed_id, [text]) for row, (seed_id, text) in enumerate(pairs)]
+def run(
+    seeds: pa.Table, engine: Engine, recipe: Recipe, after_step: Callable[[list[Draft], int, float], bool | None]
+) -> tuple[list[Draft], float]:
+    """Run the drafts of all `seeds` (columns seed_id, text) to their ends.
 
-
-def run(seeds: pa.Table, engine: Engine, plan: Plan, done: Callable[[list[Chain], int], None]) -> list[Chain]:
-    """Run the chains of all `seeds` (columns seed_id, text) to their ends.
-
-    When memory runs out, the block starts again with half the seats. The next one has all of them again: a block must
-    not depend on those before it.
+    When memory runs out, start again with half as many at the same time. The next block starts with all of them again,
+    because a block must not depend on those before it.
 
     Args:
-        done: called after each chain that ends, with all chains and how many have ended.
+        after_step: called after each step with all drafts, the number of ended ones, and the seconds since the start;
+            True stops the block.
+
+    Returns:
+        All drafts, and the seconds since the (last) start.
 
     Raises:
-        UserError: there is not enough memory for one chain.
+        UserError: memory is too small for one request.
     """
-    seats = engine.seats
+    max_running = engine.max_running
     while True:
         engine.reset()
-        chains = start(seeds)
+        started = time.monotonic()
+        pairs = zip(seeds["seed_id"].to_pylist(), seeds["text"].to_pylist(), strict=True)
+        drafts = [recipe.start(row, seed_id, text) for row, (seed_id, text) in enumerate(pairs)]
         try:
-            for ended, _ in enumerate(run_chains(chains, engine, plan), start=1):
-                done(chains, ended)
-            engine.seats = seats
-            return chains
+            for ended in scheduler.run(drafts, engine, recipe):
+                if after_step(drafts, ended, time.monotonic() - started):
+                    break
+            engine.max_running = max_running
+            return drafts, time.monotonic() - started
         except OutOfMemory as error:
-            if engine.seats == 1:
+            if engine.max_running == 1:
                 raise UserError(
-                    f"There is not enough memory for one pair of prompts ({error}); use a smaller model, a shorter "
-                    "prompt or generate.max_new_tokens, or a machine with more memory."
+                    f"Out of memory with a single request ({error}); use a smaller model, a shorter prompt, a smaller "
+                    "generate.max_new_tokens, or a machine with more memory."
                 ) from error
-            half = engine.seats // 2
-            log.warning("%s: going on with %d chains at a time instead of %d.", error, half, engine.seats)
+            half = engine.max_running // 2
+            log.warning("Out of memory (%s): restarting with %d of %d requests.", error, half, engine.max_running)
         engine.reset(half)  # outside of the handler, whose traceback still holds what was allocated
 
 
-def table(chains: list[Chain], sources: pa.ChunkedArray) -> pa.Table:
-    """Ended chains as rows of a shard."""
-    return pa.table(
-        {
-            "seed_id": [chain.seed_id for chain in chains],
-            "source": sources.combine_chunks(),
-            "sentences": [chain.sentences for chain in chains],
-            "status": [chain.status for chain in chains],
-            "redraws": [chain.redraws for chain in chains],
-            "tokens": [chain.tokens for chain in chains],
-        },
-        schema=SHARD,
-    )
+def table(drafts: list[Draft], recipe: Recipe, sources: pa.ChunkedArray) -> pa.Table:
+    """Ended drafts as rows of a shard."""
+    finished = [recipe.finished(draft) for draft in drafts]
+    columns = {
+        "seed_id": [draft.seed_id for draft in drafts],
+        "source": sources.combine_chunks(),
+        **{column.name: [row[column.name] for row in finished] for column in recipe.columns},
+        "status": [draft.status for draft in drafts],
+        "redraws": [draft.redraws for draft in drafts],
+        "tokens": [draft.tokens for draft in drafts],
+    }
+    return pa.table(columns, schema=schema(recipe.columns))
 
 
-def statistics(chains: list[Chain], started: float) -> dict[str, Any]:
-    """Counts over the chains, and the seconds since `started` (`time.monotonic`)."""
+def statistics(drafts: list[Draft], seconds: float) -> dict[str, Any]:
+    """Sums over the drafts of a block that took `seconds`."""
+    sums = ("tokens", "accepted", "redraws", "near_ties", "redone")
     return {
-        "tokens": sum(chain.tokens for chain in chains),
-        "rewrites": sum(len(chain.sentences) - 1 for chain in chains),
-        "redraws": sum(chain.redraws for chain in chains),
-        "refused": dict(sum((chain.refused for chain in chains), Counter())),
-        "stops": dict(sum((chain.stops for chain in chains), Counter())),
-        "near_ties": sum(chain.near_ties for chain in chains),
-        "redone": sum(chain.redone for chain in chains),
-        "generating_seconds": round(time.monotonic() - started, 2),
+        **{name: sum(getattr(draft, name) for draft in drafts) for name in sums},
+        "rejected": dict(sum((draft.rejected for draft in drafts), Counter())),
+        "stops": dict(sum((draft.stops for draft in drafts), Counter())),
+        "generating_seconds": round(seconds, 2),
     }
 
 
 def total(statistics: list[dict[str, Any]]) -> dict[str, Any]:
-    """The statistics of several blocks as one: numbers are added, counts by reason are added reason by reason."""
+    """Sum the statistics of several blocks; counts by reason are added reason by reason."""
     first, *others = statistics
     summed: dict[str, Any] = dict(first)
     for other in others:

@@ -1,1 +1,1 @@
-"""In place of stages 1 and 2: ranking lists that exist already."""
+"""Import of existing ranking lists, in place of stages 1 and 2."""

@@ -1,4 +1,4 @@
-"""One value of a table as a ranking list: real lists, and Python list literals, which are read and never run."""
+"""Parser of one value of a table: a list, or a Python list literal, which is parsed but never evaluated as code."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from rankrefine.text.normal_form import normalise
 
 MISSING = "no value"
 NO_LIST = "not a list"
-NO_TEXT = "an item is empty or no text"
+NO_TEXT = "empty or non-text item"
 SHORT = "fewer than two sentences"
 REASONS = (MISSING, NO_LIST, NO_TEXT, SHORT)
 
 
 def as_list(value: Any) -> tuple[list[str], str | None]:
-    """The sentences of a value, the seed sentence first, and None; or no sentences and why, one of `REASONS`.
+    """Return the sentences of a value, seed sentence first, and None; or no sentences and one of `REASONS`.
 
     Args:
         value: a list, or text such as "['a sentence', 'a rewrite']".
@@ -36,9 +36,9 @@ def as_list(value: Any) -> tuple[list[str], str | None]:
 
 
 def _literal(text: str) -> Any:
-    """What a Python literal stands for; None where `text` is none. Names, calls and operators are no literals."""
+    """Return the value of a Python literal; None for other text, such as names, calls and operators."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about odd backslashes
+        warnings.simplefilter("ignore")  # invalid escape sequences
         try:
             return ast.literal_eval(text.strip())
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
@@ -46,10 +46,10 @@ def _literal(text: str) -> Any:
 
 
 def _sentence(item: Any) -> str:
-    """An item as a sentence: Unicode NFC, without white space at its ends; empty where it is no text.
+    """Return an item in Unicode NFC, without white space at its ends; an empty text if it is not text.
 
-    A newline inside stays: consolidation drops lists for it.
+    A newline inside stays, because consolidation drops such lists.
     """
     if not isinstance(item, str) or any("\ud800" <= character <= "\udfff" for character in item):
-        return ""  # a half surrogate pair cannot be written as UTF-8
+        return ""  # a lone surrogate cannot be encoded as UTF-8
     return unicodedata.normalize("NFC", item).strip()

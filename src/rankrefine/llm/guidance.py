@@ -1,6 +1,6 @@
-"""Guided next-token choice: the arithmetic of the controlled generation, as pure functions of logits.
+"""Guided choice of the next token: the arithmetic of guided generation, as pure functions of logits.
 
-Every engine chooses its tokens here.
+All engines choose their tokens here.
 """
 
 from __future__ import annotations
@@ -14,76 +14,74 @@ import torch
 from rankrefine.errors import UserError
 from rankrefine.llm.interface import Sampling
 
-NEAR = 1e-4  # two choices are a near-tie when logits, draws or cuts this close together separate them
+NEAR = 1e-4  # a choice is a near-tie if a change of logits, draws or cuts by this much would change it
 
 
-def guided_logits(positive: torch.Tensor, negative: torch.Tensor | None, scale: float | torch.Tensor) -> torch.Tensor:
-    """Unnormalised log-probabilities under guidance with the previous prompt as the negative prompt.
+def guided_logits(logits: torch.Tensor, negative: torch.Tensor | None, scale: float | torch.Tensor) -> torch.Tensor:
+    """Unnormalised log-probabilities under guidance away from a negative prompt.
 
-        log p(t) = log p(t | negative) + scale * (log p(t | positive) - log p(t | negative))      (up to a constant)
+        log p(t) = log p(t | negative) + scale * (log p(t | prompt) - log p(t | negative))      (up to a constant)
 
-    It is classifier-free guidance (Sanchez et al. 2023, "Stay on topic with classifier-free guidance"). The
-    normalisers of both softmaxes are constants of the row and cancel, so logits serve as well as log-probabilities.
+    This is classifier-free guidance (Sanchez et al. 2023, "Stay on topic with classifier-free guidance"). The
+    normalisers of both softmaxes are constants of the row and cancel, so logits can replace log-probabilities.
 
     Args:
-        positive: logits given the current prompt, [rows, tokens].
-        negative: logits given the previous prompt, same shape; None decodes plainly.
+        logits: given the prompt, [rows, tokens].
+        negative: logits given the negative prompt, same shape; None decodes plainly.
         scale: guidance scale g, one number or [rows]; 1 is plain decoding.
 
     Returns:
         float32 [rows, tokens].
     """
-    positive = positive.float()
+    logits = logits.float()
     if negative is None:
-        return positive
+        return logits
     if isinstance(scale, torch.Tensor):
-        scale = scale.to(positive.dtype)[:, None]
-    return torch.lerp(negative.float(), positive, scale)
+        scale = scale.to(logits.dtype)[:, None]
+    return torch.lerp(negative.float(), logits, scale)
 
 
 def choose(
-    positive: torch.Tensor,
+    logits: torch.Tensor,
     negative: torch.Tensor | None,
     scale: float | torch.Tensor,
     sampling: Sampling,
     uniforms: torch.Tensor,
 ) -> torch.Tensor:
-    """The next token of each row, under guidance.
+    """Choose the next token of each row, under guidance.
 
-    Only tokens that the positive prompt finds plausible are looked at (Li et al. 2023, "Contrastive decoding"):
-    elsewhere a small model's tail probabilities, divided by one another, would win.
+    Only tokens that are plausible given the prompt are allowed (Li et al. 2023, "Contrastive decoding"): elsewhere
+    ratios of a small model's tail probabilities would win.
 
     Args:
-        positive, negative, scale: see `guided_logits`; [rows, vocabulary].
-        uniforms: float64 [rows] in [0, 1), one draw per row; not used when greedy.
+        logits, negative, scale: see `guided_logits`; [rows, vocabulary].
+        uniforms: float64 [rows] in [0, 1), one draw per row; unused when greedy.
 
     Returns:
         int64 [rows].
 
     Raises:
-        UserError: the model's logits are not finite, as happens in float16.
+        UserError: the model's logits are not finite, which happens in float16.
     """
-    tokens, allowed = plausible(positive, sampling.plausibility)
-    if tokens is not None:  # a few dozen of a vocabulary of many thousands
-        positive = positive.gather(1, tokens)
+    tokens, allowed = plausible(logits, sampling.plausibility)
+    if tokens is not None:  # a few dozen out of many thousands
+        logits = logits.gather(1, tokens)
         negative = negative.gather(1, tokens) if negative is not None else None
-    scores = guided_logits(positive, negative, scale)
+    scores = guided_logits(logits, negative, scale)
     if allowed is not None:
         scores = scores.masked_fill(~allowed, -torch.inf)
     if not scores.amax(-1).isfinite().all():
-        raise UserError(
-            "The language model's logits are not finite numbers; set generate.dtype to float32 or bfloat16."
-        )
+        raise UserError("The language model's logits are not finite; set generate.dtype to float32 or bfloat16.")
     chosen = _draw(scores, sampling, uniforms)
     return chosen if tokens is None else tokens.gather(1, chosen[:, None]).squeeze(1)
 
 
 def plausible(logits: torch.Tensor, nats: float) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-    """The tokens of each row within `nats` of its best, in ascending order.
+    """Tokens of each row within `nats` of its best one, in ascending order.
 
     Returns:
-        Token ids int64 [rows, most], padded with 0, and which of them count, bool [rows, most]. The ids are None where
-        they are too many to be worth collecting, the mask then being [rows, vocabulary]; both None if nothing is cut.
+        Token ids int64 [rows, most], padded with 0, and a mask of the valid ones, bool [rows, most]. If more than an
+        eighth of the vocabulary is plausible, None and a mask [rows, vocabulary]; if nothing is cut, None and None.
     """
     if nats == float("inf"):
         return None, None
@@ -100,7 +98,7 @@ def plausible(logits: torch.Tensor, nats: float) -> tuple[torch.Tensor | None, t
 
 
 def _draw(scores: torch.Tensor, sampling: Sampling, uniforms: torch.Tensor) -> torch.Tensor:
-    """Column per row: the best at temperature 0, else the inverse of the cumulative distribution at `uniforms`."""
+    """Column per row: the best one at temperature 0, else the inverse cumulative distribution at `uniforms`."""
     if sampling.temperature == 0:
         return scores.argmax(-1)
     scaled = scores / sampling.temperature
@@ -117,19 +115,19 @@ def _draw(scores: torch.Tensor, sampling: Sampling, uniforms: torch.Tensor) -> t
 
 
 def near_ties(
-    positive: torch.Tensor,
+    logits: torch.Tensor,
     negative: torch.Tensor | None,
     scale: float | torch.Tensor,
     sampling: Sampling,
     uniforms: torch.Tensor,
 ) -> torch.Tensor:
-    """Rows whose choice rounding could change: arguments as for `choose`, bool [rows].
+    """Rows whose choice rounding could change, bool [rows]; arguments as for `choose`.
 
-    In float32 the same request gives the same tokens in any batch but for rounding, and rounding matters only here:
-    where a draw or a cut moved by `NEAR` gives another token, or the two best scores are closer than that. Guidance
-    and a low temperature magnify rounding, and `NEAR` with it.
+    In float32 a request gives the same tokens in any batch, except for rounding. Rounding matters only if a draw or a
+    cut moved by `NEAR` gives another token, or if the two best scores are closer than that. Guidance and a low
+    temperature magnify rounding, and `NEAR` with it.
     """
-    plain = choose(positive, negative, scale, sampling, uniforms)
+    plain = choose(logits, negative, scale, sampling, uniforms)
     near = torch.zeros(len(plain), dtype=torch.bool, device=plain.device)
     reach = NEAR * _magnified(negative, scale) / (sampling.temperature or 1)
     for cut in (-reach, reach):
@@ -140,19 +138,19 @@ def near_ties(
             min_p=sampling.min_p * max(1 + cut, 0.0),
         )
         for shift in (-reach, reach):
-            near |= plain != choose(positive, negative, scale, moved, (uniforms + shift).clamp(0, 1 - 1e-16))
+            near |= plain != choose(logits, negative, scale, moved, (uniforms + shift).clamp(0, 1 - 1e-16))
     if sampling.temperature == 0:
-        scores = guided_logits(positive, negative, scale)
+        scores = guided_logits(logits, negative, scale)
         if sampling.plausibility != float("inf"):
-            floor = positive.amax(-1, keepdim=True).float() - sampling.plausibility
-            scores = scores.masked_fill(positive < floor, -torch.inf)
+            floor = logits.amax(-1, keepdim=True).float() - sampling.plausibility
+            scores = scores.masked_fill(logits < floor, -torch.inf)
         best = scores.topk(2, -1).values
         near |= best[:, 0] - best[:, 1] < reach
     return near
 
 
 def _magnified(negative: torch.Tensor | None, scale: float | torch.Tensor) -> float:
-    """How much larger the rounding of the guided logits may be than that of the model's, in the worst row."""
+    """Rounding error of the guided logits relative to that of the model's logits, at most, over all rows."""
     if negative is None:
         return 1.0
     scale = torch.as_tensor(scale)
@@ -160,9 +158,10 @@ def _magnified(negative: torch.Tensor | None, scale: float | torch.Tensor) -> fl
 
 
 def draws(count: int, *key: object) -> np.ndarray:
-    """`count` uniform numbers in [0, 1) that depend on `key` alone (Philox, a counter-based generator).
+    """Return `count` uniform numbers in [0, 1) that depend on `key` alone (Philox, a counter-based generator).
 
-    Keyed by (run seed, seed id, round, attempt), number i is the draw of token i: independent of batch, shard, order.
+    With the key (random seed, seed id, round, attempt), number i is the draw of token i, independent of batch, shard
+    and order.
     """
     digest = hashlib.blake2b("\0".join(map(str, key)).encode(), digest_size=16).digest()
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "big"))).random(count)

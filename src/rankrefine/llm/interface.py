@@ -1,12 +1,18 @@
-"""What every engine offers: requests go in with `add`, completions come out of `step`.
+"""The interface of an engine: `add` takes requests, `step` returns completions.
 
-An engine module has a function
+An engine is a package `llm/NAME/`. Its `__init__.py` holds `FACTS` (see `facts`); its module `engine` has a function
 
-    load(folder, prompt, sampling, chains, settings, threads) -> Engine
+    load(folder, prompts, sampling, max_running, settings, threads) -> Engine
 
-with the model's folder (None for the fake engine), the `Prompt` that all requests are made of, the `Sampling`, the
-most chains that will run at once, the `generate` section of the configuration, and the processor threads to use (None:
-all). It raises `UserError` when the model cannot be used.
+Args:
+    folder: the model's folder; None for an engine that needs no model.
+    prompts: templates (`Prompt`) of all prompts that requests may have.
+    sampling: choice of tokens, the same for all requests.
+    max_running: most requests that will run at the same time.
+    settings: the section `generate` of the configuration.
+    threads: processor threads to use; None uses all.
+
+`load` raises `UserError` if the model cannot be used.
 """
 
 from __future__ import annotations
@@ -20,19 +26,19 @@ Stop = Literal["end", "newline", "length"]
 
 
 class OutOfMemory(Exception):
-    """An engine's memory or token budget does not do for the requests that it runs together."""
+    """The engine's memory or token budget is too small for the requests that run at the same time."""
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a token is chosen from guided logits.
+    """Settings for choosing a token from guided logits.
 
     Attributes:
         temperature: 0 is greedy.
-        top_p: the smallest set of best tokens with this much probability is kept; 1 keeps all.
-        min_p: tokens with less than this share of the best one's probability are cut; 0 cuts none.
-        plausibility: nats below the best token of the current prompt down to which tokens are allowed.
-        max_new_tokens: tokens at most per completion.
+        top_p: keep the smallest set of best tokens with this much probability; 1 keeps all.
+        min_p: cut tokens with less than this share of the best one's probability; 0 cuts none.
+        plausibility: allow tokens down to this many nats below the best token of the prompt.
+        max_new_tokens: most tokens per completion.
     """
 
     temperature: float = 0.0
@@ -47,27 +53,32 @@ class Request:
     """One guided completion.
 
     Attributes:
-        id: given back with the completion.
-        positive: the current prompt.
-        negative: the previous prompt, or None for plain decoding.
+        id: returned with the completion.
+        prompt: the prompt to complete.
+        negative_prompt: the prompt to steer away from, or None for plain decoding.
         guidance_scale: see `guidance.guided_logits`.
-        key: what the random draws depend on.
+        key: seed of the random draws, see `guidance.draws`.
+        one_line: a newline ends the text.
     """
 
     id: Hashable
-    positive: Text
-    negative: Text | None
+    prompt: Text
+    negative_prompt: Text | None
     guidance_scale: float
     key: tuple[object, ...]
+    one_line: bool = True
 
 
 @dataclass(frozen=True)
 class Completion:
-    """`text` is decoded from `tokens`, which do not hold the stop token; a newline ends the text ("newline").
+    """A completed request.
 
     Attributes:
+        text: decoded from `tokens`.
+        tokens: without the token that ended the text.
+        stop: "end" (end-of-text token), "newline" (in a request with `one_line`) or "length".
         near_ties: tokens whose choice rounding could have changed (counted in float32 only).
-        redone: how often the engine had to start the request again.
+        redone: times that the engine had to start the request again.
     """
 
     id: Hashable
@@ -79,24 +90,24 @@ class Completion:
 
 
 class Engine(Protocol):
-    """Completes requests in batches. `add` may be called between steps; a request is served from the next step on."""
+    """Completes requests in batches. `add` may be called between steps; a request runs from the next step on."""
 
-    seats: int  # requests that run at the same time
+    max_running: int  # requests that run at the same time
 
-    def reset(self, seats: int | None = None) -> None:
-        """Forget all requests and everything kept of earlier ones, so that what follows does not depend on the past;
-        then run `seats` requests at the same time.
+    def reset(self, max_running: int | None = None) -> None:
+        """Forget all requests and every cache of earlier ones, so that later results do not depend on them; then run
+        at most `max_running` requests at the same time.
         """
 
     def add(self, request: Request) -> None:
-        """Take in a request. At most `seats` may be unfinished."""
+        """Add a request. At most `max_running` may be unfinished."""
 
     def step(self) -> list[Completion]:
-        """Advance every request by at least one token; return those that ended, in a reproducible order.
+        """Advance every request by at least one token; return the completed ones, in a reproducible order.
 
         Raises:
-            OutOfMemory: fewer seats may do; only `reset` is allowed then.
+            OutOfMemory: a smaller `max_running` may be enough; only `reset` may be called next.
         """
 
     def describe(self) -> dict[str, Any]:
-        """What computes: device, dtype, threads, and what else decides the bytes of the results."""
+        """Device, dtype, threads, `max_running`, and whatever else decides the bytes of the results."""

@@ -1,7 +1,7 @@
-"""Prompt templates: YAML files in which `{sentence}` stands for the sentence to rewrite.
+"""Prompt templates: YAML files in which `{sentence}` is replaced by the sentence to rewrite.
 
-A chat (`messages`) is for instruction-tuned models, whose chat template frames it. Plain text (`text`) is for base
-models: it ends where the completion begins, and the completion ends with its line.
+Chats (`messages`) are for instruction-tuned models, with the model's chat template. Plain text (`text`) is for base
+models: it ends where the completion begins, and a newline ends the completion.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FOLDER = Path(__file__).with_name("templates")
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt template, chat messages or plain text. `sha256` is of the file and goes into every artefact."""
+    """A prompt template, chat messages or plain text. `sha256` is of its file."""
 
     name: str
     sha256: str
@@ -30,7 +30,7 @@ class Prompt:
 
     @property
     def chat(self) -> bool:
-        """Whether it is a chat; a plain text needs no chat template, and a newline is the proper end of its answer."""
+        """True for a chat, False for plain text, which needs no chat template."""
         return not isinstance(self.template, str)
 
     @property
@@ -40,8 +40,12 @@ class Prompt:
             return self.template
         return "\n".join(f"{message['role']}: {message['content']}" for message in self.template)
 
+    def describe(self) -> dict[str, str]:
+        """Return the fields of a record that name the template."""
+        return {"prompt": self.name, "prompt_sha256": self.sha256, "prompt_text": self.shown}
+
     def fill(self, sentence: str) -> Text:
-        """The prompt that asks for a rewrite of `sentence`."""
+        """Return the prompt for `sentence`."""
         if isinstance(self.template, str):
             return self.template.replace("{sentence}", sentence)
         return tuple(
@@ -50,15 +54,15 @@ class Prompt:
 
 
 def find(name: str) -> Path:
-    """The file of the template called `name`, or `name` itself if it is a path to a YAML file.
+    """Return the file of the template `name`, or `name` itself if it is a path to a YAML file.
 
     Raises:
         UserError: there is no such template.
     """
     path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
-    if not os.path.isfile(path):  # false, too, for a name that no file system can hold
+    if not os.path.isfile(path):  # also False for a name that no file system can hold
         known = ", ".join(sorted(p.stem for p in FOLDER.glob("*.yaml")))
-        raise UserError(f"generate.prompt: there is no template '{name}'; there are: {known}, or give a .yaml file.")
+        raise UserError(f"generate.prompt: no template '{name}'; use one of {known}, or the path of a .yaml file.")
     return path
 
 
@@ -80,7 +84,7 @@ def load(name: str) -> Prompt:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(fields, dict) or set(fields) not in ({"messages"}, {"text"}):
-        raise UserError(f"{path} is no prompt template: it needs either a list `messages` or a string `text`.")
+        raise UserError(f"{path} is not a prompt template: it needs either a list `messages` or a string `text`.")
     template = _plain(fields["text"], path) if "text" in fields else _chat(fields["messages"], path)
     return Prompt(path.stem, hashlib.sha256(content).hexdigest(), template)
 
@@ -89,18 +93,18 @@ def _chat(messages: Any, path: Path) -> tuple[dict[str, str], ...]:
     try:
         pairs = tuple({"role": str(m["role"]), "content": str(m["content"])} for m in messages)
     except (TypeError, KeyError) as error:
-        raise UserError(f"{path} is no prompt template: each of its messages needs a role and a content.") from error
+        raise UserError(f"{path} is not a prompt template: every message needs a role and a content.") from error
     if not pairs or pairs[-1]["role"] != "user" or "{sentence}" not in pairs[-1]["content"]:
-        raise UserError(f"{path}: the last message must be of role user and hold {{sentence}}.")
+        raise UserError(f"{path}: the last message must have the role user and contain {{sentence}}.")
     if any("{sentence}" in message["content"] for message in pairs[:-1]):
-        raise UserError(f"{path}: only the last message may hold {{sentence}}.")
+        raise UserError(f"{path}: only the last message may contain {{sentence}}.")
     return pairs
 
 
 def _plain(text: Any, path: Path) -> str:
     if not isinstance(text, str) or "{sentence}" not in text:
-        raise UserError(f"{path}: `text` must be a string that holds {{sentence}}.")
+        raise UserError(f"{path}: `text` must be a string that contains {{sentence}}.")
     if text != text.rstrip():
-        # most tokenizers put a blank before the word that follows it, so a blank here would be a second one
-        raise UserError(f"{path}: `text` must not end with a blank or a newline; write it as a block with `|-`.")
+        # most tokenizers put a space before the next word, so a space here would be a second one
+        raise UserError(f"{path}: `text` must not end with a space or a newline; write it as a block with `|-`.")
     return text

@@ -1,4 +1,4 @@
-"""Ranking lists as training reads them."""
+"""Ranking lists in memory, as read from lists.parquet."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from rankrefine.errors import UserError
 
 @dataclass(frozen=True)
 class Lists:
-    """Ranking lists; they may differ in length.
+    """Ranking lists, which may differ in length.
 
     Attributes:
-        ids: the seed's id of each list.
-        sentences: the sentences of each list, seed first, then falling in generated similarity.
+        ids: Id of the seed sentence of each list.
+        sentences: Sentences of each list: the seed sentence, then the rewrites by decreasing generated similarity.
     """
 
     ids: list[str]
@@ -35,25 +35,23 @@ class Lists:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all sentences in their order: what teacher embeddings belong to."""
+        """SHA-256 of all sentences in order and of the lists' lengths; identifies the lists of teacher embeddings."""
         return hashlib.sha256(json.dumps(self.sentences).encode()).hexdigest()
 
 
 def read(path: Path) -> Lists:
-    """Read `lists.parquet` as `consolidate` writes it.
+    """Read the `lists.parquet` of `consolidate`.
 
     Raises:
-        UserError: no such file, damaged, a column is missing, no lists, or a list without anything to rank.
+        UserError: the file is missing or damaged, lacks a column, has no lists, or a list of less than two sentences.
     """
     table = io.read_table(path)
     if missing := [name for name in ("seed_id", "sentences") if name not in table.column_names]:
-        raise UserError(f"{path} has no column '{missing[0]}'; there are: {', '.join(table.column_names)}.")
+        raise UserError(f"{path} has no column '{missing[0]}'; its columns are: {', '.join(table.column_names)}.")
     lists = Lists(table["seed_id"].to_pylist(), table["sentences"].to_pylist())
     if not lists.ids:
-        raise UserError(
-            f"{path} holds no ranking lists; look at the drop counts of consolidate and raise seeds.count."
-        )
+        raise UserError(f"{path} has no ranking lists; see the drop counts of consolidate and raise seeds.count.")
     for name, size in zip(lists.ids, lists.sizes, strict=True):
         if size < 2:
-            raise UserError(f"{path}: list {name} has {size} sentence(s), but a ranking needs at least 2.")
+            raise UserError(f"{path}: list {name} has {size} sentence(s); a ranking needs at least 2.")
     return lists

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-IMPORTED = "imported:"  # begins the model's name of lists that were not generated here; their source follows
 SHARD = pa.schema(
     [
         ("seed_id", pa.string()),

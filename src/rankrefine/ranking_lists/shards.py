@@ -1,4 +1,4 @@
-"""How the seed budget is cut into generation jobs. Standard library only: the Snakefile imports this."""
+"""Split the seed budget into generation jobs. Standard library only, since the Snakefile imports this module."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from typing import Any
 
 
 def shards(count: int, size: int) -> dict[str, tuple[int, int]]:
-    """Generation jobs for `count` seed sentences: zero-padded name -> (first row of the pool, number of rows).
+    """Return the generation jobs for `count` seed sentences: zero-padded name -> (first row of the pool, row count).
 
-    A larger count changes no full shard: it fills the last one up and adds new ones.
+    A larger count leaves full shards unchanged: it extends the last one and adds new ones.
     """
     return {f"{i:05d}": (first, min(size, count - first)) for i, first in enumerate(range(0, count, size))}
 
 
 def folders(config: dict[str, Any]) -> tuple[str, str]:
-    """Below the results folder, where the pool and where the shards lie.
+    """Return the folders of the pool and of the shards, relative to the results folder.
 
-    Imported lists have a folder of their own, so that they do not take the place of what hours of generation made.
+    Imported lists have their own folder, so that they never replace the result of hours of generation.
     """
     return ("lists", "lists") if config["lists"]["source"] == "import" else ("seeds", "generate")
 
 
 def declared(config: dict[str, Any]) -> dict[str, tuple[int, int | None]]:
-    """The shards of a completed config, as `shards`; imported lists are one, of as many rows as it holds (None)."""
+    """Return the shards of a complete config, as `shards` does; imported lists are one shard of all rows (None)."""
     if config["lists"]["source"] == "import":
         return {"00000": (0, None)}
     return shards(config["seeds"]["count"], config["generate"]["shard_size"])

@@ -1,4 +1,4 @@
-"""How similar the teacher finds the sentences of a list to their seed: what the generated order is worth."""
+"""Teacher similarities between each sentence and the seed sentence of its list, by rank."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ QUANTILES = (10, 25, 50, 75, 90)
 
 
 def to_seed(embeddings: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
-    """Cosine of every sentence to the first one of its list.
+    """Cosine similarities of all sentences to the first sentence of their list.
 
     Args:
-        embeddings: [sentences, dim], normalised, list after list.
-        sizes: Sentences of each list.
+        embeddings: Normalised embeddings of the concatenated lists, [sentences, dim].
+        sizes: Number of sentences of each list.
 
     Returns:
-        [lists, longest list], not a number beyond a list's end.
+        [lists, longest list], NaN beyond the end of a list.
     """
     cosines = np.full((len(sizes), max(sizes)), np.nan)
     first = 0
@@ -29,15 +29,14 @@ def to_seed(embeddings: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
 
 
 def statistics(cosines: np.ndarray) -> dict[str, Any]:
-    """Distribution of the cosines by rank, and the share of neighbouring ranks that fall as generated.
+    """Distribution of the cosines by rank, and share of neighbouring ranks in the generated order.
 
     Args:
         cosines: [lists, ranks] from `to_seed`.
 
     Returns:
-        `by_rank` (rank 0 is the seed itself); `in_order`, the share over all pairs of ranks (r, r + 1) with r >= 1
-        (the seed is always nearest to itself; nothing where no list has two rewrites); `in_order_by_rank`, the same
-        for each r.
+        `by_rank` (rank 0 is the seed sentence); `in_order`, the share of pairs of ranks (r, r + 1), r >= 1, whose
+        cosine decreases, None if no list has two rewrites; `in_order_by_rank`, the same share for each r.
     """
     pairs = [_in_order(cosines, rank) for rank in range(1, cosines.shape[1] - 1)]
     total = sum(pair["pairs"] for pair in pairs)

@@ -1,9 +1,12 @@
-"""The teacher's embeddings on disk: one safetensors file for all lists."""
+"""Teacher embeddings on disk: one safetensors file for each teacher."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -15,20 +18,20 @@ from rankrefine.errors import UserError
 from rankrefine.ranking_lists.lists import Lists
 
 
-def write(path: Path, embeddings: Tensor, lists: Lists, teacher: dict[str, str]) -> None:
-    """Write `embeddings` [sentences, dim] of the flattened `lists`, and which teacher they come from."""
+def write(path: Path, embeddings: Tensor, lists: Lists, teacher: dict[str, Any]) -> None:
+    """Write the embeddings [sentences, dim] of the concatenated `lists` and the `teacher` that they come from."""
     tensors = {"embeddings": embeddings.contiguous(), "sizes": torch.tensor(lists.sizes, dtype=torch.int64)}
-    # one key only: safetensors writes several in an order that changes from process to process
-    made_of = json.dumps(teacher | {"lists": lists.digest}, sort_keys=True)
-    with io.atomic(path) as aside:
-        save_file(tensors, aside, metadata={"teacher": made_of})
+    # a single key, since safetensors writes several in an order that differs between processes
+    provenance = json.dumps(teacher | {"lists": lists.digest}, sort_keys=True)
+    with io.atomic(path) as temporary:
+        save_file(tensors, temporary, metadata={"teacher": provenance})
 
 
-def read(path: Path, lists: Lists) -> tuple[list[Tensor], dict[str, str]]:
-    """The embeddings of each list [sentences of the list, dim], and the teacher's model and revision.
+def read(path: Path, lists: Lists) -> tuple[list[Tensor], dict[str, Any]]:
+    """Return the embeddings of each list, [sentences of the list, dim], and the teacher that they come from.
 
     Raises:
-        UserError: no such file, damaged, or made for other lists.
+        UserError: the file is missing, damaged, or belongs to other lists.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -40,23 +43,48 @@ def read(path: Path, lists: Lists) -> tuple[list[Tensor], dict[str, str]]:
         raise UserError(f"{path} is corrupt or truncated ({error}); delete it and run again.") from error
     if len(sizes) != len(lists.ids) or len(embeddings) != sum(lists.sizes):
         raise UserError(
-            f"{path} holds {len(embeddings)} sentences in {len(sizes)} lists, but there are {sum(lists.sizes)} in "
-            f"{len(lists.ids)} ranking lists; run teacher again on these lists."
+            f"{path} has {len(embeddings)} sentences in {len(sizes)} lists, but the ranking lists have "
+            f"{sum(lists.sizes)} in {len(lists.ids)}; run teacher again."
         )
     if teacher.pop("lists", None) != lists.digest:
-        raise UserError(f"{path} was made for other sentences than these ranking lists; run teacher again on them.")
+        raise UserError(f"{path} belongs to ranking lists with other sentences; run teacher again.")
     return list(embeddings.split(sizes)), teacher
 
 
-def mix(teachers: list[list[Tensor]], weights: list[float]) -> list[Tensor]:
-    """Embeddings of several teachers as one, whose cosines are the weighted mean of theirs.
+def read_mixed(
+    files: Sequence[Path], weights: Sequence[float], lists: Lists
+) -> tuple[list[Tensor], list[dict[str, Any]]]:
+    """Read the files of several teachers: return their mixed embeddings of each list, and each teacher's record.
+
+    Raises:
+        UserError: the numbers of files and weights differ; or see `read`.
+    """
+    if len(files) != len(weights):
+        raise UserError(f"The number of teacher embeddings ({len(files)}) and of weights ({len(weights)}) differ.")
+    embeddings, teachers = zip(*(read(file, lists) for file in files), strict=True)
+    weighted = [teacher | {"weight": weight} for teacher, weight in zip(teachers, weights, strict=True)]
+    return mix(embeddings, weights), weighted
+
+
+def mix(teachers: Sequence[list[Tensor]], weights: Sequence[float]) -> list[Tensor]:
+    """Combine the embeddings of several teachers, so that cosines become the weighted mean of theirs.
 
     Args:
-        teachers: for each teacher the normalised embeddings of each list, [sentences, its dim].
-        weights: one each; they sum to 1.
+        teachers: For each teacher the normalised embeddings of each list, [sentences, dim of the teacher].
+        weights: One for each teacher, with sum 1.
 
     Returns:
         For each list [sentences, sum of dims], normalised.
     """
+    if len(teachers) == 1:
+        return teachers[0]
     scaled = [[rows * weight**0.5 for rows in lists] for lists, weight in zip(teachers, weights, strict=True)]
     return [torch.cat(rows, dim=-1) for rows in zip(*scaled, strict=True)]
+
+
+def digest(embeddings: Sequence[Tensor]) -> str:
+    """SHA-256 of the embeddings of all lists, from memory."""
+    hasher = hashlib.sha256()
+    for rows in embeddings:
+        hasher.update(rows.contiguous().numpy())
+    return hasher.hexdigest()

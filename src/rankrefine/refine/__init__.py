@@ -1,1 +1,1 @@
-"""Stage 4: teacher embeddings and training on the ranking lists."""
+"""Stage 4: teacher embeddings, and training on the ranking lists."""

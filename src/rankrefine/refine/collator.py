@@ -1,37 +1,34 @@
-"""Ranking lists for the trainer: rows are numbers of lists, the collator makes tensors of them."""
+"""Collator for ranking lists: examples are indices of lists, batches are tensors."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from rankrefine.encoders.lengths import PASS_CPU, cut, groups
+from rankrefine.encoders.lengths import PASS_CPU, groups
 
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
-
-COLUMN = "list"
+COLUMN = "list"  # of the examples: the index of a list
 
 
 class ListCollator:
-    """Flattens the lists of a batch, so that all their sentences go through the model in as few passes as pay.
+    """Flatten the lists of a batch and group their sentences by length into few forward passes.
 
     The trainer's own collator would take a column of lists for one text field.
 
     Args:
-        preprocess: Sentences -> tensors for the student.
-        names: Of all lists, for messages.
-        sentences: Of all lists.
-        teacher: Their embeddings, [sentences, dim] each.
-        target: Makes the target [B, K, K] of the teacher's embeddings of B lists.
-        base: Embeddings by the base encoder, where the loss has an anchor.
-        pass_cost: Of a pass through the model, in tokens; see `length.groups`.
+        preprocess: Tokenises sentences for the student.
+        names: Name of each list, for error messages.
+        sentences: Sentences of each list.
+        teacher: Embeddings of each list by the teacher, [sentences, dim].
+        target: Computes the targets [B, K, K] from the teacher's embeddings of B lists.
+        base: Embeddings of each list by the base encoder, if the loss has an anchor.
+        pass_cost: Fixed cost of a forward pass in tokens, see `lengths.groups`.
     """
 
-    valid_label_columns: tuple[str, ...] = ()  # the trainer hands it to its batch sampler
+    valid_label_columns: tuple[str, ...] = ()  # the trainer passes it to its batch sampler
 
     def __init__(
         self,
@@ -46,36 +43,26 @@ class ListCollator:
         self.preprocess, self.names, self.sentences, self.teacher = preprocess, names, sentences, teacher
         self.target, self.base, self.pass_cost = target, base, pass_cost
 
-    def __call__(self, rows: list[dict[str, int]]) -> dict[str, Any]:
-        """The student's tensors of the first pass as `pass0_...` and so on, the `label` of `RankingLoss`, the lists'
-        names as `list`.
+    def __call__(self, examples: list[dict[str, int]]) -> dict[str, Any]:
+        """Return the tensors of the first pass as `pass0_...` and so on, the `label` of `RankingLoss`, and the names
+        of the lists as `lists`.
         """
-        numbers = [row[COLUMN] for row in rows]
-        flat = [sentence for number in numbers for sentence in self.sentences[number]]
+        indices = [example[COLUMN] for example in examples]
+        flat = [sentence for index in indices for sentence in self.sentences[index]]
         passes = groups(self._lengths(flat), self.pass_cost)
         label = {
-            "target": self.target([self.teacher[number] for number in numbers]),
+            "target": self.target([self.teacher[index] for index in indices]),
             "order": torch.tensor([place for places in passes for place in places]).argsort(),
         }
         if self.base is not None:
-            label["base"] = torch.cat([self.base[number] for number in numbers])
-        batch: dict[str, Any] = {"label": label, COLUMN: [self.names[number] for number in numbers]}
+            label["base"] = torch.cat([self.base[index] for index in indices])
+        batch: dict[str, Any] = {"label": label, "lists": [self.names[index] for index in indices]}
         for number, places in enumerate(passes):
-            feature = self.preprocess([flat[place] for place in places])
-            batch |= {f"pass{number}_{name}": value for name, value in feature.items()}
+            features = self.preprocess([flat[place] for place in places])
+            batch |= {f"pass{number}_{name}": value for name, value in features.items()}
         return batch
 
     def _lengths(self, sentences: list[str]) -> list[int]:
-        """Tokens of each sentence; equal ones where the model pads nothing."""
+        """Number of tokens of each sentence; 1 if the model does not pad."""
         mask = self.preprocess(sentences).get("attention_mask")
         return [1] * len(sentences) if mask is None else mask.sum(-1).tolist()
-
-
-def preprocessor(model: SentenceTransformer, max_length: int) -> Callable[[list[str]], dict[str, Any]]:
-    """The model's own preprocessing with sentences cut to `max_length` tokens; the model itself keeps its limit.
-
-    Where `encode` puts a default prompt before each text, so does this.
-    """
-    limit = cut(model, max_length)
-    prompt = model.prompts.get(model.default_prompt_name) if model.default_prompt_name else None
-    return lambda sentences: model.preprocess(sentences, prompt=prompt, processing_kwargs=limit)

@@ -1,6 +1,6 @@
-"""Ranking losses of the student's similarities, on padded batches of lists, and the module that the trainer calls.
+"""Ranking losses of the student's similarities on padded batches of lists, and the loss module for the trainer.
 
-ListMLE (Xia et al. 2008) asks how probable the wanted order is under the Plackett-Luce model of the scores.
+ListMLE (Xia et al. 2008) is the negative log-likelihood of the target order under the Plackett-Luce model.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ PADDING = -1e30  # adds exactly 0 to every sum of exponentials; -inf would give 
 
 
 def list_mle(scores: Tensor, target: Tensor) -> Tensor:
-    """ListMLE of each row, mean over the rows of a list, then mean over the lists.
+    """ListMLE of each row, mean over the rows of a list, then over the lists.
 
-        row = sum over places p of  logsumexp(s[p], s[p+1], ...) - s[p],   s = the row's scores by falling target
+        row = sum over places p of  logsumexp(s[p], s[p+1], ...) - s[p],   s = the row's scores by decreasing target
 
-    So a batch of B lists gives the mean of B batches of one, whatever their lengths. Computed in float32. Equal
+    A batch of B lists thus gives the mean of B batches of one, whatever their lengths. Computed in float32. Equal
     targets keep the order of the columns.
 
     Args:
-        scores: [B, K, K], the student's similarities.
-        target: [B, K, K], what orders them; -inf beyond a list's end (rows and columns).
+        scores: Similarities by the student, [B, K, K].
+        target: Values that order them, [B, K, K]; -inf beyond the end of a list (rows and columns).
 
     Returns:
         A scalar, not negative.
@@ -41,11 +41,11 @@ def list_mle(scores: Tensor, target: Tensor) -> Tensor:
 
 
 def list_mle_released(scores: Tensor, target: Tensor) -> Tensor:
-    """`list_mle` as in the paper's released code: for parity with published checkpoints.
+    """`list_mle` as in the paper's released code, for parity with published checkpoints.
 
         row = sum over places p of  log(exp(s[p] - max) + exp(s[p+1] - max) + ... + 1e-7) - (s[p] - max)
 
-    The epsilon takes the place of an exact sum, so items far below the best are pushed down for ever.
+    The epsilon makes the sum inexact, so that items far below the best one are pushed down without end.
     """
     inside = target > -torch.inf
     order = target.argsort(dim=-1, descending=True, stable=True)
@@ -57,15 +57,16 @@ def list_mle_released(scores: Tensor, target: Tensor) -> Tensor:
 
 
 def list_net(scores: Tensor, target: Tensor) -> Tensor:
-    """ListNet (Cao et al. 2007, top one): cross-entropy from softmax(target) to softmax(scores), each row without its
-    own sentence; mean over rows, then over lists. Here the distances of the targets count, too. Float32.
+    """ListNet (Cao et al. 2007, top one): cross-entropy of softmax(scores) against softmax(target), mean over rows,
+    then over lists.
 
-    Args and returns: as for `list_mle`.
+    Rows leave out their own sentence. Unlike in ListMLE, the distances of the targets count. Computed in float32.
+    Arguments and result are those of `list_mle`.
     """
     others = (target > -torch.inf) & ~torch.eye(target.shape[-1], dtype=torch.bool, device=target.device)
-    wanted = target.float().masked_fill(~others, PADDING).softmax(-1)
-    given = scores.float().masked_fill(~others, PADDING).log_softmax(-1)
-    rows = -(wanted * given).masked_fill(~others, 0).sum(-1)  # (B, K)
+    expected = target.float().masked_fill(~others, PADDING).softmax(-1)
+    predicted = scores.float().masked_fill(~others, PADDING).log_softmax(-1)
+    rows = -(expected * predicted).masked_fill(~others, 0).sum(-1)  # (B, K)
     return (rows.sum(-1) / others.any(-1).sum(-1)).mean()
 
 
@@ -73,20 +74,20 @@ LOSSES = {"list_mle": list_mle, "list_mle_released": list_mle_released, "list_ne
 
 
 def similarity(embeddings: Tensor, sizes: list[int], tau: float) -> Tensor:
-    """Cosines within each list, divided by `tau`: [sentences of all lists, dim] -> [B, K, K], 0 as padding."""
+    """Cosines within each list divided by `tau`: [sentences of all lists, dim] -> [B, K, K], padded with 0."""
     lists = normalize(embeddings, dim=-1).split(sizes)
     padded = pad_sequence(list(lists), batch_first=True)  # (B, K, D)
     return padded @ padded.mT / tau
 
 
 def info_nce(embeddings: Tensor, sizes: list[int], tau: float) -> Tensor:
-    """Contrastive loss of the batch (van den Oord et al. 2018): each seed has its first rewrite as the positive, the
-    first rewrites of the other lists as negatives.
+    """InfoNCE (van den Oord et al. 2018) of the batch: the positive of a seed sentence is its first rewrite, the
+    negatives are the first rewrites of the other lists.
 
     Args:
         embeddings: [sentences of all lists, dim].
-        sizes: sentences of each list.
-        tau: temperature of the cosines.
+        sizes: Number of sentences of each list.
+        tau: Temperature that divides the cosines.
     """
     lists = normalize(embeddings.float(), dim=-1).split(sizes)
     seeds, rewrites = (torch.stack([rows[place] for rows in lists]) for place in (0, 1))
@@ -97,20 +98,21 @@ def drift(embeddings: Tensor, base: Tensor, tau: float) -> Tensor:
     """Mean squared change of the cosines between all sentences of the batch, in units of `tau`.
 
     Args:
-        embeddings, base: [sentences, dim] each, of the encoder in training and of the one that it started from.
-        tau: temperature.
+        embeddings: Embeddings by the encoder in training, [sentences, dim].
+        base: Embeddings by the base encoder, [sentences, dim].
+        tau: Temperature that divides the cosines.
     """
     now, before = (rows @ rows.mT / tau for rows in (normalize(e.float(), dim=-1) for e in (embeddings, base)))
     return (now - before).square().mean()
 
 
 class RankingLoss(nn.Module):
-    """The loss of a student on batches of `rankrefine.refine.collator.ListCollator`, as the trainer calls it.
+    """Loss of the student on batches of `rankrefine.refine.collator.ListCollator`.
 
     Args:
         model: The student.
-        tau: Temperature of its cosines.
-        ranking: One of `LOSSES`.
+        tau: Temperature that divides its cosines.
+        ranking: A function of `LOSSES`.
         contrastive: Weight of `info_nce`.
         anchor: Weight of `drift`.
     """
@@ -128,9 +130,12 @@ class RankingLoss(nn.Module):
         self.contrastive, self.anchor = contrastive, anchor
 
     def forward(self, features: Iterable[dict[str, Tensor]], label: dict[str, Tensor]) -> Tensor:
-        """`features`: the sentences of all lists, in one or more passes; `label`: `target` [B, K, K] as the ranking
-        loss wants it, `order` [sentences] the row of each sentence in what the passes give, and with an anchor `base`,
-        the embeddings of the base encoder [sentences, dim].
+        """Compute the loss of a batch.
+
+        Args:
+            features: Sentences of all lists, in one or more passes.
+            label: `target` [B, K, K] of the ranking loss; `order` [sentences], the index of each sentence in the
+                concatenated passes; with an anchor `base`, embeddings by the base encoder [sentences, dim].
         """
         passes = torch.cat([self.model(sentences)["sentence_embedding"].float() for sentences in features])
         embeddings, target = passes[label["order"]], label["target"]

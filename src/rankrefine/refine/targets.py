@@ -1,77 +1,117 @@
-"""Rank targets: the teacher's similarities and the generated order, made into one order for each row.
+"""Rank targets: the teacher's similarities and the generated order, combined into one order for each row.
 
-Of the targets only the order counts (ListNet also looks at the distances). All functions work on padded batches: B
-lists, K sentences in the longest. docs/method.md compares the rules.
+`TARGETS` lists the rules. Only the order of a target counts, except for ListNet, which uses its distances too. All
+functions take padded batches: B lists, K sentences in the longest. docs/method.md compares the rules.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
-Rule = Literal["paper", "released", "teacher", "generated", "borda", "profile"]
+
+@dataclass(frozen=True)
+class Target:
+    """One rule for targets.
+
+    Attributes:
+        rule: Function of the teacher's similarities A [B, K, K], list sizes [B], omega and the statistic, which
+            returns the target [B, K, K]. Its diagonal and its values beyond the end of a list are ignored.
+        statistic: Function of the teacher's embeddings of all lists and tau, computed once before training; None if
+            the rule needs no statistic.
+        weighted: True if the rule depends on omega.
+    """
+
+    rule: Callable[[Tensor, Tensor, float, Tensor | None], Tensor]
+    statistic: Callable[[list[Tensor], float], Tensor] | None = None
+    weighted: bool = True
 
 
 def targets(
-    embeddings: list[Tensor], tau: float, omega: float, rule: Rule = "paper", profile: Tensor | None = None
+    embeddings: list[Tensor], tau: float, omega: float, target: str, statistic: Tensor | None = None
 ) -> Tensor:
-    """What the student's similarities are to be ordered by.
-
-    With A the teacher's similarities of a list (cosine / tau), row j judging sentence l:
-
-        teacher     A[j, l]
-        generated   -|j - l|
-        paper       A[j, l] + correction[j, l], see `correction`
-        released    the same with the sign test of the paper's released code
-        borda       -(place of l in row j by the teacher + omega * |j - l|) / (1 + omega)
-        profile     (A[j, l] + omega * profile[j, l]) / (1 + omega)
-
-    `borda` and `profile` lead from the teacher (omega 0) to the generated order (omega to infinity): weighted Borda
-    counts of the two rankings, and the mean of the teacher's noisy opinion and of what is usual at these places, as
-    for two measurements whose variances stand as omega to 1.
+    """Compute the targets of a batch of lists, by which the student's similarities are to be ordered.
 
     Args:
-        embeddings: The teacher's, normalised, [sentences, dim] for each list.
+        embeddings: Normalised embeddings by the teacher, [sentences, dim] for each list.
         tau: Temperature that divides the cosines.
-        omega: Weight of the generated order; not negative. No part of `teacher` and `generated`.
-        rule: See above.
-        profile: Mean similarities by places from `mean_profile`, for the rule of that name.
+        omega: Weight of the generated order, not negative.
+        target: Name of a rule in `TARGETS`.
+        statistic: The rule's statistic over all lists, if it needs one.
 
     Returns:
-        [B, K, K]; row j of a list orders its sentences by similarity to sentence j. The diagonal is +inf, because
-        every sentence comes first in its own row; what lies beyond a list's end is -inf.
+        [B, K, K]; row j of a list orders its sentences by similarity to sentence j. The diagonal is +inf, since every
+        sentence comes first in its own row; values beyond the end of a list are -inf.
     """
     sizes = torch.tensor([len(rows) for rows in embeddings])
     padded = torch.nn.utils.rnn.pad_sequence(embeddings, batch_first=True)  # (B, K, D)
     similarity = padded @ padded.mT / tau
-    inside = pairs(sizes)
-    if rule in ("paper", "released"):
-        target = similarity + correction(similarity, sizes, omega, released=rule == "released")
-    elif rule == "generated":
-        target = -_distance(similarity).repeat(len(sizes), 1, 1)
-    elif rule == "borda":
-        falling = similarity.masked_fill(~inside, -torch.inf).argsort(dim=-1, descending=True, stable=True)
-        target = -(falling.argsort(dim=-1) + omega * _distance(similarity)) / (1 + omega)
-    elif rule == "profile":
-        places = similarity.shape[-1]
-        target = (similarity + omega * profile[:places, :places]) / (1 + omega)
-    else:
-        target = similarity
-    target.diagonal(dim1=1, dim2=2).fill_(torch.inf)
-    return target.masked_fill(~inside, -torch.inf)
+    result = TARGETS[target].rule(similarity, sizes, omega, statistic)
+    result.diagonal(dim1=1, dim2=2).fill_(torch.inf)
+    return result.masked_fill(~pairs(sizes), -torch.inf)
+
+
+def target_function(
+    target: str, tau: float, omega: float, embeddings: list[Tensor]
+) -> Callable[[list[Tensor]], Tensor]:
+    """Return `targets` as a function of the embeddings of a batch, with the statistic of all `embeddings`."""
+    statistic = TARGETS[target].statistic
+    values = statistic(embeddings, tau) if statistic else None
+    return partial(targets, tau=tau, omega=omega, target=target, statistic=values)
+
+
+def teacher(similarity: Tensor, sizes: Tensor, omega: float, statistic: Tensor | None) -> Tensor:
+    """A[j, l]: the order of the teacher alone."""
+    return similarity
+
+
+def generated(similarity: Tensor, sizes: Tensor, omega: float, statistic: Tensor | None) -> Tensor:
+    """-|j - l|: the generated order alone."""
+    return -_distance(similarity).repeat(len(sizes), 1, 1)
+
+
+def paper(similarity: Tensor, sizes: Tensor, omega: float, statistic: Tensor | None) -> Tensor:
+    """A[j, l] + correction[j, l], see `correction`."""
+    return similarity + correction(similarity, sizes, omega)
+
+
+def released(similarity: Tensor, sizes: Tensor, omega: float, statistic: Tensor | None) -> Tensor:
+    """`paper` with the sign test of the paper's released code, see `correction`."""
+    return similarity + correction(similarity, sizes, omega, released=True)
+
+
+def borda(similarity: Tensor, sizes: Tensor, omega: float, statistic: Tensor | None) -> Tensor:
+    """-(place of l in row j of A + omega * |j - l|) / (1 + omega): weighted Borda counts of the two rankings.
+
+    Leads from the teacher's order (omega 0) to the generated order (omega to infinity).
+    """
+    descending = similarity.masked_fill(~pairs(sizes), -torch.inf).argsort(dim=-1, descending=True, stable=True)
+    return -(descending.argsort(dim=-1) + omega * _distance(similarity)) / (1 + omega)
+
+
+def profile(similarity: Tensor, sizes: Tensor, omega: float, statistic: Tensor | None) -> Tensor:
+    """(A[j, l] + omega * M[j, l]) / (1 + omega), with M from `mean_profile`.
+
+    The mean of two measurements of one similarity, the teacher's of this pair and the usual one at these positions,
+    with variances in the ratio omega to 1. Leads from the teacher's order to the generated order, like `borda`.
+    """
+    size = similarity.shape[-1]
+    return (similarity + omega * statistic[:size, :size]) / (1 + omega)
 
 
 def mean_profile(embeddings: list[Tensor], tau: float) -> Tensor:
-    """Mean of the teacher's similarities at each pair of places, over all lists that reach so far.
+    """Mean of the teacher's similarities at each pair of positions, over all lists that have both.
 
     Args:
-        embeddings: The teacher's, normalised, [sentences, dim] for each list.
+        embeddings: Normalised embeddings by the teacher, [sentences, dim] for each list.
         tau: Temperature that divides the cosines.
 
     Returns:
-        float32 [K, K], K the sentences of the longest list.
+        float32 [K, K], K the number of sentences of the longest list.
     """
     longest = max(map(len, embeddings))
     total, count = torch.zeros(longest, longest), torch.zeros(longest, longest)
@@ -81,65 +121,74 @@ def mean_profile(embeddings: list[Tensor], tau: float) -> Tensor:
     return total / count
 
 
+TARGETS = {
+    "profile": Target(profile, mean_profile),
+    "paper": Target(paper),
+    "released": Target(released),
+    "borda": Target(borda),
+    "teacher": Target(teacher, weighted=False),
+    "generated": Target(generated, weighted=False),
+}
+
+
 def _distance(similarity: Tensor) -> Tensor:
-    """|j - l| as [K, K], in the type of `similarity`."""
+    """|j - l| as [K, K], in the dtype of `similarity`."""
     index = torch.arange(similarity.shape[-1], device=similarity.device, dtype=similarity.dtype)
     return (index - index[:, None]).abs()
 
 
 def correction(similarity: Tensor, sizes: Tensor, omega: float, released: bool = False) -> Tensor:
-    """The term that moves the teacher's similarities towards the generated order.
+    """Correction of the teacher's similarities towards the generated order.
 
     The rule of the paper (He et al. 2025, arXiv 2502.13656), with the offset where its released code has the index.
-    Row j judges its tail, the sentences l >= j, which were generated in falling similarity to j. With the offset
-    o = l - j and the tail sorted in descending order (how ties are sorted changes nothing),
+    Row j judges its tail, the sentences l >= j, which were generated by decreasing similarity to j. With the offset
+    o = l - j and the tail sorted in descending order (the order of ties has no effect),
 
         gap[j, l] = |similarity[j, l] - sorted[o]|
         correction[j, l] = sign(position of l in sorted - o) * log(1 + omega * gap[j, l])
 
-    so that what the teacher ranks worse than generated is raised. The upper triangle is mirrored to the lower.
+    so that a sentence is raised if the teacher ranks it below its generated place. The upper triangle is mirrored.
 
-    It is a correction, not an interpolation: no omega gives the generated order itself. The size of the
-    correction grows with log(omega), but its order among equal signs is that of the gaps, so that on simulated lists
-    of 9 (tau 0.05) the pairs in generated order rise from 0.81 (omega 0) to 0.97 (2) and fall to 0.84 (100) and 0.74
-    (1e6).
+    The result is a correction, not an interpolation: no omega gives the generated order itself. Corrections grow with
+    log(omega), but among equal signs they follow the gaps. On simulated lists of 9 sentences (tau 0.05), the share of
+    pairs in the generated order rises from 0.81 (omega 0) to 0.97 (2), then falls to 0.84 (100) and 0.74 (1e6).
 
     Args:
-        similarity: [B, K, K].
-        sizes: [B], sentences of each list; what lies beyond is ignored.
+        similarity: Teacher similarities, [B, K, K].
+        sizes: Number of sentences of each list, [B]; padding is ignored.
         omega: Not negative.
-        released: Compare the position with the index l instead of the offset, as the released code of the paper does:
-            below the first row many corrections then point the wrong way (41 % at 33 sentences, simulated).
+        released: Compare the position with the index l instead of the offset, as the paper's released code does. Below
+            the first row many corrections then have the wrong sign (41 % at 33 sentences, simulated).
 
     Returns:
-        [B, K, K], symmetric, 0 beyond a list's end.
+        [B, K, K], symmetric, 0 beyond the end of a list.
     """
     offset = torch.arange(similarity.shape[-1], device=similarity.device)
     inside = offset + offset[:, None] < sizes[:, None, None]  # (B, j, o)
     tails = _tails(similarity).masked_fill(~inside, -torch.inf)
-    falling, order = tails.sort(dim=-1, descending=True)
+    descending, order = tails.sort(dim=-1, descending=True)
     position = order.argsort(dim=-1)
-    gap = (tails - falling).abs().masked_fill(~inside, 0)
+    gap = (tails - descending).abs().masked_fill(~inside, 0)
     place = offset + offset[:, None] if released else offset
     upper = _from_tails((position - place).sign() * torch.log1p(omega * gap))
     return upper + upper.triu(1).mT
 
 
 def pairs(sizes: Tensor) -> Tensor:
-    """True where both sentences exist: [B, K, K] for `sizes` [B], K the largest of them."""
+    """Mask of pairs of sentences that exist: [B, K, K] for `sizes` [B], K the largest size."""
     exists = torch.arange(int(sizes.max()), device=sizes.device) < sizes[:, None]  # (B, K)
     return exists[:, :, None] & exists[:, None, :]
 
 
 def _tails(matrix: Tensor) -> Tensor:
-    """`matrix` [B, K, K] with row j shifted left by j, so that the last axis is the offset; its end holds no data."""
+    """`matrix` [B, K, K] with row j shifted left by j, so that the last axis is the offset; row ends are invalid."""
     index = torch.arange(matrix.shape[-1], device=matrix.device)
     column = (index[:, None] + index).clamp(max=len(index) - 1)  # (j, o) -> l
     return matrix.gather(-1, column.expand_as(matrix))
 
 
 def _from_tails(tails: Tensor) -> Tensor:
-    """Undo `_tails`: row j shifted right by j, 0 below the diagonal."""
+    """Inverse of `_tails`: row j shifted right by j, 0 below the diagonal."""
     index = torch.arange(tails.shape[-1], device=tails.device)
     offset = index - index[:, None]  # (j, l) -> o
     return tails.gather(-1, offset.clamp(min=0).expand_as(tails)).triu()

@@ -1,257 +1,198 @@
-"""What the report shows, collected from the records of all stages."""
+"""Collect the records of all stages for the report."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
-from itertools import islice
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from rankrefine import io
+from rankrefine import io, score_table
 from rankrefine.errors import UserError
 from rankrefine.ranking_lists import lists as ranking_lists
-from rankrefine.ranking_lists import teacher_embeddings as embeddings
+from rankrefine.ranking_lists import teacher_embeddings
 from rankrefine.ranking_lists.lists import Lists
 from rankrefine.ranking_lists.shards import declared, folders
-from rankrefine.report import order, table, timings
-from rankrefine.report.order import Agreement
-from rankrefine.report.table import Score
-from rankrefine.report.timings import Stage
+from rankrefine.report import target_order
+from rankrefine.report.records import Record, Records
+from rankrefine.report.target_order import Agreement
+from rankrefine.report.timings import stages
+from rankrefine.score_table import Score
 
-Record = dict[str, Any]
-Teacher = tuple[str, str, str, str | None]  # model, revision, pooling, prompt
+TeacherKey = tuple[str, str, str, str | None]  # model, revision, pooling, prompt
 COUNTS = ("read", "kept", "dropped", "seconds")
 TRAINED = ("steps", "development", "base_development", "best_step", "best_development", "improved", "teachers")
-ORDERED_BY = ("rule", "omega", "tau_teacher")
+ORDERED_BY = ("target", "omega", "tau_teacher")
 
 
-@dataclass(frozen=True)
-class Found:
-    """The records of a run.
-
-    Attributes:
-        budget: `seeds.count` and `generate.shard_size`, which no stage's data depend on alone; not of imported lists.
-        confidence: level of the intervals in the score table.
-        seeds: record of the seed pool.
-        generate: records of the shards, summed up by `join_shards`.
-        consolidate: record of the ranking lists.
-        similarity: record of the teacher that is shown.
-        ideal: mean cosine to the seed by rank if every list were in perfect order.
-        agreements: how the targets of each experiment stand between the two orders.
-        histories: record of each training, by EXPERIMENT/SEED.
-        scores: rows of the score table.
-        selection: which encoder was exported, and why.
-        overlap: for each task how many seed sentences its text holds, where that was looked at.
-        stages: what each stage took.
-        examples: ranking lists as (sentence, teacher cosine to the seed) pairs.
-    """
-
-    budget: Record
-    confidence: float
-    seeds: Record
-    generate: Record
-    consolidate: Record
-    similarity: Record
-    ideal: list[float]
-    agreements: list[Agreement]
-    histories: dict[str, Record]
-    scores: list[Score]
-    selection: Record
-    overlap: list[Record]
-    stages: list[Stage]
-    examples: list[list[tuple[str, float]]]
-
-    @property
-    def history(self) -> Record:
-        """Of the training whose encoder was exported."""
-        return self.histories[self.selection["chosen"]]
-
-    @property
-    def experiments(self) -> list[str]:
-        """Names, in the order of the candidates."""
-        return list(dict.fromkeys(candidate["name"] for candidate in self.selection["candidates"]))
-
-    @property
-    def chosen(self) -> str:
-        """The experiment whose encoder was exported."""
-        return self.selection["chosen"].rpartition("/")[0]
-
-    @property
-    def imported(self) -> bool:
-        """Whether the lists existed already, so that no language model wrote them here."""
-        return any(model.startswith(timings.IMPORTED) for model, _ in self.generate["models"])
-
-    def seeds_of(self, experiment: str) -> list[Record]:
-        """Histories of an experiment, one for each seed."""
-        return [record for name, record in self.histories.items() if name.rpartition("/")[0] == experiment]
-
-
-def collect(config: dict[str, Any], folder: Path, teacher: Path) -> Found:
-    """Read everything from the results folder; of the shards only those that the configuration declares.
+def collect(config: dict[str, Any], folder: Path, teacher: Path) -> Records:
+    """Read the records from the results folder; of the shards only those that the configuration declares.
 
     Raises:
         UserError: a file is missing or damaged, or lacks a field that the report needs.
     """
-    pool, made = (folder / name for name in folders(config))
-    parts = {name: _record(made / f"{name}.json", *COUNTS) for name in declared(config)}
+    pool_folder, shard_folder = (folder / name for name in folders(config))
+    shards = {name: _record(shard_folder / f"{name}.json", *COUNTS) for name in declared(config)}
+    pool = _record(pool_folder / "pool.json", *COUNTS)
+    consolidate = _record(folder / "consolidate" / "lists.json", *COUNTS)
     selection = _record(folder / "selection.json", "chosen", "candidates")
     trained = [f"{candidate['name']}/{candidate['seed']}" for candidate in selection["candidates"]]
     histories = {name: _record(folder / "refine" / name / "history.json", *TRAINED) for name in trained}
+    scores = score_table.read(folder / "scores.csv")
+    similarity = _record(teacher / "similarity.json", "by_rank", "seconds")
     lists = ranking_lists.read(folder / "consolidate" / "lists.parquet")
-    opinion, _ = embeddings.read(teacher / "embeddings.safetensors", lists)
-    records = {
-        "similarity": _record(teacher / "similarity.json", "by_rank", "seconds"),
-        "seeds": _record(pool / "pool.json", *COUNTS),
-        "consolidate": _record(folder / "consolidate" / "lists.json", *COUNTS),
-    }
+    embeddings, _ = teacher_embeddings.read(teacher / "embeddings.safetensors", lists)
     teachers = _teachers(folder, histories)
-    scores = table.read(folder / "scores.csv")
-    return Found(
+    generate = join_shards(list(shards.values()))
+    jobs = {
+        **_list_jobs(pool, shards, generate["imported"]),
+        "consolidate": {"consolidate": consolidate},
+        "base": _base(folder, histories[selection["chosen"]]),
+        "teacher": {f"teacher/{slug}": _record(_similarity(folder, slug)) for slug in sorted(set(teachers.values()))},
+        "refine": {f"refine/{name}": record for name, record in histories.items()},
+        "evaluate": _evaluations(folder, scores, trained),
+    }
+    return Records(
         budget=_budget(config),
         confidence=config["evaluate"]["confidence"],
-        generate=join_shards(list(parts.values())),
-        ideal=order.ideal(opinion),
-        agreements=_agreements(folder, histories, teachers, lists, opinion),
+        seeds=pool,
+        generate=generate,
+        consolidate=consolidate,
+        similarity=similarity,
+        ideal=target_order.ideal(embeddings),
+        agreements=_agreements(folder, histories, teachers, lists, embeddings),
         histories=histories,
         scores=scores,
         selection=selection,
         overlap=_overlaps(folder, scores),
-        stages=timings.stages(
-            records["seeds"],
-            parts,
-            records["consolidate"],
-            _base(folder, histories[selection["chosen"]]),
-            {slug: _record(folder / "teacher" / slug / "similarity.json") for slug in sorted(set(teachers.values()))},
-            histories,
-            _evaluations(folder, scores, trained),
-            folder / "benchmarks",
-        ),
-        examples=_examples(lists, opinion, config["report"]["examples"]),
-        **records,
+        stages=stages(jobs, folder / "benchmarks"),
+        examples=_examples(lists, embeddings, config["report"]["examples"]),
     )
 
 
 def _budget(config: dict[str, Any]) -> Record:
-    """The settings that declare the shards; imported lists are all taken."""
+    """Return the keys that declare the shards; imported lists are all taken."""
     if config["lists"]["source"] == "import":
         return {}
     return {"seeds": {"count": config["seeds"]["count"]}, "generate": {"shard_size": config["generate"]["shard_size"]}}
 
 
 def join_shards(records: list[Record]) -> Record:
-    """One record for all shards: numbers summed; what made them as lists of the distinct values.
+    """Join the records of all shards: sums of numbers, and the distinct models, prompts and machines.
 
-    Shards that different machines made then show as several. Imported lists have neither tokens nor a prompt.
+    Imported lists have neither tokens nor a prompt.
     """
-    joined: Record = {"shards": len(records)}
+    joined: Record = {"shards": len(records), "imported": any(record.get("imported") for record in records)}
     for key in ("read", "kept", "tokens", "redraws", "seconds"):
         joined[key] = round(sum(record.get(key) or 0 for record in records), 2)
     joined["dropped"] = dict(sum((Counter(record["dropped"]) for record in records), Counter()))
     joined["models"] = _distinct(records, "model", "revision")
-    joined["prompts"] = [named for named in _distinct(records, "prompt", "prompt_sha256", "prompt_text") if any(named)]
-    joined["machines"] = [named for named in _distinct(records, "device", "dtype") if any(named)]
+    joined["prompts"] = _distinct(records, "prompt", "prompt_sha256", "prompt_text")
+    joined["machines"] = _distinct(records, "device", "dtype")
     return joined | {"config": records[0].get("config", {}), "versions": records[0].get("versions", {})}
 
 
 def _distinct(records: list[Record], *keys: str) -> list[tuple[str, ...]]:
-    """The distinct values of `keys`, in order of appearance; what a record lacks is empty."""
-    return list(dict.fromkeys(tuple(str(record.get(key) or "") for key in keys) for record in records))
+    """Return the distinct values of `keys` in order of appearance, with empty texts for missing fields."""
+    values = dict.fromkeys(tuple(str(record.get(key) or "") for key in keys) for record in records)
+    return [value for value in values if any(value)]
 
 
-def _record(path: Path, *needed: str) -> Record:
-    """A stage's record.
+def _record(path: Path, *required: str) -> Record:
+    """Read a stage's record.
 
     Raises:
-        UserError: it is missing, or lacks one of the `needed` fields.
+        UserError: the file is missing, or lacks one of the `required` fields.
     """
     record = io.read_json(path)
-    missing = [key for key in needed if not isinstance(record, dict) or key not in record]
-    if missing:
+    if missing := [key for key in required if not isinstance(record, dict) or key not in record]:
         raise UserError(f"{path} has no '{missing[0]}', which the report needs; delete it and run again.")
     return record
 
 
-def _teachers(folder: Path, histories: dict[str, Record]) -> dict[Teacher, str]:
-    """The folder below `teacher` of each teacher that a training names, by what tells them apart.
+def _similarity(folder: Path, slug: str) -> Path:
+    return folder / "teacher" / slug / "similarity.json"
+
+
+def _list_jobs(pool: Record, shards: dict[str, Record], imported: bool) -> dict[str, dict[str, Record]]:
+    """Return the jobs that made the ranking lists: one that imported them, or the pool and the shards."""
+    if imported:
+        return {"import_lists": {"import_lists": pool}}
+    return {"seeds": {"seeds": pool}, "generate": {f"generate/{name}": record for name, record in shards.items()}}
+
+
+def _base(folder: Path, history: Record) -> dict[str, Record]:
+    """Return the job that trained the base encoder, if there was one."""
+    derived = str((history.get("base") or {}).get("model", "")).startswith("base:")
+    return {"base": _record(folder / "base" / "history.json")} if derived else {}
+
+
+def _evaluations(folder: Path, scores: list[Score], trained: list[str]) -> dict[str, Record]:
+    """Return the evaluations behind the score table; averages over tasks have no file."""
+    models = dict.fromkeys([row.model for row in scores] + trained)
+    names = dict.fromkeys(f"evaluate/{model}/{row.task}" for model in models for row in scores)
+    return {name: io.read_json(path) for name in names if (path := folder / f"{name}.json").is_file()}
+
+
+def _overlaps(folder: Path, scores: list[Score]) -> list[Record]:
+    """Return the overlap with the seed sentences of each task that was checked."""
+    paths = [folder / "overlap" / f"{task}.json" for task in dict.fromkeys(row.task for row in scores)]
+    return [_record(path, "task", "decontaminated", "found") for path in paths if path.is_file()]
+
+
+def _teachers(folder: Path, histories: dict[str, Record]) -> dict[TeacherKey, str]:
+    """Return the name of the folder below `teacher` of each teacher in the trainings.
 
     Raises:
-        UserError: one is nowhere.
+        UserError: a teacher has no folder.
     """
-    there = {}
-    for path in sorted(folder.glob("teacher/*/similarity.json")):
-        named = _record(path, "teacher")["teacher"]
-        there[_opened(named)] = path.parent.name
-    wanted = [_opened(teacher) for record in histories.values() for teacher in record["teachers"]]
-    for named in wanted:
-        if named not in there:
-            raise UserError(
-                f"{folder / 'teacher'} has no embeddings of the teacher {named[0]} ({named[1]}); run teacher."
-            )
-    return {named: there[named] for named in wanted}
+    paths = sorted(folder.glob("teacher/*/similarity.json"))
+    available = {_key(_record(path, "teacher")["teacher"]): path.parent.name for path in paths}
+    needed = [_key(teacher) for record in histories.values() for teacher in record["teachers"]]
+    if missing := [key for key in needed if key not in available]:
+        model, revision, *_ = missing[0]
+        raise UserError(f"{folder / 'teacher'} has no embeddings of the teacher {model} ({revision}); run teacher.")
+    return {key: available[key] for key in needed}
 
 
-def _opened(teacher: Record) -> Teacher:
-    """What tells teachers apart: one encoder may be two of them, with other poolings or prompts."""
+def _key(teacher: Record) -> TeacherKey:
+    """Return the identity of a teacher: one encoder is several with different poolings or prompts."""
     pooling, prompt = teacher.get("teacher_pooling") or "model", teacher.get("teacher_prompt")
     return teacher.get("model", ""), teacher.get("revision", ""), pooling, prompt
 
 
 def _agreements(
-    folder: Path,
-    histories: dict[str, Record],
-    teachers: dict[Teacher, str],
-    lists: Lists,
-    shown: list[Tensor],
+    folder: Path, histories: dict[str, Record], teachers: dict[TeacherKey, str], lists: Lists, shown: list[Tensor]
 ) -> list[Agreement]:
-    """How the targets of each experiment stand between the two orders; those of equal settings are counted once.
+    """Return the agreement of each experiment's targets; equal targets are counted once.
 
-    The last one is of the shown teacher alone, unless an experiment is trained by that rule.
+    The last one is of the shown teacher alone, unless an experiment has that target.
 
     Raises:
-        UserError: a history does not say by which rule it was trained.
+        UserError: a history lacks a key that the targets depend on.
     """
-    known: dict[str, Agreement] = {}  # by settings
-    found: dict[str, Agreement] = {}
+    computed: dict[str, Agreement] = {}  # by all that the targets depend on
+    agreements: dict[str, Agreement] = {}
     for name, record in histories.items():
-        settings, experiment = record.get("config", {}).get("refine", {}), name.rpartition("/")[0]
-        if missing := [key for key in ORDERED_BY if key not in settings]:
+        config, experiment = record.get("config", {}).get("refine", {}), name.rpartition("/")[0]
+        if missing := [key for key in ORDERED_BY if key not in config]:
             path = folder / "refine" / name / "history.json"
             raise UserError(f"{path} has no 'config.refine.{missing[0]}', which the report needs; run refine again.")
-        key = repr([*(settings[key] for key in ORDERED_BY), record["teachers"]])
-        if key not in known:
-            slugs = [teachers[_opened(teacher)] for teacher in record["teachers"]]
-            read = [embeddings.read(folder / "teacher" / slug / "embeddings.safetensors", lists)[0] for slug in slugs]
-            mixed = embeddings.mix(read, [teacher["weight"] for teacher in record["teachers"]])
-            known[key] = order.agreement(experiment, settings, mixed)
-        found.setdefault(experiment, replace(known[key], name=experiment))
-    alone = [] if any(one.rule == "teacher" for one in found.values()) else [order.reference(shown)]
-    return [*found.values(), *alone]
+        key = repr([*(config[key] for key in ORDERED_BY), record["teachers"]])
+        if key not in computed:
+            slugs = [teachers[_key(teacher)] for teacher in record["teachers"]]
+            paths = [folder / "teacher" / slug / "embeddings.safetensors" for slug in slugs]
+            weights = [teacher["weight"] for teacher in record["teachers"]]
+            mixed, _ = teacher_embeddings.read_mixed(paths, weights, lists)
+            computed[key] = target_order.agreement(experiment, config, mixed)
+        agreements.setdefault(experiment, replace(computed[key], name=experiment))
+    has_reference = any(agreement.target == "teacher" for agreement in agreements.values())
+    return [*agreements.values(), *([] if has_reference else [target_order.reference(shown)])]
 
 
-def _base(folder: Path, history: Record) -> Record | None:
-    """Record of the job that made the encoder to refine, if one did."""
-    made = str((history.get("base") or {}).get("model", "")).startswith("base:")
-    return _record(folder / "base" / "history.json") if made else None
-
-
-def _evaluations(folder: Path, scores: list[Score], trained: list[str]) -> dict[str, Record]:
-    """Records of the evaluations behind the score table, by MODEL/TASK."""
-    models = list(dict.fromkeys([row.model for row in scores] + trained))
-    names = dict.fromkeys(f"{model}/{row.task}" for model in models for row in scores)
-    paths = {name: folder / "evaluate" / f"{name}.json" for name in names}
-    return {name: io.read_json(path) for name, path in paths.items() if path.is_file()}  # averages are no files
-
-
-def _overlaps(folder: Path, scores: list[Score]) -> list[Record]:
-    """For each task of the score table how many seeds are in its text, where that was looked at."""
-    paths = [folder / "overlap" / f"{task}.json" for task in dict.fromkeys(row.task for row in scores)]
-    return [_record(path, "task", "decontaminated", "found") for path in paths if path.is_file()]
-
-
-def _examples(lists: Lists, teacher: list[Tensor], count: int) -> list[list[tuple[str, float]]]:
-    """The first lists, whose order is random by hash, with the teacher's cosine of each sentence to the seed."""
-    pairs = zip(lists.sentences, teacher, strict=True)
-    return [list(zip(sentences, (rows @ rows[0]).tolist(), strict=True)) for sentences, rows in islice(pairs, count)]
+def _examples(lists: Lists, embeddings: list[Tensor], count: int) -> list[list[tuple[str, float]]]:
+    """Return the first lists, whose order is random, with the teacher's cosines to the seed sentence."""
+    pairs = zip(lists.sentences[:count], embeddings[:count], strict=True)
+    return [list(zip(sentences, (rows @ rows[0]).tolist(), strict=True)) for sentences, rows in pairs]

@@ -1,171 +1,169 @@
-"""The report's pages about the run itself: what was done and with what, in short and in full."""
+"""HTML pages about the run as a whole: a summary, and the provenance of the result."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 
-from rankrefine.report.collect import Found, Record
-from rankrefine.report.figures.lists import total
 from rankrefine.report.figures.timings import duration
-from rankrefine.report.table import Score, main
-from rankrefine.report.templates import render
-
-SECTIONS = {
-    "seeds": ("seed", "seeds", "lists"),
-    "generate": ("seed", "generate", "lists"),
-    "consolidate": ("consolidate",),
-    "teacher": ("refine",),
-    "refine": ("seed", "refine"),
-}
+from rankrefine.report.html import render
+from rankrefine.report.records import Record, Records
+from rankrefine.score_table import RAW, Score
 
 
-def summary(found: Found) -> str:
-    """The main result in a sentence, and what was done with what."""
-    made, history = found.generate, found.history
-    settings = history.get("config", {}).get("refine", {})
-    seeds = sorted({candidate["seed"] for candidate in found.selection["candidates"]})
-    sizes = found.consolidate.get("list_sizes") or {}
-    length = f" of {' to '.join(dict.fromkeys((min(sizes, key=int), max(sizes, key=int))))} sentences" if sizes else ""
-    names = [" ".join(filter(None, named)) for named in made["models"]]
-    wrote = f"none: the lists were {', '.join(names)}" if found.imported else ", ".join(names)
-    weights = [(_name(teacher), teacher.get("weight", 1)) for teacher in history["teachers"]]
+def summary(records: Records) -> str:
+    """Render the main result in one sentence, and the main facts of the run."""
+    history, pool = records.history, records.seeds
+    config = history.get("config", {}).get("refine", {})
+    seeds = sorted({candidate["seed"] for candidate in records.selection["candidates"]})
+    sources = [source for role, source, _ in _sources(pool) if role.startswith("seeds:")]
+    trainings = f"{_count(len(records.experiments), 'experiment')} × {_count(len(seeds), 'seed')}"
     facts = [
-        ("Base encoder", _name(history.get("base")), "the encoder that is refined, and what it is compared with"),
-        (
-            "Teacher",
-            ", ".join(name if len(weights) == 1 else f"{name} ({weight:g})" for name, weight in weights),
-            "its similarities take part in the targets",
-        ),
-        ("Language model", wrote, "wrote the rewrites"),
+        ("Base encoder", _name(history.get("base")), "the encoder to refine, and the reference for all differences"),
+        ("Teacher", _teachers(history["teachers"]), "its similarities are part of the targets"),
+        ("Language model", _writer(records), "wrote the rewrites"),
         (
             "Sentences",
-            f"{total(found.seeds):,} read, {found.seeds['kept']:,} in the pool, {found.consolidate['read']:,} used",
-            ", ".join(dict.fromkeys(source for what, source, _ in _sources(found.seeds) if what.startswith("seeds:"))),
+            f"{pool['read']:,} read, {pool['kept']:,} in the pool, {records.consolidate['read']:,} used",
+            ", ".join(dict.fromkeys(sources)),
         ),
-        ("Ranking lists", f"{found.consolidate['kept']:,}{length}", "what the encoder learned from"),
+        ("Ranking lists", f"{records.consolidate['kept']:,}{_sizes(records)}", "the training data"),
         (
             "Targets",
-            f"rule {settings.get('rule', '')}, ω {settings.get('omega', '')}",
-            "how teacher and order are joined",
+            f"{config.get('target', '')}, ω {config.get('omega', '')}",
+            "teacher and generated order combined",
         ),
-        ("Loss", f"{settings.get('loss', '')}, τ {settings.get('tau', '')}", "what the training lowers"),
-        (
-            "Trainings",
-            f"{len(found.experiments)} {'experiment' if len(found.experiments) == 1 else 'experiments'} × "
-            f"{len(seeds)} {'seed' if len(seeds) == 1 else 'seeds'} ({', '.join(map(str, seeds))})",
-            ", ".join(found.experiments),
-        ),
-        ("Exported", found.selection["chosen"], found.selection.get("why", "")),
-        ("Time", duration(sum(stage.seconds for stage in found.stages)), "all jobs added up"),
+        ("Loss", f"{config.get('loss', '')}, τ {config.get('tau', '')}", "minimised by the training"),
+        ("Trainings", f"{trainings} ({', '.join(map(str, seeds))})", ", ".join(records.experiments)),
+        ("Exported", records.selection["chosen"], records.selection.get("why", "")),
+        ("Time", duration(sum(stage.seconds for stage in records.stages)), "sum over all jobs"),
     ]
-    return render("summary", title="What was done", result=result(found), facts=facts, overlap=_unclean(found))
+    overlap = [record for record in records.overlap if record["found"]]
+    return render("summary", title="What was done", result=result(records), facts=facts, overlap=overlap)
 
 
-def result(found: Found) -> str:
-    """The main result as one sentence."""
-    name = found.chosen
-    row = main(found.scores, name)
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _teachers(teachers: list[Record]) -> str:
+    """Name the teachers, with their weights if there are several."""
+    if len(teachers) == 1:
+        return _name(teachers[0])
+    return ", ".join(f"{_name(teacher)} ({teacher.get('weight', 1):g})" for teacher in teachers)
+
+
+def _writer(records: Records) -> str:
+    """Name the language model, or the origin of imported lists."""
+    names = ", ".join(" ".join(filter(None, model)) for model in records.generate["models"])
+    return f"none: the lists were imported from {names}" if records.generate["imported"] else names
+
+
+def _sizes(records: Records) -> str:
+    """Return the range of list lengths."""
+    sizes = sorted(map(int, records.consolidate.get("list_sizes") or {}))
+    return f" of {' to '.join(map(str, dict.fromkeys((sizes[0], sizes[-1]))))} sentences" if sizes else ""
+
+
+def main_row(rows: list[Score], model: str) -> Score | None:
+    """Return the main result of `model`: Spearman on the first whole task, or else the first metric that is x 100."""
+    own = [row for row in rows if row.model == model and row.delta == row.delta and row.subset == "all"]
+    main = [row for row in own if row.metric == "spearman"] or [row for row in own if row.metric not in RAW]
+    return main[0] if main else None
+
+
+def result(records: Records) -> str:
+    """Return the main result as a sentence."""
+    name = records.chosen
+    row = main_row(records.scores, name)
     if row is None:
         return f"{name} was exported; the score table has no difference to the base for it."
-    of_base = next((other for other in found.scores if _same_task(other, row) and other.model == "base"), None)
-    where = f"{row.task} ({row.measure})" + (f" as the mean of {row.seeds:.0f} seeds" if row.summary else "")
-    values = f", from {of_base.show('value')} to {row.show('value')}" if of_base else ""
-    change = "gains" if row.delta >= 0 else "loses"
-    size = row.show("delta").lstrip("-")
+    base = next((other for other in records.scores if other.key == row.key and other.model == "base"), None)
+    text = f"{name} {'gains' if row.delta >= 0 else 'loses'} {row.show('delta').lstrip('+-')} on {row.task} "
+    text += f"({row.measure})" + (f" as the mean of {row.seeds} seeds" if row.is_mean else "")
+    text += f", from {base.show('value')} to {row.show('value')}" if base else ""
     if row.delta_low != row.delta_low:
-        return f"{name} {change} {size} on {where}{values}; there is no interval."
-    sure = (
-        "The interval excludes zero: the difference is more than the choice of examples."
-        if row.sure
+        return f"{text}; there is no interval."
+    interval = f"{100 * records.confidence:g} % interval of the difference"
+    conclusion = (
+        "The interval excludes zero: the difference is larger than the choice of examples explains."
+        if row.significant
         else "The interval includes zero: the difference may be due to the choice of examples."
     )
-    interval = f"{row.show('delta_low', signed=True)} to {row.show('delta_high', signed=True)}"
-    level = f"{100 * found.confidence:g} %"
-    return f"{name} {change} {size} on {where}{values} ({level} interval of the difference: {interval}). {sure}"
+    return f"{text} ({interval}: {row.show('delta_low')} to {row.show('delta_high')}). {conclusion}"
 
 
-def _same_task(one: Score, other: Score) -> bool:
-    return (one.task, one.subset, one.metric) == (other.task, other.subset, other.metric)
-
-
-def _unclean(found: Found) -> list[Record]:
-    """Tasks that share sentences with the seeds."""
-    return [record for record in found.overlap if record["found"]]
-
-
-def provenance(found: Found) -> str:
-    """Models, data, prompt, parameters, versions and times."""
-    generate, history = found.generate, found.history
-    stages = _stages(found)
+def provenance(records: Records) -> str:
+    """Render models, data, prompts, parameters, versions and times."""
+    generate, history = records.generate, records.history
+    stages = _stages(records)
     return render(
         "provenance",
         title="What made this result",
         models=[
-            *(("language model", *named) for named in generate["models"]),
-            *(("teacher", *_named(teacher)) for teacher in history["teachers"]),
-            ("base encoder", *_named(history.get("base"))),
-            ("exported encoder", found.selection["chosen"], ""),
+            *(
+                ("imported lists" if generate["imported"] else "language model", *model)
+                for model in generate["models"]
+            ),
+            *(("teacher", *_source(teacher)) for teacher in history["teachers"]),
+            ("base encoder", *_source(history.get("base"))),
+            ("exported encoder", records.selection["chosen"], ""),
         ],
-        data=[*_sources(found.seeds), ("development data", *_named(history.get("development_data")))],
+        data=[*_sources(records.seeds), ("development data", *_source(history.get("development_data")))],
         prompts=generate["prompts"],
         stages=[(name, record["seconds"], note) for name, record, note in stages],
-        parameters=sorted(_parameters(found, stages).items()),
+        parameters=sorted(_parameters(records, stages).items()),
         versions=_versions([record for _, record, _ in stages]),
     )
 
 
-def _stages(found: Found) -> list[tuple[str, Record, str]]:
-    """(stage, its record, a remark)."""
-    made = found.generate
-    tokens = f"{made['tokens']:,} tokens, {made['tokens'] / max(made['seconds'], 1e-9):,.0f} tokens/s"
-    machines = "; ".join(", ".join(filter(None, machine)) for machine in made["machines"])
-    shards = f"{made['shards']} {'shard' if made['shards'] == 1 else 'shards'}"
-    generated = "; ".join(filter(None, (f"{shards}, {tokens}" if made["tokens"] else shards, machines)))
-    steps = max((entry["step"] for entry in found.history["steps"]), default=0)
+def _stages(records: Records) -> list[tuple[str, Record, str]]:
+    """Return name, record and a note for each stage."""
+    generate = records.generate
+    notes = [_count(generate["shards"], "shard")]
+    if generate["tokens"]:
+        speed = generate["tokens"] / max(generate["seconds"], 1e-9)
+        notes[0] += f", {generate['tokens']:,} tokens, {speed:,.0f} tokens/s"
+    notes += [", ".join(filter(None, machine)) for machine in generate["machines"]]
+    steps = max((entry["step"] for entry in records.history["steps"]), default=0)
     return [
-        ("seeds", found.seeds, ""),
-        ("generate", made, generated),
-        ("consolidate", found.consolidate, ""),
-        ("teacher", found.similarity, ""),
-        ("refine", found.history, f"{steps} steps, the exported encoder"),
+        ("seeds", records.seeds, ""),
+        ("generate", generate, "; ".join(notes)),
+        ("consolidate", records.consolidate, ""),
+        ("teacher", records.similarity, ""),
+        ("refine", records.history, f"{steps} steps, the exported encoder"),
     ]
 
 
-def _parameters(found: Found, stages: list[tuple[str, Record, str]]) -> dict[str, str]:
-    """What each stage recorded of its own section of the config, and how many seeds in shards of what size.
-
-    The rest of a record's config is not looked at: what a stage is not given stands there with its default.
-    """
-    settings = {}
-    for stage, record, _ in stages:
-        own = {key: value for key, value in record.get("config", {}).items() if key in SECTIONS[stage]}
-        settings |= dict(flatten(own))
-    return settings | ({} if found.imported else dict(flatten(found.budget)))
+def _parameters(records: Records, stages: list[tuple[str, Record, str]]) -> dict[str, str]:
+    """Return the configuration that the stages recorded, and the keys that declare the shards."""
+    parameters: dict[str, str] = {}
+    for _, record, _ in stages:
+        parameters |= flatten(record.get("config", {}))
+    return parameters | dict(flatten(records.budget))
 
 
-def _sources(seeds: Record) -> list[tuple[str, str, str]]:
-    """The seed sources and the sets kept apart from them, as the pool was made with them."""
-    section, revisions = seeds.get("config", {}).get("seeds", {}), seeds.get("assets", {})
-    named = [(f"seeds: {source['name']}", source["source"]) for source in section.get("sources", [])]
-    named += [("decontaminated from", source) for source in section.get("decontaminate", [])]
-    return [(what, source, revisions.get(source, "")) for what, source in named]
+def _sources(pool: Record) -> list[tuple[str, str, str]]:
+    """Return role, source and revision of the seed sentences and of the data that were kept apart from them."""
+    section, revisions = pool.get("config", {}).get("seeds", {}), pool.get("assets", {})
+    sources = [(f"seeds: {source['name']}", source["source"]) for source in section.get("sources", [])]
+    sources += [("decontaminated from", source) for source in section.get("decontaminate", [])]
+    return [(role, source, revisions.get(source, "")) for role, source in sources]
 
 
-def _named(made_of: Record | None) -> tuple[str, str]:
-    """Source and revision of a model or data set in a record."""
-    made_of = made_of or {}
-    return str(made_of.get("model") or made_of.get("source") or ""), str(made_of.get("revision") or "")
+def _source(asset: Record | None) -> tuple[str, str]:
+    """Return source and revision of a model or data set in a record."""
+    asset = asset or {}
+    return str(asset.get("model") or asset.get("source") or ""), str(asset.get("revision") or "")
 
 
-def _name(made_of: Record | None) -> str:
-    """Source and revision as one text."""
-    source, revision = _named(made_of)
+def _name(asset: Record | None) -> str:
+    source, revision = _source(asset)
     return f"{source} ({revision})" if revision else source
 
 
 def flatten(tree: Record, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Dotted keys and their values as JSON."""
+    """Yield dotted keys and their values as JSON."""
     for key, value in tree.items():
         if isinstance(value, dict) and value:
             yield from flatten(value, f"{prefix}{key}.")
@@ -174,10 +172,9 @@ def flatten(tree: Record, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _versions(records: list[Record]) -> list[tuple[str, str]]:
-    """Each package with its version, or with all of them where stages ran with different ones."""
-    found: dict[str, list[str]] = {}
+    """Return each package with its version, or with all versions if the stages differ."""
+    versions: dict[str, dict[str, None]] = {}
     for record in records:
         for package, version in record.get("versions", {}).items():
-            if version not in found.setdefault(package, []):
-                found[package].append(version)
-    return [(package, ", ".join(versions)) for package, versions in sorted(found.items())]
+            versions.setdefault(package, {})[version] = None
+    return [(package, ", ".join(used)) for package, used in sorted(versions.items())]

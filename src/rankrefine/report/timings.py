@@ -1,27 +1,34 @@
-"""What each stage took, from the benchmark files of its jobs and from its records."""
+"""Time and memory of each stage, from Snakemake's benchmark files and the records of its jobs."""
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 Record = dict[str, Any]
-IMPORTED = "import"  # begins what stands for the model in the record of lists that were not written here
-GENERATING = "generating_seconds"  # of a shard's record: without the loading of the model
+WORK: dict[str, tuple[str, Callable[[Record], float]]] = {  # unit and amount of work of a job, by stage
+    "import_lists": ("lists", lambda record: record["read"]),
+    "seeds": ("sentences", lambda record: record["read"]),
+    "generate": ("tokens", lambda record: record.get("tokens") or 0),
+    "consolidate": ("lists", lambda record: record["read"]),
+    "teacher": ("sentences", lambda record: record.get("sentences", 0)),
+    "refine": ("sentences", lambda record: record.get("sentences", 0) * record["config"]["refine"].get("epochs", 1)),
+}
 
 
 @dataclass(frozen=True)
 class Job:
-    """One job, when it last ran.
+    """Cost of one job, as of its last run.
 
     Attributes:
-        seconds: wall time of its process, or that of its record.
-        memory: the most resident memory, in MB; None where no benchmark file tells.
-        cpu: processor seconds; None where nothing tells.
-        measured: whether `cpu` was measured, or is seconds times the threads that the record names.
-        gpu: seconds on a GPU, as far as the record names one.
+        seconds: Wall time of the process, or of the record if there is no benchmark file.
+        memory: Peak resident memory in MB; None if unknown.
+        cpu: Processor seconds; None if unknown.
+        measured: True if `cpu` was measured, False if it is wall time times the threads in the record.
+        gpu: GPU seconds, if the record names a GPU.
     """
 
     seconds: float
@@ -33,134 +40,88 @@ class Job:
 
 @dataclass(frozen=True)
 class Stage:
-    """The jobs of a stage, and how fast they were."""
+    """Cost of all jobs of a stage, and their speed."""
 
     name: str
     jobs: list[Job]
-    speed: str
+    speed: str = ""
 
     @property
     def seconds(self) -> float:
-        """Of all jobs, one after another."""
+        """Wall time of all jobs, one after another."""
         return sum(job.seconds for job in self.jobs)
 
     @property
     def memory(self) -> float | None:
-        """Of the largest job, in MB."""
+        """Peak memory of the largest job in MB."""
         return max((job.memory for job in self.jobs if job.memory is not None), default=None)
 
     @property
     def cpu_hours(self) -> float | None:
-        """None where a job has none."""
+        """Processor hours; None if those of a job are unknown."""
         known = [job.cpu for job in self.jobs if job.cpu is not None]
         return sum(known) / 3600 if len(known) == len(self.jobs) else None
 
     @property
     def gpu_hours(self) -> float:
-        """As far as records name a GPU."""
+        """GPU hours of the jobs whose records name a GPU."""
         return sum(job.gpu for job in self.jobs) / 3600
 
     @property
     def measured(self) -> bool:
-        """Whether all processor time was measured."""
+        """True if all processor time was measured."""
         return all(job.measured for job in self.jobs)
 
 
+def stages(jobs: dict[str, dict[str, Record]], benchmarks: Path) -> list[Stage]:
+    """Return the cost of each stage that has jobs.
+
+    Args:
+        jobs: For each stage the records of its jobs, by the path of the job's benchmark file below `benchmarks`
+            without its suffix.
+        benchmarks: Folder with Snakemake's benchmark files, some of which may be missing.
+    """
+    return [
+        Stage(
+            name, [job(record, benchmarks / f"{file}.tsv") for file, record in records.items()], _speed(name, records)
+        )
+        for name, records in jobs.items()
+        if records
+    ]
+
+
 def job(record: Record, benchmark: Path) -> Job:
-    """A job from its record and from Snakemake's benchmark file, which may be missing."""
-    told = _benchmark(benchmark)
-    seconds = told.get("s", float(record.get("seconds", 0)))
-    cpu, threads = told.get("cpu_time"), record.get("threads")
-    device = str(record.get("device") or "cpu")
-    gpu = 0.0 if device in ("cpu", "none") else seconds
+    """Return the cost of a job from its record and its benchmark file, if there is one."""
+    measured = _benchmark(benchmark)
+    seconds = measured.get("s", float(record.get("seconds", 0)))
+    cpu, threads = measured.get("cpu_time"), record.get("threads")
+    gpu = 0.0 if (record.get("device") or "cpu") in ("cpu", "none") else seconds
     if cpu is None and threads and not gpu:
         cpu = seconds * threads
-    return Job(seconds, told.get("max_rss"), cpu, "cpu_time" in told, gpu)
+    return Job(seconds, measured.get("max_rss"), cpu, "cpu_time" in measured, gpu)
 
 
 def _benchmark(path: Path) -> dict[str, float]:
-    """The numbers of the last line of a benchmark file; what was not measured is left out."""
+    """Return the numbers in the last line of a benchmark file, without those that were not measured."""
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             rows = list(csv.DictReader(stream, delimiter="\t"))
     except FileNotFoundError:
         return {}
-    found = {}
+    numbers = {}
     for key, text in (rows[-1] if rows else {}).items():
         try:
-            found[key] = float(text)
+            numbers[key] = float(text)
         except (ValueError, TypeError):  # h:m:s, "-" or "NA"
             continue
-    return found
+    return numbers
 
 
-def stages(
-    seeds: Record,
-    shards: dict[str, Record],
-    consolidate: Record,
-    base: Record | None,
-    teachers: dict[str, Record],
-    histories: dict[str, Record],
-    evaluations: dict[str, Record],
-    benchmarks: Path,
-) -> list[Stage]:
-    """All stages in their order.
-
-    Args:
-        seeds: Record of the pool.
-        shards: Of each shard, by its name.
-        consolidate: Of the lists.
-        base: Of the encoder to refine, where a job made it.
-        teachers: Of each teacher, by its slug.
-        histories: Of each training, by EXPERIMENT/SEED.
-        evaluations: Of each evaluation, by MODEL/TASK.
-        benchmarks: Folder with the benchmark files.
-    """
-    read = seeds["read"] if isinstance(seeds["read"], int | float) else sum(seeds["read"].values())
-    if str(next(iter(shards.values())).get("model")).startswith(IMPORTED):  # one job in the place of both
-        lists = [_stage("lists", {"lists": seeds}, benchmarks, (read, "lists"))]
-    else:
-        parts = {f"generate/{name}": record for name, record in shards.items()}
-        tokens = sum(record.get("tokens") or 0 for record in shards.values())
-        took = sum(record.get(GENERATING) or record.get("seconds", 0) for record in shards.values())
-        lists = [
-            _stage("seeds", {"seeds": seeds}, benchmarks, (read, "sentences")),
-            _stage("generate", parts, benchmarks, (tokens, "tokens"), took),
-        ]
-    found = [
-        *lists,
-        _stage("consolidate", {"consolidate": consolidate}, benchmarks, (consolidate["read"], "lists")),
-        _stage("base", {"base": base} if base else {}, benchmarks),
-        _stage(
-            "teacher",
-            {f"teacher/{name}": record for name, record in teachers.items()},
-            benchmarks,
-            (sum(record.get("sentences", 0) for record in teachers.values()), "sentences"),
-        ),
-        _stage(
-            "refine",
-            {f"refine/{name}": record for name, record in histories.items()},
-            benchmarks,
-            (sum(_passes(record) for record in histories.values()), "sentences"),
-        ),
-        _stage("evaluate", {f"evaluate/{name}": record for name, record in evaluations.items()}, benchmarks),
-    ]
-    return [stage for stage in found if stage.jobs]
-
-
-def _passes(history: Record) -> float:
-    """Sentences that went through the training."""
-    return history.get("sentences", 0) * history.get("config", {}).get("refine", {}).get("epochs", 1)
-
-
-def _stage(
-    name: str,
-    records: dict[str, Record],
-    benchmarks: Path,
-    amount: tuple[float, str] = (0, ""),
-    seconds: float | None = None,
-) -> Stage:
-    """`records` by the benchmark file's name; `amount` of what was done in `seconds`, the records' own by default."""
-    took = sum(record.get("seconds", 0) for record in records.values()) if seconds is None else seconds
-    speed = f"{amount[0] / took:,.0f} {amount[1]}/s" if amount[0] and took else ""
-    return Stage(name, [job(record, benchmarks / f"{file}.tsv") for file, record in records.items()], speed)
+def _speed(stage: str, records: dict[str, Record]) -> str:
+    """Return the work done per second; loading the language model does not count."""
+    if stage not in WORK:
+        return ""
+    unit, amount = WORK[stage]
+    work = sum(amount(record) for record in records.values())
+    seconds = sum(record.get("generating_seconds") or record.get("seconds", 0) for record in records.values())
+    return f"{work / seconds:,.0f} {unit}/s" if work and seconds else ""

@@ -1,6 +1,6 @@
-"""Comparing sentences: with evaluation sets (decontamination), and with each other (near duplicates).
+"""Detection of repeated sentences: of evaluation sets (decontamination), exact duplicates and near duplicates.
 
-Both see the words alone, so that case and punctuation make no difference.
+Everything compares words (`text.words`), so case and punctuation make no difference.
 """
 
 from __future__ import annotations
@@ -8,37 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from rankrefine.text.normal_form import digest, ngrams
-from rankrefine.text.words import words
+from rankrefine.text.normal_form import ngrams, text_hash
+from rankrefine.text.words import jaccard, words
 
 if TYPE_CHECKING:
     import numpy as np
 
 PERMUTATIONS = 128  # of a MinHash signature
 PAIR = 2  # words in a shingle
-REASONS = ("duplicate", "in an evaluation set", "overlaps an evaluation set", "near duplicate")
-
-
-class Comparison:
-    """What was seen so far, and what must not be seen."""
-
-    def __init__(self, contamination: Contamination) -> None:
-        """Start with nothing seen."""
-        self._contamination = contamination
-        self._seen: set[bytes] = set()
-
-    def reason(self, tokens: list[str]) -> str | None:
-        """Why the sentence with these words, the next in selection order, is dropped: one of `REASONS`, or None.
-
-        Near duplicates are looked for among what is left.
-        """
-        form = digest(" ".join(tokens))
-        if form in self._seen:
-            return "duplicate"
-        self._seen.add(form)
-        if self._contamination.has(tokens):
-            return "in an evaluation set"
-        return "overlaps an evaluation set" if self._contamination.overlaps(tokens) else None
+DUPLICATE, IN_SET, OVERLAPS = "duplicate", "in an evaluation set", "overlaps an evaluation set"
 
 
 class Contamination:
@@ -47,50 +25,73 @@ class Contamination:
     def __init__(self, texts: Iterable[str], n: int, limit: float) -> None:
         """Collect all `texts`; `n` and `limit` are the config's overlap_ngram and overlap_limit."""
         self._n, self._limit = n, limit
-        self._whole: set[bytes] = set()
-        self._parts: set[bytes] = set()
+        self._sentences: set[bytes] = set()
+        self._ngrams: set[bytes] = set()
         for text in texts:
             tokens = words(text)
-            self._whole.add(digest(" ".join(tokens)))
-            self._parts.update(digest(gram) for gram in ngrams(tokens, n))
+            self._sentences.add(text_hash(" ".join(tokens)))
+            self._ngrams.update(text_hash(gram) for gram in ngrams(tokens, n))
 
     def has(self, tokens: list[str]) -> bool:
-        """Whether a sentence with these words is in a set."""
-        return digest(" ".join(tokens)) in self._whole
+        """Return True if a set contains the sentence with these words."""
+        return text_hash(" ".join(tokens)) in self._sentences
 
     def overlaps(self, tokens: list[str]) -> bool:
-        """Whether the share of its n-grams that occur in a set reaches the limit."""
+        """Return True if the share of the sentence's n-grams that occur in a set reaches the limit."""
         grams = ngrams(tokens, self._n)
-        return bool(grams) and sum(digest(gram) in self._parts for gram in grams) >= self._limit * len(grams)
+        return bool(grams) and sum(text_hash(gram) in self._ngrams for gram in grams) >= self._limit * len(grams)
+
+
+class KnownSentences:
+    """Sentences that must not be kept: those checked before, and those of evaluation sets."""
+
+    REASONS = (DUPLICATE, IN_SET, OVERLAPS)
+
+    def __init__(self, contamination: Contamination) -> None:
+        self._contamination = contamination
+        self._seen: set[bytes] = set()
+
+    def reason(self, tokens: list[str]) -> str | None:
+        """Check the words of the next sentence and remember them.
+
+        Returns:
+            One of `REASONS` to drop the sentence, or None.
+        """
+        form = text_hash(" ".join(tokens))
+        if form in self._seen:
+            return DUPLICATE
+        self._seen.add(form)
+        if self._contamination.has(tokens):
+            return IN_SET
+        return OVERLAPS if self._contamination.overlaps(tokens) else None
 
 
 class NearDuplicates:
-    """Sentences that nearly repeat one kept before, by the Jaccard similarity of their word pairs.
+    """Sentences that nearly repeat an earlier one, by the Jaccard similarity of their word pairs.
 
     MinHash signatures propose candidates (Broder 1997; banding as in Leskovec et al., Mining of Massive Datasets,
-    chapter 3) and the exact similarity decides, so that nothing is dropped by an unlucky estimate. Of a signature only
-    4 bytes a band are held; an index of all of them in memory takes kilobytes for each sentence. Sorting a band
-    finds those that share it, and the few sentences that share any are then gone through in order.
+    chapter 3) and the exact similarity decides, so an unlucky estimate never drops a sentence. Only 4 bytes of each
+    band of a signature are stored, because an index of whole signatures takes kilobytes a sentence. Sorting a band
+    finds the sentences that share it; only those are then compared, in selection order.
     """
 
-    def __init__(self, threshold: float, most: int) -> None:
-        """Start with none of at most `most` sentences."""
+    def __init__(self, threshold: float, capacity: int) -> None:
+        """Allocate memory for `capacity` sentences; `threshold` is the Jaccard similarity of a near duplicate."""
         import numpy as np
         from datasketch import MinHash, MinHashLSH
 
         self._threshold = threshold
-        # candidates are checked, so a lower threshold of the bands only makes them find what lies at the real one
+        # candidates are verified, so a lower threshold for the bands only misses fewer pairs near the real one
         cut = MinHashLSH(threshold=0.8 * threshold, num_perm=PERMUTATIONS, weights=(0.1, 0.9))
         self._bands, self._rows = cut.b, cut.r
-        self._blank = MinHash(num_perm=PERMUTATIONS)  # its seed is fixed: likeness does not depend on the run
-        self._hashes = np.zeros((cut.b, most), dtype=np.uint32)
-        self._factors = np.random.default_rng(0).integers(1, 2**63, cut.r, dtype=np.uint64) * np.uint64(2) + np.uint64(
-            1
-        )
+        self._blank = MinHash(num_perm=PERMUTATIONS)  # with a fixed seed: similarity does not depend on the run
+        self._hashes = np.zeros((cut.b, capacity), dtype=np.uint32)
+        factors = np.random.default_rng(0).integers(1, 2**63, cut.r, dtype=np.uint64)
+        self._factors = factors * np.uint64(2) + np.uint64(1)
         self._count = 0
 
     def add(self, tokens: list[str]) -> None:
-        """Take in the words of the next sentence in selection order."""
+        """Add the words of the next sentence in selection order."""
         signature = self._blank.copy()
         signature.update_batch([pair.encode() for pair in shingles(tokens)])
         rows = signature.hashvalues[: self._bands * self._rows].reshape(self._bands, self._rows)
@@ -98,43 +99,44 @@ class NearDuplicates:
         self._count += 1
 
     def repeated(self, words_of: Callable[[int], list[str]]) -> set[int]:
-        """Numbers of those that nearly repeat one before that does not itself; `words_of` gives each one's words."""
+        """Return the numbers of the near duplicates; call once, after all sentences are added.
+
+        A sentence is compared with earlier ones that are not near duplicates themselves.
+
+        Args:
+            words_of: function from a sentence's number to its words.
+        """
         groups = self._groups()
-        kept: dict[int, list[int]] = {}  # in each group
-        found: set[int] = set()
+        kept: dict[int, list[int]] = {}  # sentences of each group
+        repeated: set[int] = set()
         for number in groups.any(axis=0).nonzero()[0].tolist():
-            mine = groups[:, number]
-            mine = mine[mine > 0].tolist()
+            shared = groups[:, number]
+            shared = shared[shared > 0].tolist()
             pairs = shingles(words_of(number))
-            candidates = {other for group in mine for other in kept.get(group, ())}
+            candidates = {other for group in shared for other in kept.get(group, ())}
             if any(jaccard(pairs, shingles(words_of(other))) >= self._threshold for other in candidates):
-                found.add(number)
+                repeated.add(number)
             else:
-                for group in mine:
+                for group in shared:
                     kept.setdefault(group, []).append(number)
-        return found
+        return repeated
 
     def _groups(self) -> np.ndarray:
-        """(bands, sentences): number of the group that shares a band, 0 where no other sentence has the same."""
+        """Number of the group of sentences that share a band, shape [bands, sentences]; 0 without such a group."""
         import numpy as np
 
         groups = self._hashes[:, : self._count]
         before = 0
         for band in groups:
             order = band.argsort(kind="stable")
-            inner = np.diff(band[order]) == 0  # equal to the next one
-            shares = np.append(inner, False) | np.append(False, inner)
-            starts = shares & ~np.append(False, inner)
+            equals_next = np.diff(band[order]) == 0
+            shares = np.append(equals_next, False) | np.append(False, equals_next)
+            starts = shares & ~np.append(False, equals_next)
             band[order] = np.where(shares, before + starts.cumsum(), 0)
             before += int(starts.sum())
         return groups
 
 
 def shingles(tokens: list[str]) -> set[str]:
-    """The pairs of neighbouring words, or the word where there is but one."""
+    """Return the pairs of neighbouring words, or the word itself if there is only one."""
     return ngrams(tokens, PAIR) or set(tokens)
-
-
-def jaccard(a: set[str], b: set[str]) -> float:
-    """Shared items over all items; 0 for two empty sets."""
-    return len(a & b) / len(a | b) if a or b else 0.0

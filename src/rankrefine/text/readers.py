@@ -1,7 +1,7 @@
-"""Reading plain text: sentences one by one from text, CSV, TSV, JSON lines and parquet, without loading whole files.
+"""Streaming readers for text, CSV, TSV, JSON lines and parquet.
 
-`column=None` reads every piece of text in a file, which is what decontamination compares with. With `lists`, the
-values of a column may be lists, too.
+Each reader takes a path, a column (None for every text in the file, which decontamination needs) and `lists`, True
+if the values of the column may be lists.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from typing import Any
 
 from rankrefine.errors import UserError
 
-BATCH = 10_000  # rows of a parquet file held at a time
+BATCH = 10_000  # rows of a parquet file in memory
 
 
 def sentences(path: Path, column: str, split: str) -> Iterator[str | None]:
-    """The raw texts of one source, in file order; None where a value is missing.
+    """Yield the raw texts of one source in file order; None for a missing value.
 
     Args:
         path: a file, or a folder with one parquet file per split.
-        column: the column or key with the text; a .txt file has none.
-        split: which file of a folder.
+        column: column or key of the text; ignored for a .txt file.
+        split: name of the split; ignored for a file.
 
     Raises:
         UserError: unknown extension, missing split or column, not UTF-8, or a malformed row.
@@ -33,7 +33,7 @@ def sentences(path: Path, column: str, split: str) -> Iterator[str | None]:
 
 
 def values(path: Path, column: str, split: str) -> Iterator[Any]:
-    """The values of one column, in file order: texts, lists (in JSON lines and parquet), None where one is missing.
+    """Yield the values of one column in file order: text, lists (JSON lines and parquet), None for a missing value.
 
     Raises:
         UserError: as `sentences`; a .txt file, which has no columns.
@@ -41,12 +41,12 @@ def values(path: Path, column: str, split: str) -> Iterator[Any]:
     path = _file(path, split)
     reader = _reader(path)
     if reader is _lines:
-        raise UserError(f"{path} has no column '{column}'; a .txt file has no columns.")
+        raise UserError(f"{path} has no column '{column}': a .txt file has no columns.")
     return reader(path, column, lists=True)
 
 
 def everything(path: Path) -> Iterator[str]:
-    """All texts of all columns and all splits: of an evaluation set, to keep the seeds apart from it.
+    """Yield all texts of all columns and splits of an evaluation set.
 
     Raises:
         UserError: as `sentences`.
@@ -56,12 +56,12 @@ def everything(path: Path) -> Iterator[str]:
 
 
 def _file(path: Path, split: str) -> Path:
-    """A file itself, or the file of a split."""
+    """Return `path` itself if it is a file, else its file of the split."""
     if not path.is_dir():
         return path
     splits = _splits(path)
     if split not in splits:
-        raise UserError(f"{path} has no split '{split}'; there are: {', '.join(splits) or 'none'}.")
+        raise UserError(f"{path} has no split '{split}'; available splits: {', '.join(splits) or 'none'}.")
     return splits[split]
 
 
@@ -73,11 +73,11 @@ def _reader(path: Path) -> Callable[..., Iterator[Any]]:
     try:
         return READERS[path.suffix.lower()]
     except KeyError:
-        raise UserError(f"{path} has an unknown extension; it must be one of {', '.join(READERS)}.") from None
+        raise UserError(f"{path} has an unknown extension; use one of {', '.join(READERS)}.") from None
 
 
 def _lines(path: Path, _: str | None = None) -> Iterator[str]:
-    """Lines as UTF-8 without their ends; a byte order mark is skipped. Only a newline ends a line."""
+    """Yield lines of UTF-8 text without line ends and byte order mark. Only a newline ends a line."""
     offset = 0
     with path.open("rb") as stream:
         for number, line in enumerate(stream, start=1):
@@ -91,22 +91,21 @@ def _lines(path: Path, _: str | None = None) -> Iterator[str]:
 
 
 def _table(path: Path, column: str | None, **form: Any) -> Iterator[str]:
-    """A table with a header line."""
+    """Yield the values of a column, or of all columns, of a table with a header line."""
     lines = (line + "\n" for line in _lines(path))
     rows = csv.reader(lines, strict=True, **form)
     try:
         header = next(rows, None)
         if header is None:
             return
-        place = None if column is None else _place(column, header, path)
+        place = None if column is None else _index(column, header, path)
         for row in rows:
             if len(row) != len(header) and row:
-                raise UserError(f"{path}, line {rows.line_num}: {len(row)} fields where the header has {len(header)}.")
+                where = f"{path}, line {rows.line_num}"
+                raise UserError(f"{where} has {len(row)} fields, but the header has {len(header)}.")
             yield from row if place is None else row[place : place + 1]
     except csv.Error as error:
-        raise UserError(
-            f"{path}, line {rows.line_num} is malformed ({error}); correct it or its quotation marks."
-        ) from error
+        raise UserError(f"{path}, line {rows.line_num} is malformed ({error}); check its quotation marks.") from error
 
 
 def _comma_separated(path: Path, column: str | None, lists: bool = False) -> Iterator[str]:
@@ -114,7 +113,7 @@ def _comma_separated(path: Path, column: str | None, lists: bool = False) -> Ite
 
 
 def _tab_separated(path: Path, column: str | None, lists: bool = False) -> Iterator[str]:
-    """Without quoting: a lone quotation mark in a sentence must not swallow the lines that follow."""
+    """Read without quoting, so that a lone quotation mark in a sentence does not swallow the lines that follow."""
     return _table(path, column, delimiter="\t", quoting=csv.QUOTE_NONE)
 
 
@@ -124,17 +123,17 @@ def _json_lines(path: Path, column: str | None, lists: bool = False) -> Iterator
             continue
         try:
             row = json.loads(line)
-            json.dumps(row, ensure_ascii=False).encode()  # half a surrogate pair is valid JSON, but no text
-        except (ValueError, RecursionError) as error:  # the latter for what is nested a thousand levels deep
+            json.dumps(row, ensure_ascii=False).encode()  # a lone surrogate is valid JSON but not valid text
+        except (ValueError, RecursionError) as error:  # RecursionError: thousands of nested levels
             raise UserError(f"{path}, line {number} is not valid JSON ({error}).") from error
         if not isinstance(row, dict):
-            raise UserError(f"{path}, line {number} is not a JSON object with the key '{column}'.")
+            raise UserError(f"{path}, line {number} is not a JSON object.")
         if column is None:
             yield from _strings(row)
             continue
-        _place(column, list(row), f"{path}, line {number}")
+        _index(column, list(row), f"{path}, line {number}")
         if not lists and not isinstance(row[column], str | None):
-            raise UserError(f"{path}, line {number}: '{column}' is not text.")
+            raise UserError(f"{path}, line {number}: the value of '{column}' is not text.")
         yield row[column]
 
 
@@ -145,16 +144,16 @@ def _parquet(path: Path, column: str | None, lists: bool = False) -> Iterator[An
     try:
         file = pq.ParquetFile(path)
         if column is not None:
-            _place(column, file.schema_arrow.names, path)
+            _index(column, file.schema_arrow.names, path)
             kind = file.schema_arrow.field(column).type
             if not _is_text(kind) and not (lists and _is_list(kind)):
-                wanted = "neither text nor lists" if lists else "not text"
-                raise UserError(f"{path}: the column '{column}' is {wanted} but {kind}.")
+                expected = "text or lists" if lists else "text"
+                raise UserError(f"{path}: the column '{column}' must contain {expected}, but its type is {kind}.")
         for batch in file.iter_batches(BATCH, columns=None if column is None else [column]):
             for values in batch.columns:
                 yield from values.to_pylist() if column is not None else _strings(values.to_pylist())
     except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path} is corrupt or no parquet file ({str(error).splitlines()[0]}).") from error
+        raise UserError(f"{path} is corrupt or not a parquet file ({str(error).splitlines()[0]}).") from error
 
 
 def _is_text(kind: Any) -> bool:
@@ -170,14 +169,14 @@ def _is_list(kind: Any) -> bool:
     return types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
 
 
-def _place(column: str, there: list[str], where: Path | str) -> int:
-    if column not in there:
-        raise UserError(f"{where} has no column '{column}'; there are: {', '.join(there)}.")
-    return there.index(column)
+def _index(column: str, columns: list[str], where: Path | str) -> int:
+    if column not in columns:
+        raise UserError(f"{where} has no column '{column}'; available columns: {', '.join(columns)}.")
+    return columns.index(column)
 
 
 def _strings(value: Any) -> Iterator[str]:
-    """All strings in nested lists and dictionaries."""
+    """Yield all strings in nested lists and dictionaries."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""What makes a rewrite unusable: generation draws it again, consolidation drops its list."""
+"""Rules for a single rewrite: generation retries a rewrite that breaks one, consolidation drops its list."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from rankrefine.text.words import words
+from rankrefine.text.words import jaccard, words
 
 # `Sure, here is a rewritten version: …`, chat markers, code fences, roles: text of the prompt or about the task
 MARKERS = re.compile(
@@ -27,11 +27,11 @@ _QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’"}
 
 @dataclass(frozen=True)
 class Limits:
-    """What makes a rewrite unusable besides being empty, of several lines, or a repeat.
+    """Configurable rules. Empty rewrites, rewrites of several lines and repeats are always rejected.
 
     Attributes:
-        max_overlap: part of the words (Jaccard, 0 to 1) that it may share with an earlier sentence; 1 allows all.
-        min_words, max_words: words that it must and may have.
+        max_overlap: highest Jaccard similarity (0 to 1) of its words to an earlier sentence; 1 allows all.
+        min_words, max_words: smallest and largest number of words.
         forbid: "marker" (text of the prompt, chat markers), "refusal", both or none.
     """
 
@@ -42,7 +42,7 @@ class Limits:
 
 
 def clean(text: str) -> str:
-    """A completion as a sentence: Unicode NFC, without back-ticks and the quotes that wrap it; newlines stay."""
+    """Return a completion as a sentence in Unicode NFC, without back-ticks and enclosing quotes; newlines stay."""
     text = unicodedata.normalize("NFC", text).replace("`", "").strip()
     if len(text) > 1 and _QUOTES.get(text[0]) == text[-1] and not _has_quotes(text[1:-1], text[0] + text[-1]):
         text = text[1:-1]
@@ -50,19 +50,19 @@ def clean(text: str) -> str:
 
 
 def _has_quotes(text: str, marks: str) -> bool:
-    """Whether `text` holds one of `marks`; an apostrophe between two letters is none."""
+    """Return True if `text` contains one of `marks`; an apostrophe between two letters does not count."""
     return any(mark in re.sub(r"\b['’]\b", "", text) for mark in marks)
 
 
 def same(text: str) -> str:
-    """A key that is equal for sentences that differ in case, punctuation and spacing alone."""
+    """Return a key that is equal for sentences that differ only in case, punctuation and spacing."""
     return " ".join(words(text))
 
 
 def problem(rewrite: str, chain: Sequence[str], limits: Limits = Limits()) -> str | None:
-    """Why `rewrite` cannot follow the sentences of `chain`, or None.
+    """Return the reason to reject `rewrite` after the sentences of `chain`, or None.
 
-    In this order: empty, newline, marker, refusal, repeat, too similar, too short, too long.
+    The first that applies: empty, newline, marker, refusal, repeat, too similar, too short, too long.
     """
     if not same(rewrite):
         return "empty"
@@ -74,7 +74,7 @@ def problem(rewrite: str, chain: Sequence[str], limits: Limits = Limits()) -> st
         return "refusal"
     if same(rewrite) in {same(sentence) for sentence in chain}:
         return "repeat"
-    if limits.max_overlap < 1 and any(overlap(rewrite, sentence) > limits.max_overlap for sentence in chain):
+    if limits.max_overlap < 1 and any(_similarity(rewrite, sentence) > limits.max_overlap for sentence in chain):
         return "too similar"
     if len(rewrite.split()) < limits.min_words:
         return "too short"
@@ -83,7 +83,5 @@ def problem(rewrite: str, chain: Sequence[str], limits: Limits = Limits()) -> st
     return None
 
 
-def overlap(one: str, other: str) -> float:
-    """Words that two sentences share, as a part of those of either (Jaccard), 0 to 1."""
-    first, second = set(words(one)), set(words(other))
-    return len(first & second) / max(len(first | second), 1)
+def _similarity(one: str, other: str) -> float:
+    return jaccard(set(words(one)), set(words(other)))

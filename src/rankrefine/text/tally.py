@@ -1,62 +1,80 @@
-"""Counting what is read and what is dropped, per source and reason, with a few examples of each reason."""
+"""Counts of what a stage reads, keeps and drops, by source and reason, with a few examples of each reason."""
 
 from __future__ import annotations
 
 from bisect import insort
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from operator import itemgetter
 from typing import Any
-
-from rankrefine.text.normal_form import digest
 
 EXAMPLES = 5  # per reason
 LENGTH = 200  # characters of an example
 
 
-class Tally:
-    """Every sentence is counted once as read, and at most once as dropped."""
+def first_come(text: str) -> bytes:
+    """Rank all examples alike, so that the first ones of each reason stay."""
+    return b""
 
-    def __init__(self, sources: Iterable[str], reasons: Iterable[str]) -> None:
-        """Reasons keep their order, and those that drop nothing are reported with 0."""
+
+class Tally:
+    """Counter of the items of a stage: each is read once, and dropped at most once."""
+
+    def __init__(
+        self,
+        sources: Iterable[str] = (),
+        reasons: Iterable[str] = (),
+        rank: Callable[[str], bytes] = first_come,
+        examples: int = EXAMPLES,
+        length: int | None = LENGTH,
+    ) -> None:
+        """Start all counts at 0.
+
+        Args:
+            sources: sources to report even if nothing is read from them.
+            reasons: reasons to report even if nothing is dropped for them, before all others.
+            rank: key of an example; for each reason those of the smallest keys are kept.
+            examples: number of examples for each reason.
+            length: characters to which an example is cut; None keeps all.
+        """
+        self._read = Counter(dict.fromkeys(sources, 0))
+        self._dropped: dict[str, Counter[str]] = {}
         self._reasons = list(reasons)
-        self._read = dict.fromkeys(sources, 0)
-        self._dropped = {source: Counter[str]() for source in self._read}
-        self._examples: dict[str, list[tuple[bytes, str]]] = {reason: [] for reason in self._reasons}
+        self._examples: dict[str, list[tuple[bytes, str]]] = {}
+        self._rank, self._limit, self._length = rank, examples, length
 
     def read(self, source: str) -> None:
-        """Count one sentence read."""
+        """Count an item as read."""
         self._read[source] += 1
 
-    def drop(self, source: str, text: str, reason: str) -> None:
-        """Count one sentence dropped. The examples are those of smallest hash: a mixture, whatever the order."""
-        self._dropped[source][reason] += 1
-        examples, example = self._examples[reason], (digest(text), text[:LENGTH])
-        if text and example not in examples and (len(examples) < EXAMPLES or example < examples[-1]):
-            insort(examples, example)
-            del examples[EXAMPLES:]
+    def drop(self, source: str, reason: str, text: str) -> None:
+        """Count an item as dropped. `text`, unless empty or known, is a candidate for the examples."""
+        self._dropped.setdefault(source, Counter())[reason] += 1
+        example, examples = (self._rank(text), text[: self._length]), self._examples.setdefault(reason, [])
+        if text and example not in examples:
+            insort(examples, example, key=itemgetter(0))
+            del examples[self._limit :]
 
-    def is_blank(self, source: str) -> bool:
-        """Whether the source gave no text at all."""
-        return self._read[source] == self._dropped[source]["empty"]
-
-    def summary(self) -> dict[str, Any]:
-        """Fields of the stage record: `read`, `kept`, `dropped`, `examples`, and the counts of each of `sources`."""
-        everything = self._counts(sum(self._read.values()), sum(self._dropped.values(), Counter()))
-        return {
-            **everything,
-            "examples": {reason: [text for _, text in kept] for reason, kept in self._examples.items()},
-            "sources": {source: self._counts(read, self._dropped[source]) for source, read in self._read.items()},
-        }
-
-    def sentence(self) -> str:
-        """The counts in words, for messages."""
-        counts = self.summary()
-        dropped = ", ".join(f"{count} {reason}" for reason, count in counts["dropped"].items() if count)
-        return f"{counts['kept']} of {counts['read']} sentences kept, dropped: {dropped or 'none'}"
-
-    def _counts(self, read: int, dropped: Counter[str]) -> dict[str, Any]:
+    def counts(self, *sources: str) -> dict[str, Any]:
+        """Return `read`, `kept`, and `dropped` by reason, summed over the given sources (all if none is given)."""
+        sources = sources or tuple(self._read)
+        read = sum(self._read[source] for source in sources)
+        dropped = sum((self._dropped.get(source, Counter()) for source in sources), Counter())
+        reasons = dict.fromkeys([*self._reasons, *sorted(dropped)])
         return {
             "read": read,
             "kept": read - dropped.total(),
-            "dropped": {reason: dropped[reason] for reason in self._reasons},
+            "dropped": {reason: dropped[reason] for reason in reasons},
         }
+
+    def record(self) -> dict[str, Any]:
+        """Return the fields of the stage record: the counts, `examples` by reason, and the counts by source."""
+        examples = {reason: [text for _, text in kept] for reason, kept in self._examples.items()}
+        sources = {source: self.counts(source) for source in self._read}
+        return self.counts() | {"examples": examples, "sources": sources}
+
+    def __str__(self) -> str:
+        """Return the counts as text for messages: "3 of 5 kept; dropped: 2 too short"."""
+        counts = self.counts()
+        dropped = ", ".join(f"{count} {reason}" for reason, count in counts["dropped"].items() if count)
+        return f"{counts['kept']} of {counts['read']} kept; dropped: {dropped or 'none'}"

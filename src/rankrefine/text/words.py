@@ -1,4 +1,4 @@
-"""Words of a text in any script, as comparisons see them. Standard library only."""
+"""Words of a text in any script, and the overlap of two sets of them. Standard library only."""
 
 from __future__ import annotations
 
@@ -6,14 +6,19 @@ import unicodedata
 
 
 def words(text: str) -> list[str]:
-    """Case-folded runs of letters, digits, underscores, combining marks and, inside a word, apostrophes.
+    """Return the case-folded runs of letters, digits, underscores, combining marks and inner apostrophes.
 
-    What regular expressions take for word characters leaves out the marks, without which words of Hindi or Thai become
-    other words.
+    Combining marks belong to a word, although regular expressions do not count them as word characters: without them
+    words of Hindi or Thai become other words.
     """
     folded = text.casefold().replace("’", "'")
     runs = "".join(character if _in_word(character) else " " for character in folded).split()
     return [word for run in runs if (word := run.strip("'"))]
+
+
+def jaccard(a: set[str], b: set[str]) -> float:
+    """Jaccard similarity: shared items divided by all items, 0 to 1; 0 for two empty sets."""
+    return len(a & b) / max(len(a | b), 1)
 
 
 def _in_word(character: str) -> bool:

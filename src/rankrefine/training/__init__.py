@@ -1,1 +1,1 @@
-"""Training shared by `base` and `refine`: trainer, development score, checkpoints, LoRA, distributed processes."""
+"""Training shared by stages: trainer, hyperparameters, development score, work folder, LoRA, several processes."""

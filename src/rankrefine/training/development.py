@@ -1,7 +1,7 @@
-"""The development score, x100: Spearman correlation of cosine and human score on validation pairs.
+"""Development score, x 100: Spearman correlation of cosines and human scores on validation pairs.
 
-Where there are none, lists that are held out of the training take their place: the score is then how well the encoder
-orders them as they were generated, which asks nobody for a label.
+Without development data, held-out ranking lists replace them: the score then measures how well the encoder reproduces
+their generated order, which needs no labels.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from rankrefine import io
+from rankrefine.encoders.embed import BATCH
 from rankrefine.encoders.lengths import cut
 from rankrefine.errors import UserError
 
@@ -20,35 +21,35 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.evaluation import EmbeddingSimilarityEvaluator
 
-BATCH = 32  # fastest on 2 cores, because batches are sorted by length: 16 and 128 take 5 % longer
 METRIC = "spearman_cosine"
-HELD_OUT = 10
 COLUMNS = ("sentence1", "sentence2", "score")
+HELD_OUT_EVERY = 10
+HELD_OUT_LISTS = "held-out lists"  # in records, the source of the development data if there are none
 
 
 def read(folder: Path) -> tuple[list[str], list[str], list[float]]:
-    """The pairs and their human scores from the validation split in `folder`.
+    """Return first sentences, second sentences and human scores of the validation split in `folder`.
 
     Raises:
-        UserError: no such split or column, or scores that say nothing.
+        UserError: the split or a column is missing, a row is incomplete, or all scores are equal.
     """
     file = folder / "validation.parquet"
     if not file.is_file():
-        there = ", ".join(sorted(path.stem for path in folder.glob("*.parquet"))) or "none"
-        raise UserError(f"refine.development: {folder} has no validation split (validation.parquet); splits: {there}.")
+        splits = ", ".join(sorted(path.stem for path in folder.glob("*.parquet"))) or "none"
+        raise UserError(f"refine.development: {folder} has no split validation; its splits are: {splits}.")
     table = io.read_table(file)
     if missing := [column for column in COLUMNS if column not in table.column_names]:
-        raise UserError(f"{file} has no column '{missing[0]}'; there are: {', '.join(table.column_names)}.")
+        raise UserError(f"{file} has no column '{missing[0]}'; its columns are: {', '.join(table.column_names)}.")
     first, second, scores = (table[column].to_pylist() for column in COLUMNS)
-    if empty := [row for row, values in enumerate(zip(first, second, scores, strict=True)) if None in values]:
-        raise UserError(f"{file}: row {empty[0]} is not complete; fill in or remove it.")
+    if incomplete := [row for row, values in enumerate(zip(first, second, scores, strict=True)) if None in values]:
+        raise UserError(f"{file}: row {incomplete[0]} is incomplete; complete or remove it.")
     if len(set(scores)) < 2:
-        raise UserError(f"{file}: all {len(scores)} scores are equal, so there is nothing to correlate with.")
+        raise UserError(f"{file}: all {len(scores)} scores are equal, so that no correlation is defined.")
     return first, second, scores
 
 
 def evaluator(folder: Path) -> EmbeddingSimilarityEvaluator:
-    """An evaluator that gives `METRIC` (0..1).
+    """Return an evaluator that computes `METRIC` (-1..1) on the validation pairs.
 
     Raises:
         UserError: see `read`.
@@ -62,32 +63,30 @@ def evaluator(folder: Path) -> EmbeddingSimilarityEvaluator:
 
 
 def score(evaluator: Any, model: SentenceTransformer) -> float:
-    """The development score of a model, x100."""
+    """Return the development score of a model, x 100."""
     return 100 * float(evaluator(model)[METRIC])
 
 
 def held_out(count: int) -> list[int]:
-    """Numbers of the lists that are not trained on where there is no development data: every tenth.
+    """Return the indices of the held-out lists, every tenth of `count`.
 
     Raises:
-        UserError: there are fewer than ten.
+        UserError: there are fewer than ten lists.
     """
-    if count < HELD_OUT:
+    if count < HELD_OUT_EVERY:
         raise UserError(
-            f"refine.development is null, so that every {HELD_OUT}th ranking list would be held out, but there are "
-            f"{count}; name development data or raise seeds.count."
+            f"refine.development is null, so that every {HELD_OUT_EVERY}th ranking list would be held out, but there "
+            f"are only {count} lists; set refine.development or raise seeds.count."
         )
-    return list(range(HELD_OUT - 1, count, HELD_OUT))
+    return list(range(HELD_OUT_EVERY - 1, count, HELD_OUT_EVERY))
 
 
 def list_evaluator(lists: list[list[str]], max_length: int) -> Any:
-    """An evaluator that gives `METRIC` (-1..1) of held-out lists: for each sentence of a list the Spearman correlation
-    between its cosines to the others and their nearness in the generated order, mean over sentences, then over lists.
-    """
+    """Return an evaluator that computes the mean `order_kept` of held-out lists as `METRIC` (-1..1)."""
     from sentence_transformers.base.evaluation import BaseEvaluator
 
     class GeneratedOrder(BaseEvaluator):
-        """See `list_evaluator`."""
+        """Evaluator of the generated order of `lists`."""
 
         def __call__(self, model: SentenceTransformer, *args: Any, **kwargs: Any) -> dict[str, float]:
             vectors = model.encode(
@@ -104,15 +103,15 @@ def list_evaluator(lists: list[list[str]], max_length: int) -> Any:
 
 
 def order_kept(cosines: np.ndarray) -> float:
-    """Spearman's correlation between cosines[j, l] and -|j - l| over all l but j, mean over the rows j.
+    """Spearman correlation of cosines[j, l] and -|j - l| over all l except j, mean over the rows j.
 
     Args:
-        cosines: [K, K] of one list; of two sentences there is nothing to order, which gives 0.
+        cosines: [K, K] of one list. A list of two sentences has no order, which gives 0.
     """
     size = len(cosines)
-    places = np.arange(size)
+    positions = np.arange(size)
     rows = []
     for j in range(size if size > 2 else 0):
-        others = places != j
-        rows.append(spearmanr(cosines[j, others], -np.abs(places[others] - j)).statistic)
+        others = positions != j
+        rows.append(spearmanr(cosines[j, others], -np.abs(positions[others] - j)).statistic)
     return float(np.nan_to_num(np.mean(rows))) if rows else 0.0

@@ -1,7 +1,7 @@
-"""Training in several processes of one machine, usually one for each GPU.
+"""Training in several processes on one machine, usually one per GPU.
 
-A step's lists are shared out and the gradients averaged (torch's DistributedDataParallel, through accelerate), so that
-with any number of processes a step stands for the same lists.
+Each batch is split between the processes and gradients are averaged (torch's DistributedDataParallel, through
+accelerate), so that a step uses the same examples with any number of processes.
 """
 
 from __future__ import annotations
@@ -14,55 +14,55 @@ from typing import Any
 from rankrefine.errors import DeadEnd, UserError
 
 
-def count() -> int:
-    """How many processes train together, this one included."""
+def world_size() -> int:
+    """Return the number of processes of this training."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def is_first() -> bool:
-    """Whether this process is the one that writes."""
+    """Return True in the process that writes files."""
     return os.environ.get("RANK", "0") == "0"
 
 
-def agreed(value: Any) -> Any:
-    """What the first process has."""
-    if count() == 1:
+def broadcast(value: Any) -> Any:
+    """Return the first process's `value` in all processes."""
+    if world_size() == 1:
         return value
     import torch.distributed
 
-    held = [value]
-    torch.distributed.broadcast_object_list(held, src=0)
-    return held[0]
+    values = [value]
+    torch.distributed.broadcast_object_list(values, src=0)
+    return values[0]
 
 
-def launch(wanted: int, function: Callable[..., Any], *arguments: Any) -> Any:
-    """`function(*arguments)`, in `wanted` processes at once; what the first of them returns.
+def launch(processes: int, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call `function(*arguments)` in `processes` processes and return the result of the first one.
 
     Raises:
-        UserError: one of them raised it, or there are fewer GPUs than processes.
+        UserError: one of the processes raised it, or there are fewer GPUs than processes.
     """
-    if wanted == 1:
+    if processes == 1:
         return function(*arguments)
     import torch
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    if torch.cuda.is_available() and wanted > torch.cuda.device_count():
-        raise UserError(f"{wanted} processes are wanted but there are {torch.cuda.device_count()} GPUs; take as many.")
+    if torch.cuda.is_available() and processes > (gpus := torch.cuda.device_count()):
+        raise UserError(f"{processes} processes were requested but there are {gpus} GPUs; request at most {gpus}.")
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
-        nproc_per_node=wanted,
+        nproc_per_node=processes,
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
         run_id=str(os.getpid()),
         max_restarts=0,
     )
     for name in ("torch.distributed", "torch.multiprocessing", "torchelastic"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # they would print every trace thrice; we raise it
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # they would print each traceback three times
     try:
-        return elastic_launch(config, _logged)(_log_files(), function, *arguments)[0]
+        return elastic_launch(config, _call)(_log_files(), function, *arguments)[0]
     except SignalException as error:  # the launcher turns signals into exceptions
         raise SystemExit(128 + error.sigval) from error
     except ChildFailedError as error:
@@ -75,17 +75,18 @@ def launch(wanted: int, function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def _log_files() -> list[str]:
-    return [one.baseFilename for one in logging.getLogger().handlers if isinstance(one, logging.FileHandler)]
+    handlers = logging.getLogger().handlers
+    return [handler.baseFilename for handler in handlers if isinstance(handler, logging.FileHandler)]
 
 
-def _logged(files: list[str], function: Callable[..., Any], *arguments: Any) -> Any:
-    """`function(*arguments)` in a new process, which has no handlers; the first one logs where its parent does."""
+def _call(log_files: list[str], function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call `function` in a new process; the first process logs to the log files of its parent."""
     logging.raiseExceptions = False  # as in the command line
     if is_first():
         logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[logging.StreamHandler()])
-        for file in files:
-            written = logging.FileHandler(file, encoding="utf-8")
-            written.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-            logging.getLogger().addHandler(written)
+        for file in log_files:
+            handler = logging.FileHandler(file, encoding="utf-8")
+            handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+            logging.getLogger().addHandler(handler)
         logging.getLogger("rankrefine").setLevel(logging.INFO)
     return function(*arguments)

@@ -1,4 +1,4 @@
-"""LoRA adapters (Hu et al. 2021) through peft: small matrices beside frozen layers, merged into them in the end."""
+"""LoRA adapters (Hu et al. 2021) through peft: small matrices beside frozen layers, merged at the end of training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import nn
 
 
 def add(model: SentenceTransformer, rank: int) -> None:
-    """Freeze the encoder and put adapters of `rank` beside all linear layers of its transformer, the head excepted."""
+    """Freeze the encoder and add adapters of `rank` to all linear layers of its transformer except the head."""
     layers = [
         name
         for name, module in model[0].auto_model.named_modules()
@@ -26,21 +26,19 @@ def add(model: SentenceTransformer, rank: int) -> None:
 
 
 def load(model: SentenceTransformer, checkpoint: Path) -> bool:
-    """Put the adapters of a checkpoint into a model that has adapters; False if it has none."""
+    """Load the adapters of a checkpoint into a model with adapters; return False if the model has none."""
     if not _has_adapters(model):
         return False
-    held = load_file(checkpoint / SAFETENSORS_WEIGHTS_NAME)
-    state = {name.removeprefix("base_model.model."): value for name, value in held.items()}
-    found = set_peft_model_state_dict(model[0].auto_model, state, adapter_name="default")
-    if found.unexpected_keys:
-        raise RuntimeError(f"{checkpoint} holds adapters of another model: {found.unexpected_keys[:3]}")
+    weights = load_file(checkpoint / SAFETENSORS_WEIGHTS_NAME)
+    state = {name.removeprefix("base_model.model."): value for name, value in weights.items()}
+    result = set_peft_model_state_dict(model[0].auto_model, state, adapter_name="default")
+    if result.unexpected_keys:
+        raise RuntimeError(f"{checkpoint} has adapters of another model: {result.unexpected_keys[:3]}")
     return True
 
 
 def merged(model: SentenceTransformer) -> SentenceTransformer:
-    """A copy of the encoder without adapters, whose weights hold what they have learnt; the encoder itself if it has
-    none.
-    """
+    """Return a copy of the encoder with its adapters merged into the weights, or the encoder itself without any."""
     if not _has_adapters(model):
         return model
     whole = copy.deepcopy(model)
@@ -50,7 +48,7 @@ def merged(model: SentenceTransformer) -> SentenceTransformer:
             layer.merge()
             parent, _, child = name.rpartition(".")
             setattr(transformer.get_submodule(parent), child, layer.get_base_layer())
-    transformer._hf_peft_config_loaded = False  # else transformers saves adapters, of which there are none
+    transformer._hf_peft_config_loaded = False  # otherwise transformers would save adapters, which are gone
     del transformer.peft_config
     return whole.requires_grad_(True)
 

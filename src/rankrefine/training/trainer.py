@@ -1,12 +1,11 @@
-"""The sentence-transformers trainer as we use it: the best step is kept, a killed training goes on.
+"""The sentence-transformers trainer, with resume after a kill and the model of the best development score.
 
-Import this only after `rankrefine.encoder.go_offline`.
+Import this module only after `rankrefine.encoders.opening.go_offline`.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 import math
 import shutil
 from collections.abc import Callable
@@ -16,109 +15,24 @@ from typing import Any
 import torch
 from datasets import Dataset
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
-from tqdm import tqdm
-from transformers import PrinterCallback, TrainerCallback
+from transformers import PrinterCallback
 from transformers.trainer import TRAINER_STATE_NAME
-from transformers.trainer_callback import ExportableState
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from rankrefine import io
 from rankrefine.errors import DeadEnd, DiskFull, UserError
-from rankrefine.refine.collator import COLUMN
-from rankrefine.training import distributed as processes
-from rankrefine.training import lora
-from rankrefine.training import work_folder as work
-from rankrefine.training.development import METRIC
+from rankrefine.training import distributed, lora
+from rankrefine.training.best_step import BestStep
+from rankrefine.training.hyperparameters import Hyperparameters
 
-log = logging.getLogger(__name__)
 LOGS = 50  # points of the loss curve
 
 
-class BestStep(TrainerCallback, ExportableState):
-    """Notes losses and development scores, and saves the model whenever its score is the best so far.
-
-    Args:
-        model: The student.
-        folder: Where the best one goes, as `work.best`.
-        patience: Scores without a new best after which the training stops; 0 never stops it.
-        notes: Those of a checkpoint from which the training goes on.
-    """
-
-    def __init__(
-        self, model: SentenceTransformer, folder: Path, patience: int = 0, notes: dict[str, Any] | None = None
-    ) -> None:
-        self.model, self.folder, self.patience = model, folder, patience
-        self.losses: list[dict[str, float]] = notes["losses"] if notes else []
-        self.scores: list[dict[str, float]] = notes["scores"] if notes else []
-
-    def state(self) -> dict[str, Any]:
-        """What a checkpoint holds of this."""
-        return {"args": {}, "attributes": {"losses": self.losses, "scores": self.scores}}
-
-    @property
-    def best(self) -> dict[str, float]:
-        """The best development score and its step; the earliest of equals."""
-        return max(self.scores, key=lambda score: score["score"])
-
-    def summary(self) -> dict[str, Any]:
-        """What a history says of the training."""
-        return {
-            "base_development": self.scores[0]["score"],
-            "best_step": self.best["step"],
-            "best_development": self.best["score"],
-            "improved": self.best["step"] > 0,
-            "steps": self.losses,
-            "development": self.scores,
-        }
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Open the progress bar."""
-        hidden = None if processes.is_first() else True  # None: hidden where nobody looks
-        self.bar = tqdm(total=state.max_steps, initial=state.global_step, desc="train", unit="step", disable=hidden)
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Have the last step logged, whatever the interval."""
-        self.bar.update()
-        control.should_log |= state.global_step == state.max_steps
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **kwargs: Any) -> None:
-        """Note the mean loss since the last note; other logs are evaluations."""
-        if "loss" in logs:
-            note = {"step": state.global_step, "loss": logs["loss"], "learning_rate": logs["learning_rate"]}
-            self.losses.append(note)
-
-    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **kwargs: Any) -> None:
-        """Note the development score (x100); keep the model if it is the best."""
-        if any(note["step"] == state.global_step for note in self.scores):
-            return  # the trainer scores again where it goes on from a checkpoint, and what ends with a whole interval
-        # of several processes the first one's score counts
-        score = 100 * float(processes.agreed(metrics.get(f"eval_{METRIC}")))
-        if score != score:
-            raise DeadEnd(f"The development score at step {state.global_step} is not a number: all cosines are equal.")
-        self.scores.append({"step": state.global_step, "score": score})
-        log.info("step %d, development score %.2f", state.global_step, score)
-        self.bar.set_postfix_str(f"development {score:.2f}")
-        if self.best["step"] == state.global_step:
-            if processes.is_first():
-                with io.atomic(work.best(self.folder, state.global_step)) as aside:
-                    lora.merged(self.model).save_pretrained(str(aside), create_model_card=False)
-        elif self.patience:
-            since = sum(note["step"] > self.best["step"] for note in self.scores)
-            control.should_training_stop |= since >= self.patience
-
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Remove what was the best before; not until the checkpoint is there that knows of the new one."""
-        for old in self.folder.glob("best-*"):
-            if old != work.best(self.folder, int(self.best["step"])) and processes.is_first():
-                shutil.rmtree(old)
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Close the progress bar."""
-        self.bar.close()
-
-
 class Trainer(SentenceTransformerTrainer):
-    """Stops at a loss that is no number, and gathers nothing for a model card."""
+    """Trainer that stops at a loss that is not finite, and collects no data for a model card.
+
+    A batch may have a key `lists` with the names of its ranking lists, which error messages quote.
+    """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -126,34 +40,33 @@ class Trainer(SentenceTransformerTrainer):
         self.remove_callback(PrinterCallback)  # it prints every log to stdout
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
-        """None: it would ask the hub about the base model."""
+        """Add no callback: it would ask the hub for the base model."""
 
     def compute_loss(self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """The loss of a batch.
+        """Compute the loss of a batch.
 
         Raises:
             DeadEnd: the loss is not finite.
         """
-        self._lists = inputs.pop(COLUMN, None)
+        self._lists = inputs.pop("lists", None)
         loss = super().compute_loss(model, inputs, *args, **kwargs)
         if not torch.isfinite(loss):
-            raise DeadEnd(f"The loss{self._where()} is not a finite number; lower the learning rate or raise tau.")
+            raise DeadEnd(f"The loss{self._where()} is not finite; lower learning_rate or raise tau.")
         return loss
 
     def training_step(self, *args: Any, **kwargs: Any) -> Any:
-        """One step, forward and backward.
+        """Run the forward and backward pass of a batch.
 
         Raises:
-            UserError: memory ran out.
+            UserError: out of memory.
         """
         try:
             return super().training_step(*args, **kwargs)
-        except RuntimeError as error:  # torch.OutOfMemoryError is one, too
+        except RuntimeError as error:  # the base class of torch.OutOfMemoryError
             if "out of memory" not in str(error) and "not enough memory" not in str(error):
                 raise
             raise UserError(
-                f"Memory ran out{self._where()}; lower batch_size (accumulation makes up for it) or max_length, or "
-                "set bf16."
+                f"Out of memory{self._where()}; lower batch_size (and raise accumulation) or max_length, or set bf16."
             ) from error
 
     def _where(self) -> str:
@@ -161,10 +74,10 @@ class Trainer(SentenceTransformerTrainer):
         return f" at step {self.state.global_step + 1}{lists}"
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
-        """A checkpoint; none where the disk is full.
+        """Save a checkpoint; remove an incomplete one if the disk is full.
 
         Raises:
-            DiskFull: it is.
+            DiskFull: the disk is full.
         """
         checkpoint = Path(self.args.output_dir, f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}")
         try:
@@ -175,7 +88,7 @@ class Trainer(SentenceTransformerTrainer):
             raise
 
     def _load_from_checkpoint(self, checkpoint_path: str) -> None:
-        """The weights of a checkpoint; the library's own way would put adapters on the encoder as it was fetched."""
+        """Load the weights of a checkpoint; the library would put adapters on the original encoder."""
         if not lora.load(self.model, Path(checkpoint_path)):
             super()._load_from_checkpoint(checkpoint_path)
 
@@ -185,42 +98,44 @@ def build(
     examples: Dataset,
     loss: torch.nn.Module,
     evaluator: Any,
-    settings: dict[str, Any],
+    hyperparameters: Hyperparameters,
     folder: Path,
     collator: Callable[[list[Any]], dict[str, Any]],
     report_to: list[str],
 ) -> tuple[Trainer, BestStep, str | None]:
-    """A trainer that writes only below `folder` (the best model as `work.best`), the callback with its notes, and the
-    checkpoint from which to go on.
+    """Build a trainer that writes only to `folder`.
 
     Args:
-        model: The encoder in training.
-        examples: What it trains on.
-        loss: Module that holds the encoder.
-        evaluator: Gives the development score.
-        settings: A section of the config with learning rate and all, and its `seed`.
-        folder: A private one; of a training that was killed, its own.
-        collator: Makes batches of the examples.
-        report_to: Trackers.
+        model: The encoder to train.
+        examples: Training data.
+        loss: Loss module that contains the encoder.
+        evaluator: Computes the development score.
+        hyperparameters: Hyperparameters of the training.
+        folder: Work folder of the training.
+        collator: Builds a batch from a list of examples.
+        report_to: Experiment trackers.
+
+    Returns:
+        The trainer, its callback with losses and scores, and the checkpoint to resume from, if there is one.
     """
-    batches = -(-len(examples) // settings["batch_size"])
-    steps = -(-batches // settings["accumulation"]) * settings["epochs"]
-    checkpoint, notes = last_checkpoint(folder)
-    watch = BestStep(model, folder, settings["patience"], notes)
+    batches = math.ceil(len(examples) / hyperparameters.batch_size)
+    steps = math.ceil(batches / hyperparameters.accumulation) * hyperparameters.epochs
+    checkpoint, state = last_checkpoint(folder)
+    best_step = BestStep(model, folder, hyperparameters.patience, state)
     trainer = Trainer(
         model=model,
-        args=arguments(settings, folder, steps, report_to),
+        args=arguments(hyperparameters, folder, steps, report_to),
         train_dataset=examples,
         loss=loss,
         data_collator=collator,
         evaluator=evaluator,
-        callbacks=[watch],
+        callbacks=[best_step],
     )
-    return trainer, watch, checkpoint
+    return trainer, best_step, checkpoint
 
 
 def last_checkpoint(folder: Path) -> tuple[str | None, dict[str, Any] | None]:
-    """The newest checkpoint in `folder` that is whole, and the notes of `BestStep` in it; None if there is none."""
+    """Return the newest complete checkpoint in `folder` and the state of its `BestStep`; None if there is none."""
     for path in sorted(folder.glob("checkpoint-*"), key=lambda path: -int(path.name.rpartition("-")[2])):
         try:  # the trainer writes this file last
             state = json.loads((path / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
@@ -231,33 +146,33 @@ def last_checkpoint(folder: Path) -> tuple[str | None, dict[str, Any] | None]:
 
 
 def arguments(
-    settings: dict[str, Any], folder: Path, steps: int, report_to: list[str]
+    hyperparameters: Hyperparameters, folder: Path, steps: int, report_to: list[str]
 ) -> SentenceTransformerTrainingArguments:
-    """AdamW as the settings have it, a checkpoint and a development score every `evaluate_every` of the `steps`.
+    """Build training arguments: AdamW, with a checkpoint and a development score every `evaluate_every` steps.
 
-    Several processes share out each batch; a last one that is not full is then left out, which is the library's way.
+    With several processes, the library drops a last batch that is not full.
 
     Args:
-        settings: As for `build`.
-        folder: Where checkpoints go.
-        steps: Of the whole training.
-        report_to: Trackers.
+        hyperparameters: Hyperparameters of the training.
+        folder: Folder for checkpoints.
+        steps: Number of steps of the whole training.
+        report_to: Experiment trackers.
     """
-    every = settings["evaluate_every"]
+    every = hyperparameters.evaluate_every
     interval = math.ceil(every * steps) if every < 1 else round(every)
-    found = SentenceTransformerTrainingArguments(
+    training_arguments = SentenceTransformerTrainingArguments(
         output_dir=str(folder),
-        seed=settings["seed"],
-        num_train_epochs=settings["epochs"],
-        per_device_train_batch_size=settings["batch_size"] // processes.count(),
-        gradient_accumulation_steps=settings["accumulation"],
-        learning_rate=settings["learning_rate"],
-        lr_scheduler_type=settings["schedule"],
-        warmup_steps=round(settings["warmup"] * steps),
-        weight_decay=settings["weight_decay"],
-        max_grad_norm=settings["clip"],
-        bf16=settings["bf16"],
-        use_cpu=not torch.cuda.is_available(),  # said, or bf16 is refused and processes do not find each other
+        seed=hyperparameters.random_seed,
+        num_train_epochs=hyperparameters.epochs,
+        per_device_train_batch_size=hyperparameters.batch_size // distributed.world_size(),
+        gradient_accumulation_steps=hyperparameters.accumulation,
+        learning_rate=hyperparameters.learning_rate,
+        lr_scheduler_type=hyperparameters.schedule,
+        warmup_steps=round(hyperparameters.warmup * steps),
+        weight_decay=hyperparameters.weight_decay,
+        max_grad_norm=hyperparameters.clip,
+        bf16=hyperparameters.bf16,
+        use_cpu=not torch.cuda.is_available(),  # otherwise bf16 is refused and processes do not find each other
         eval_strategy="steps",
         eval_steps=interval,
         eval_on_start=True,
@@ -265,11 +180,11 @@ def arguments(
         logging_nan_inf_filter=False,
         save_strategy="steps",
         save_steps=interval,
-        save_total_limit=2,  # the last one may be half written
+        save_total_limit=2,  # the last one may be incomplete
         report_to=report_to or "none",
         disable_tqdm=True,
         dataloader_pin_memory=torch.cuda.is_available(),
     )
-    if found.n_gpu > 1:
-        found._n_gpu = 1  # else it splits batches over the GPUs, in the middle of lists
-    return found
+    if training_arguments.n_gpu > 1:
+        training_arguments._n_gpu = 1  # otherwise batches are split over the GPUs, in the middle of lists
+    return training_arguments

@@ -1,4 +1,4 @@
-"""The private folder of a training, which survives a kill and belongs to one training only."""
+"""Work folder of a training: survives a kill, and is used again only by a training with identical inputs."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from rankrefine.errors import DeadEnd, UserError
 
 
 @contextmanager
-def folder(path: Path, made_by: dict[str, Any]) -> Iterator[Path]:
-    """The folder that a killed training of the same making left at `path`, else a new one.
+def work_folder(path: Path, inputs: dict[str, Any]) -> Iterator[Path]:
+    """Reuse the work folder of an interrupted training with identical inputs, or create a new one.
 
-    It is gone after success, after a `DeadEnd`, and where no checkpoint is worth keeping.
+    The folder is removed after success, after a `DeadEnd`, and after any other `UserError` if it has no checkpoint.
 
     Args:
-        path: Where it is.
-        made_by: All that the training's result depends on.
+        path: The folder.
+        inputs: Everything that the result of the training depends on, as JSON values.
     """
-    note, text = path / "made_by.json", json.dumps(made_by, sort_keys=True)
-    if not note.is_file() or note.read_text(encoding="utf-8") != text:
+    file, text = path / "inputs.json", json.dumps(inputs, sort_keys=True)
+    if not file.is_file() or file.read_text(encoding="utf-8") != text:
         shutil.rmtree(path, ignore_errors=True)
-        io.write_text(note, text)
+        io.write_text(file, text)
     try:
         yield path
-    except UserError as error:  # a full disk, say: what is finished waits for the next attempt
+    except UserError as error:  # e.g. a full disk: the next attempt resumes from the checkpoint
         if isinstance(error, DeadEnd) or not any(path.glob("checkpoint-*")):
             shutil.rmtree(path, ignore_errors=True)
         raise
     shutil.rmtree(path, ignore_errors=True)
 
 
-def best(path: Path, step: int) -> Path:
-    """Folder in `path` of the model after `step`, where that was the best so far."""
+def best_model(path: Path, step: int) -> Path:
+    """Return the folder in `path` for the model of `step`, if its development score was the best at that time."""
     return path / f"best-{step}"

@@ -116,37 +116,34 @@ def test_a_transformer_without_a_head_is_named(inputs: Path):
 
     model = open_encoder(inputs / "encoder")
     model[0].auto_model.pooler = None
-    with pytest.raises(UserError, match=r"base.pooling: this encoder \(bert\) has no head above \[CLS\]; take cls or"):
+    with pytest.raises(UserError, match=r"base.pooling: this encoder \(bert\) has no head on \[CLS\]; use cls or"):
         with_pooling(model, "cls_head")
 
 
 def test_a_bare_transformer_needs_a_pooling(inputs: Path, tmp_path: Path):
-    with pytest.raises(UserError, match=r"bare transformer .* choose its pooling with base.pooling"):
+    with pytest.raises(UserError, match=r"bare transformer .* set its pooling with base.pooling"):
         make(inputs, tmp_path, prompt="x")
-    check_encoder(inputs / "bare", bare=True)
+    check_encoder(inputs / "bare", "mean")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_prompt_is_the_same_in_training_teacher_and_evaluation(inputs: Path, tmp_path: Path):
+    from rankrefine.encoders.embed import embed
+    from rankrefine.encoders.lengths import preprocessor
     from rankrefine.evaluate import run, task
-    from rankrefine.ranking_lists.lists import Lists
-    from rankrefine.refine.collator import preprocessor
-    from rankrefine.refine.teacher import embed, opened
 
     make(inputs, tmp_path, model="encoder", prompt="query: ")
     model, plain = open_encoder(tmp_path / "model"), open_encoder(inputs / "encoder")
     wanted = plain.encode([f"query: {text}" for text in TEXTS], convert_to_tensor=True)
     assert torch.allclose(model.encode(TEXTS, convert_to_tensor=True), wanted, atol=1e-6)
     assert torch.allclose(model(preprocessor(model, 64)(TEXTS))["sentence_embedding"], wanted, atol=1e-5)
-    lists = Lists(["a"], [TEXTS])
-    assert torch.allclose(embed(model, lists, 64), normalize(wanted, dim=-1), atol=1e-5)
-    settings = {"teacher_pooling": "model", "teacher_prompt": "query: "}
-    teacher = opened(inputs / "encoder", settings, 1)
-    assert torch.allclose(embed(teacher, lists, 64), normalize(wanted, dim=-1), atol=1e-5)
-    bare = opened(inputs / "bare", settings | {"teacher_pooling": "mean"}, 1)
-    assert torch.allclose(embed(bare, lists, 64), normalize(wanted, dim=-1), atol=1e-5)
-    own = opened(tmp_path / "model", settings | {"teacher_prompt": ""}, 1)
-    assert not torch.allclose(embed(own, lists, 64), normalize(wanted, dim=-1), atol=1e-2)
+    assert torch.allclose(embed(model, TEXTS, 64), normalize(wanted, dim=-1), atol=1e-5)
+    teacher = open_encoder(inputs / "encoder", prompt="query: ", threads=1)
+    assert torch.allclose(embed(teacher, TEXTS, 64), normalize(wanted, dim=-1), atol=1e-5)
+    bare = open_encoder(inputs / "bare", "mean", "query: ")
+    assert torch.allclose(embed(bare, TEXTS, 64), normalize(wanted, dim=-1), atol=1e-5)
+    own = open_encoder(tmp_path / "model", prompt="")
+    assert not torch.allclose(embed(own, TEXTS, 64), normalize(wanted, dim=-1), atol=1e-2)
     table = pairs(40, 20)
     io.write_table(tmp_path / "sts" / "test.parquet", table)
     write_manifest(tmp_path / "sts.json", source="pairs", kind="dataset", path=tmp_path / "sts")
@@ -169,7 +166,7 @@ def test_a_prompt_is_the_same_in_training_teacher_and_evaluation(inputs: Path, t
 def test_simcse_lowers_its_loss_and_ends_with_the_same_bytes(
     inputs: Path, tmp_path: Path, recipe: str, examples: str, pooling: str, monkeypatch: pytest.MonkeyPatch
 ):
-    from rankrefine.training.trainer import BestStep
+    from rankrefine.training.best_step import BestStep
 
     settings = {"recipe": recipe, "examples": examples, "pooling": pooling, "epochs": 6}
     history = make(inputs, tmp_path / "whole", **settings)
@@ -199,9 +196,9 @@ def test_what_a_recipe_cannot_train_on_is_named(inputs: Path, tmp_path: Path):
         (tmp_path / "t.csv").write_text("anchor,positive,negative\n" + rows, encoding="utf-8")
         return tmp_path / "t.csv"
 
-    with pytest.raises(UserError, match=r"base.data: .*t.csv, row 2 is not complete"):
+    with pytest.raises(UserError, match=r"base.data: .*t.csv, row 2 is incomplete"):
         examples("simcse_sup", table("a,b,c\nd,,f\n"))
-    with pytest.raises(UserError, match="1 usable rows, but a batch needs at least 2"):
+    with pytest.raises(UserError, match="1 usable rows; a batch needs at least 2"):
         examples("simcse_sup", table("a,b,c\n"))
     with pytest.raises(UserError, match="no column 'text'"):
         examples("simcse_unsup", table("a,b,c\n"))

@@ -1,9 +1,10 @@
-"""Configurations that nobody would write: each is accepted, or refused in one sentence that names the key."""
+"""Mutated configurations: each is accepted, or refused in one sentence that names the key."""
 
 from __future__ import annotations
 
 import copy
 import datetime
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,12 +14,15 @@ from hypothesis import strategies as st
 
 from rankrefine import sources
 from rankrefine.config import load as config
+from rankrefine.config import views
+from rankrefine.config.schema import leaves
 from rankrefine.errors import UserError, printable
 from rankrefine.evaluate import catalogue
 from rankrefine.llm import prompts
 from rankrefine.ranking_lists import shards
 
 REFERENCE = config.complete({})
+RULES = sorted({rule for _, leaf in leaves() for rule in leaf.get("x-reads", ())})
 ODD = [
     *("", " ", "null", "2e-5", "ä", "a\nb", "a\x00b", "\u202eabc", "e\u0301", "\ud800", "😀" * 300, "x" * 5000),
     *("{seed}", "$(touch hacked)", "'; touch hacked; '", "hub:a/b", "hub:a/b@main", "embedded:nothing"),
@@ -81,17 +85,18 @@ def mutated(draw: st.DrawFn) -> tuple[Any, tuple]:
 
 
 def plan(whole: dict[str, Any]) -> None:
-    """What the workflow asks of a configuration before any job runs; as rankrefine does, in Python alone."""
-    for name in ("seed", *config.SECTIONS):
-        text = config.section(whole, name)
-        assert config.section(config.load(text), name) == text
+    """Do what the workflow does with a configuration before any job runs."""
+    for rule in RULES:
+        part = views.for_rule(whole, rule)
+        text = json.dumps(part, sort_keys=True)
+        assert views.for_rule(config.load(text), rule) == part
         text.encode()
     shards.declared(whole)
     prompts.digest(whole["generate"]["prompt"])
     found = [("seeds.sources", one["source"], "dataset") for one in whole["seeds"]["sources"]]
     found += [("seeds.decontaminate", source, "dataset") for source in whole["seeds"]["decontaminate"]]
     found += [("evaluate.tasks", source, "dataset") for source in catalogue.tasks(whole["evaluate"]).values()]
-    found += [(key, source, "model") for _, key, source, _, _ in config.other_encoders(whole)]
+    found += [(key, source, "model") for _, key, source, _, _ in views.other_encoders(whole)]
     found += [("generate.model", whole["generate"]["model"], "model"), ("base.model", whole["base"]["model"], "model")]
     for key, source, kind in found:
         sources.parse(source, kind, key)

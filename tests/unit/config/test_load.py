@@ -7,15 +7,15 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
 
 from rankrefine.config import load as config
-from rankrefine.config import reference
+from rankrefine.config import reference, views
+from rankrefine.config.schema import leaves, reruns, schema
 from rankrefine.errors import UserError
 
 ROOT = Path(__file__).parents[3]
 RULES = {
-    *("seeds", "generate", "lists", "consolidate", "base", "teacher", "refine"),
+    *("seeds", "generate", "import_lists", "consolidate", "base", "teacher", "refine"),
     *("task", "overlap", "evaluate", "scores", "report"),
 }
 
@@ -26,17 +26,18 @@ def test_an_empty_config_is_the_reference() -> None:
 
 def test_the_reference_files_are_written_from_the_schema() -> None:
     hint = "run `make reference`"
-    assert (ROOT / "config.yaml").read_text(encoding="utf-8") == reference.yaml(), hint
-    assert reference.markdown() in (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8"), hint
+    assert (ROOT / "config.yaml").read_text(encoding="utf-8") == reference.as_yaml(), hint
+    assert reference.as_markdown() in (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8"), hint
 
 
 def test_every_leaf_has_a_default_a_description_and_the_rules_it_plans() -> None:
-    leaves = dict(config.leaves())
-    assert len(leaves) > 40
-    for key, leaf in leaves.items():
+    found = dict(leaves())
+    assert len(found) > 40
+    for key, leaf in found.items():
         assert "default" in leaf, key
         assert leaf["description"].endswith("."), key
-        assert set(leaf["x-reruns"]) <= RULES, key
+        assert set(reruns(leaf)) <= RULES, key
+        assert set(leaf.get("x-reads", [])) <= {*RULES, "check"}, key
 
 
 def test_no_unknown_keys_at_any_level() -> None:
@@ -47,7 +48,7 @@ def test_no_unknown_keys_at_any_level() -> None:
             for child in node.values():
                 yield from objects(child)
 
-    found = list(objects(config.schema()))
+    found = list(objects(schema()))
     assert len(found) >= 8
     assert all(node["additionalProperties"] is False for node in found)
 
@@ -55,10 +56,10 @@ def test_no_unknown_keys_at_any_level() -> None:
 def test_numbers_have_one_form() -> None:
     one = config.complete({"refine": {"omega": 2}, "seeds": {"count": 20.0}})
     other = config.complete({"refine": {"omega": 2.0}, "seeds": {"count": 20}})
-    assert config.section(one, "refine", "seeds") == config.section(other, "refine", "seeds")
+    assert one == other and repr(one) == repr(other)
     assert isinstance(one["seeds"]["count"], int)
     scales = [config.complete({"generate": {"guidance_scale": scale}}) for scale in (2, 2.0, [1, 2], [1.0, 2.0])]
-    texts = [config.section(each, "generate") for each in scales]
+    texts = [json.dumps(each) for each in scales]
     assert texts[0] == texts[1] != texts[2] == texts[3]
     with pytest.raises(UserError, match=r"refine.omega is True but must be"):
         config.complete({"refine": {"omega": True}})
@@ -77,8 +78,9 @@ def test_completing_changes_nothing_that_is_given_and_not_the_input() -> None:
     ("changes", "message"),
     [
         ({"refine": {"omga": 1}}, r"unknown key 'refine.omga'; did you mean 'omega'\?"),
+        ({"refine": {"rule": "paper"}}, r"key 'refine.rule' is now called 'refine.target'\."),
         ({"sedes": {}}, r"unknown key 'sedes'; did you mean 'seeds'\?"),
-        ({"refine": {"xyzzy": 1}}, r"unknown key 'refine.xyzzy'; there are: experiments, seeds"),
+        ({"refine": {"xyzzy": 1}}, r"unknown key 'refine.xyzzy'; known keys: experiments, seeds"),
         ({"generate": {"rounds": 0}}, r"generate.rounds is 0 but must be at least 1"),
         ({"refine": {"omega": -0.5}}, r"refine.omega is -0.5 but must be at least 0"),
         ({"generate": {"guidance_scale": -1}}, r"generate.guidance_scale is -1 but must be at least 0"),
@@ -86,7 +88,10 @@ def test_completing_changes_nothing_that_is_given_and_not_the_input() -> None:
         ({"generate": {"guidance_scale": []}}, r"generate.guidance_scale must not be empty"),
         ({"generate": {"guidance_scale": "much"}}, r"_scale is 'much' but must be of type number or a list\."),
         ({"generate": {"guidance_scale": [1, "a"]}}, r"guidance_scale.1 is 'a' but must be of type number\."),
-        ({"generate": {"guidance_scale": [1, 2, 3], "rounds": 2}}, r"holds 3 numbers but there are 2 rounds"),
+        (
+            {"generate": {"guidance_scale": [1, 2, 3], "rounds": 2}},
+            r"has 3 numbers, but there are 2 rounds",
+        ),
         (
             {"generate": {"min_words": 9, "max_words": 8}},
             r"generate.min_words \(9\) is above generate.max_words \(8\)",
@@ -95,19 +100,22 @@ def test_completing_changes_nothing_that_is_given_and_not_the_input() -> None:
             {"generate": {"forbid": ["swearing"]}},
             r"generate.forbid.0 is 'swearing' but must be one of marker, refusal",
         ),
-        ({"lists": {"source": "import"}}, r"lists.source is import, but lists.file is null; name the file"),
+        ({"lists": {"source": "import"}}, r"lists.source is import, but lists.file is null; give the file"),
         (
             {"lists": {"file": "a.csv"}},
-            r"lists.file is for import, but lists.source is generate; write lists.source: im",
+            r"lists.file is set, but lists.source is generate; set lists.source to import",
         ),
-        ({"base": {"data": "a.txt"}}, r"base.data is for a recipe, but base.recipe is none; choose one"),
+        ({"base": {"data": "a.txt"}}, r"base.data is set, but base.recipe is none; set a recipe or remove"),
         (
             {"base": {"pooling": "cls_training_head"}, "refine": {"anchor": 0.1}},
-            r"experiments.refined: anchor compares with the base, which has no head",
+            r"experiments.refined: anchor compares with the base encoder, which has no training head",
         ),
-        ({"base": {"recipe": "simcse_sup"}}, r"base.recipe simcse_sup trains on triplets; name them in base.data"),
+        ({"base": {"recipe": "simcse_sup"}}, r"base.recipe simcse_sup trains on triplets; set base.data to them"),
         ({"base": {"recipe": "simcse_unsup"}, "refine": {"development": None}}, r"refine.development, which is null"),
-        ({"base": {"model": "x/y.gguf"}}, r"base.model is 'x/y.gguf', a GGUF file, .*; name the folder of an enc"),
+        (
+            {"base": {"model": "x/y.gguf"}},
+            r"base.model is 'x/y.gguf', a GGUF file of a language model; give the",
+        ),
         ({"refine": {"teacher": "y.GGUF"}}, r"refine.teacher is 'y.GGUF', a GGUF file"),
         ({"refine": {"tau": 0}}, r"refine.tau is 0 but must be more than 0"),
         ({"evaluate": {"confidence": 1}}, r"evaluate.confidence is 1 but must be less than 1"),
@@ -119,7 +127,7 @@ def test_completing_changes_nothing_that_is_given_and_not_the_input() -> None:
         ({"seeds": {"sources": [{"source": "x"}]}}, r"seeds.sources.0: the key 'name' is missing"),
         (
             {"seeds": {"sources": [{"name": "a b", "source": "x"}]}},
-            r"seeds.sources.0.name: 'a b' may hold only letters",
+            r"seeds.sources.0.name: 'a b' may contain only letters",
         ),
         (
             {"seeds": {"sources": [{"name": "a", "source": "x"}, {"name": "a", "source": "y"}]}},
@@ -133,12 +141,12 @@ def test_completing_changes_nothing_that_is_given_and_not_the_input() -> None:
         ),
         ({"seeds": {"exclude_pattern": "(" * 500}}, r"seeds.exclude_pattern is '\(*\.\.\., which is not a regular"),
         ({"refine": {"omega": 10**400}}, r"refine.omega is a number of more than 18 digits\."),
-        ({"base": {"model": "a\0b"}}, r"base.model is 'a\\x00b', which holds a NUL character\."),
-        ({"base": {"prompt": "\ud800"}}, r"base.prompt is '\\ud800', which holds half a surrogate pair\."),
-        ({"seed": datetime.date(2024, 1, 1)}, r"seed is of type date, which YAML made of it; put it in quotes\."),
+        ({"base": {"model": "a\0b"}}, r"base.model is 'a\\x00b', which contains a NUL character\."),
+        ({"base": {"prompt": "\ud800"}}, r"base.prompt is '\\ud800', which contains half a surrogate pair\."),
+        ({"seed": datetime.date(2024, 1, 1)}, r"seed is of type date as YAML reads it; put it in quotes\."),
         ({"seeds": {1: 2}}, r"seeds has the key 1, which is not text; put it in quotes\."),
         ({"se\ned": 1}, r"unknown key 'se\\ned'; did you mean"),
-        ({"refine": {"experiments": {"base": {}}}}, r"refine.experiments: 'base' is taken; choose another name"),
+        ({"refine": {"experiments": {"base": {}}}}, r"refine.experiments: 'base' is a reserved name; use another one"),
         (
             {"refine": {"experiments": {"a": {"omga": 1}}}},
             r"unknown key 'refine.experiments.a.omga'; did you mean 'omega'",
@@ -147,7 +155,10 @@ def test_completing_changes_nothing_that_is_given_and_not_the_input() -> None:
             {"refine": {"experiments": {"a": {"omega": -1}}}},
             r"refine.experiments.a.omega is -1 but must be at least 0",
         ),
-        ({"refine": {"experiments": {"a": {"seeds": []}}}}, r"experiments.a.seeds: this key is the same for all"),
+        (
+            {"refine": {"experiments": {"a": {"seeds": []}}}},
+            r"experiments.a.seeds: all experiments share this key",
+        ),
         (
             {"refine": {"batch_size": 1, "experiments": {"a": {"contrastive": 1}}}},
             r"experiments.a: contrastive .* batch_size to 2",
@@ -158,14 +169,14 @@ def test_completing_changes_nothing_that_is_given_and_not_the_input() -> None:
         ({"seeds": {"near_duplicate_threshold": float("inf")}}, r"near_duplicate_threshold is not a finite number"),
         ({"refine": {"learning_rate": "2e-5"}}, r"refine.learning_rate is '2e-5' but must be .* Write 2.0e-5"),
         ({"evaluate": {"tasks": ["a"]}}, r"evaluate.tasks is \['a'\] but must be a mapping"),
-        ({"refine": {"experiments": {"../x": {}}}}, r"refine.experiments: '../x' may hold only letters"),
-        ({"evaluate": {"tasks": {"a/b": "stsb"}}}, r"evaluate.tasks: 'a/b' may hold only letters"),
+        ({"refine": {"experiments": {"../x": {}}}}, r"refine.experiments: '../x' may contain only letters"),
+        ({"evaluate": {"tasks": {"a/b": "stsb"}}}, r"evaluate.tasks: 'a/b' may contain only letters"),
         ({"evaluate": {"tasks": {}}}, r"evaluate.suites and evaluate.tasks are both empty"),
         (
             {"evaluate": {"encoders": [{"name": "refined", "source": "x"}]}},
             "evaluate.encoders: two models have the name 'refined'",
         ),
-        ({"evaluate": {"encoders": [{"name": "base", "source": "x"}]}}, "'base' is taken; choose another name"),
+        ({"evaluate": {"encoders": [{"name": "base", "source": "x"}]}}, "'base' is a reserved name; use another one"),
         ({"evaluate": {"encoders": [{"name": "x"}]}}, "evaluate.encoders.0: the key 'source' is missing"),
         ({"evaluate": {"suites": ["stss"]}}, "evaluate.suites.0 is 'stss' but must be one of sts, reranking"),
         ([1], r"the file is \[1\] but must be a mapping"),
@@ -198,18 +209,16 @@ def test_unreadable_files_are_named(tmp_path: Path, content: bytes | None, messa
         config.load(str(file))
 
 
-def test_a_section_is_canonical_and_itself_a_config() -> None:
-    one = config.complete(yaml.safe_load("{seed: 3, refine: {omega: 1, tau: 0.1}}"))
-    other = config.complete(yaml.safe_load("{refine: {tau: 0.1, omega: 1}, seed: 3}"))
-    assert config.section(one, "seed", "refine") == config.section(other, "seed", "refine")
-    assert config.load(config.section(one, "seed", "refine"))["refine"] == one["refine"]
-    assert json.loads(config.section(one, "refine.tau")) == {"refine": {"tau": 0.1}}
-    swapped = config.complete({"refine": {"omega": 0.1, "tau": 1}})
-    assert config.section(swapped, "refine") != config.section(one, "refine")
+def test_inline_json_is_completed_and_not_cross_checked() -> None:
+    """A job gets a part of a configuration, whose conditions with other keys the Snakefile has checked."""
+    assert config.load('{"refine": {"omega": 1}}')["refine"]["omega"] == 1.0
+    assert config.load('{"lists": {"source": "import"}}')["lists"]["file"] is None
+    with pytest.raises(UserError, match=r"refine.omega is -1"):
+        config.load('{"refine": {"omega": -1}}')
 
 
 @pytest.mark.parametrize("overlay", sorted((ROOT / "workflow" / "config").glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_shipped_overlays_are_valid(overlay: Path) -> None:
     whole = config.load(str(overlay))
     names = whole["refine"]["experiments"]
-    assert len({str(config.experiment(whole, name)) for name in names}) == len(names)  # no two are the same
+    assert len({str(views.experiment(whole, name)) for name in names}) == len(names)  # no two are the same

@@ -1,4 +1,4 @@
-"""The consolidated lists with their card: the folder opens as a data set, and the card says what made it."""
+"""Consolidated lists and their card: `datasets` opens the folder, and the card describes the origin of the lists."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from huggingface_hub import DatasetCard
 from rankrefine import io
 from rankrefine.config import load as config
 from rankrefine.consolidate import run as consolidate
-from rankrefine.ranking_lists.schema import IMPORTED, SHARD
+from rankrefine.ranking_lists.schema import SHARD
 
 SETTINGS = config.complete({"seeds": {"count": 3}, "generate": {"shard_size": 2}})
 WRITER = {"model": "hub:org/writer@v1", "revision": "c0ffee", "prompt": "few_shot", "prompt_sha256": "ab" * 32}
@@ -28,7 +28,7 @@ def shard(folder: Path, name: str, lists: list[list[str]], made: dict) -> None:
 
 
 def consolidated(folder: Path, made: dict = WRITER, settings: dict = SETTINGS, sources: list = SOURCES) -> Path:
-    """Three lists in two shards, the third of which collapsed; the folder with what is left."""
+    """Consolidate three lists in two shards, the third of which collapsed; return the output folder."""
     lists = [[f"The {word} is here.", f"A {word} lies here.", "Something else."] for word in ("boat", "door")]
     shard(folder, "00000", lists, made)
     shard(folder, "00001", [["A list.", "More.", "More.", "More."]], made)
@@ -63,18 +63,18 @@ def test_the_metadata_survive_a_round_trip_and_are_those_of_the_hub(tmp_path: Pa
     assert not {"license", "language"} & set(data), "neither is known"
 
 
-def test_the_card_says_what_made_the_lists_and_what_was_dropped(tmp_path: Path) -> None:
+def test_the_card_describes_the_origin_of_the_lists_and_what_was_dropped(tmp_path: Path) -> None:
     text = DatasetCard((consolidated(tmp_path) / "README.md").read_text(encoding="utf-8")).text
-    for told in (
+    for statement in (
         *("`hub:org/writer@v1`, revision c0ffee", f"`few_shot`, SHA-256 `{'ab' * 32}`", "    user: Rewrite | this."),
         *("| guidance_scale | [1.5, 2.0] |", "| temperature | 0.8 |", "`hub:org/wiki@v2`, revision beef): 2 lists"),
         *(
-            "kept apart from: `embedded:stsb`",
-            "Of 3 lists that the quality rules read, 2 are here",
+            "Decontaminated against: `embedded:stsb`",
+            "2 of 3 lists passed the quality rules",
             "| collapse | 1 |",
         ),
     ):
-        assert told in text, told
+        assert statement in text, statement
     for column in consolidate.SCHEMA.names:
         assert f"| {column} | " in text, column
 
@@ -92,12 +92,22 @@ def test_shards_of_several_models_are_all_named_once(tmp_path: Path) -> None:
 
 def test_imported_lists_claim_no_language_model(tmp_path: Path) -> None:
     unknown = dict.fromkeys(("prompt", "prompt_sha256", "prompt_text"))
-    made = {"model": f"{IMPORTED}lists.csv", "revision": "r1", "sampling": {}} | unknown
+    made = {"imported": True, "model": "lists.csv", "revision": "r1", "sampling": {}} | unknown
     settings = config.complete({"lists": {"source": "import", "file": "lists.csv"}})
     card = DatasetCard((consolidated(tmp_path, made, settings, []) / "README.md").read_text(encoding="utf-8"))
     assert "Imported from `lists.csv`, revision r1" in card.text
     assert "Language model" not in card.text and "None" not in card.text
     assert "annotations_creators" not in card.data.to_dict() and "synthetic" not in card.data.tags
+
+
+@pytest.mark.parametrize("model", ["imports/llama", "imported:x", "import"])
+def test_no_name_of_a_language_model_makes_generated_lists_imported(tmp_path: Path, model: str) -> None:
+    folder = consolidated(tmp_path, WRITER | {"model": model})
+    card = DatasetCard((folder / "README.md").read_text(encoding="utf-8"))
+    assert f"Language model: `{model}`" in card.text and "mported from" not in card.text
+    assert card.data.to_dict()["annotations_creators"] == ["machine-generated"] and "synthetic" in card.data.tags
+    assert [made["imported"] for made in io.read_json(folder / "lists.json")["made_by"]] == [False]
+    assert set(io.read_table(folder / "lists.parquet")["model"].to_pylist()) == {model}
 
 
 @pytest.mark.parametrize("count", [999, 1000, 10**7])

@@ -1,4 +1,4 @@
-"""Ranking lists that exist already: what is read, what is dropped and why, and that nothing in a file is run."""
+"""Import of existing ranking lists: what is read and dropped, and that nothing in a file is run."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from rankrefine import io
 from rankrefine.assets.manifest import write_manifest
 from rankrefine.config import load as config
 from rankrefine.errors import UserError
-from rankrefine.import_lists import run as lists
+from rankrefine.import_lists import run as import_lists
 from rankrefine.import_lists.parse import MISSING, NO_LIST, NO_TEXT, SHORT, as_list
 from rankrefine.ranking_lists.schema import SHARD
+from rankrefine.text.duplicates import DUPLICATE, IN_SET, OVERLAPS
 
 BOAT = ["A boat lies here.", "A ship lies here.", 'It\'s a "ship".']
 DOOR = ["The door is open.", "Nobody closed the door."]
@@ -38,17 +39,19 @@ def write(path: Path, values: list, column: str = "list_sent") -> Path:
 
 
 def imported(file: Path, **changes) -> tuple[list[list[str]], dict, dict, dict]:
-    """The lists of a file as stage 3 finds them, the records of pool and shard, and the pool by columns."""
+    """Import a file; return the lists of the shard, the records of pool and shard, and the pool by columns."""
     folder = file.parent
     section = {"source": "import", "file": str(file)} | changes.pop("lists", {})
     whole = config.complete({"lists": section, "seeds": {"decontaminate": []} | changes})
+    keys = ("decontaminate", "overlap_ngram", "overlap_limit")
+    given = {"lists": whole["lists"], "seeds": {key: whole["seeds"][key] for key in keys}}
     assets = []
     for number, name in enumerate(whole["seeds"]["decontaminate"]):
         assets.append(folder / f"asset{number}.json")
         write_manifest(assets[-1], source=name, kind="dataset", path=name)
     write_manifest(folder / "data.json", source=str(file), kind="dataset", path=file, revision="r1")
     outputs = [folder / name for name in ("pool.parquet", "pool_stats.json", "shard.parquet", "shard_stats.json")]
-    lists.run(whole, folder / "data.json", assets, *outputs)
+    import_lists.run(given, folder / "data.json", assets, *outputs)
     table = io.read_table(outputs[2], SHARD)
     pool = io.read_table(outputs[0]).to_pydict()
     return table["sentences"].to_pylist(), io.read_json(outputs[1]), io.read_json(outputs[3]), pool
@@ -127,10 +130,13 @@ def test_rows_are_counted_and_the_first_of_each_seed_is_kept(tmp_path: Path) -> 
     assert found == [BOAT, DOOR]
     assert (record["read"], record["kept"], shard["read"], shard["kept"]) == (6, 2, 2, 2)
     counts = {reason: count for reason, count in record["dropped"].items() if count}
-    assert counts == {MISSING: 1, NO_LIST: 1, lists.REPEATED: 1, SHORT: 1}
+    assert counts == {MISSING: 1, NO_LIST: 1, import_lists.KNOWN[DUPLICATE]: 1, SHORT: 1}
     assert set(record["examples"]) == set(counts)
     assert pool["text"] == [BOAT[0], DOOR[0]] and len(set(pool["seed_id"])) == 2
-    assert shard["model"] == f"imported:{tmp_path / 'lists.parquet'}" and shard["revision"] == "r1"
+    assert shard["imported"] is True
+    assert shard["model"] == str(tmp_path / "lists.parquet") and shard["revision"] == "r1"
+    assert shard["stage"] == record["stage"] == "import_lists"
+    assert record["sources"] == {shard["model"]: {key: record[key] for key in ("read", "kept", "dropped")}}
 
 
 def test_lists_whose_seed_is_in_an_evaluation_set_are_dropped(tmp_path: Path) -> None:
@@ -142,7 +148,7 @@ def test_lists_whose_seed_is_in_an_evaluation_set_are_dropped(tmp_path: Path) ->
     guard = {"decontaminate": [str(folder)], "overlap_ngram": 2, "overlap_limit": 0.5}
     found, record, _, _ = imported(file, **guard)
     assert found == [BOAT]
-    assert record["dropped"][lists.EVALUATED] == record["dropped"][lists.OVERLAPS] == 1
+    assert record["dropped"][import_lists.KNOWN[IN_SET]] == record["dropped"][import_lists.KNOWN[OVERLAPS]] == 1
     assert list(record["assets"]) == [str(folder)]
     assert imported(file)[0] == [BOAT, DOOR, near]
 
@@ -153,11 +159,13 @@ def test_lists_whose_seed_is_in_an_evaluation_set_are_dropped(tmp_path: Path) ->
         (
             "a.jsonl",
             ["no", "list"],
-            r"no row of \S+a.jsonl holds .* column 'list_sent' \(dropped: not a list 2; row 1: no",
+            r"the column 'list_sent' of \S+a.jsonl contains no usable ranking list "
+            r"\(0 of 2 kept; dropped: 2 not a list; row 1: no\)",
         ),
-        ("a.parquet", [1, 2], r"a.parquet: the column 'list_sent' is neither text nor lists but int64"),
-        ("a.txt", ["['a', 'b']"], r"a.txt has no column 'list_sent'; a .txt file has no columns"),
-        ("a.xlsx", ["x"], r"a.xlsx has an unknown extension; it must be one of .txt, .csv"),
+        ("a.parquet", [1, 2], r"a.parquet: the column 'list_sent' must contain text or lists, but its type is int64"),
+        ("a.csv", [], r"contains no usable ranking list \(0 of 0 kept; dropped: none; it has no rows\)"),
+        ("a.txt", ["['a', 'b']"], r"a.txt has no column 'list_sent': a .txt file has no columns"),
+        ("a.xlsx", ["x"], r"a.xlsx has an unknown extension; use one of .txt, .csv"),
     ],
 )
 def test_an_unusable_file_is_one_sentence(tmp_path: Path, name: str, values: list, message: str) -> None:
@@ -169,5 +177,5 @@ def test_an_unusable_file_is_one_sentence(tmp_path: Path, name: str, values: lis
 
 @pytest.mark.parametrize("form", [".csv", ".jsonl", ".parquet"])
 def test_a_missing_column_names_those_there_are(tmp_path: Path, form: str) -> None:
-    with pytest.raises(UserError, match=rf"a{form}.* has no column 'list_sent'; there are: .*ranked"):
+    with pytest.raises(UserError, match=rf"a{form}.* has no column 'list_sent'; available columns: .*ranked"):
         imported(write(tmp_path / f"a{form}", [str(BOAT)], column="ranked"))

@@ -47,7 +47,7 @@ def test_the_digest_knows_where_lists_end():
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"seed_id": ["a"], "text": ["x"]}, r"has no column 'sentences'; there are: seed_id, text"),
+        ({"seed_id": ["a"], "text": ["x"]}, r"has no column 'sentences'; its columns are: seed_id, text"),
         ({"seed_id": pa.array([], pa.string()), "sentences": pa.array([], pa.list_(pa.string()))}, "no ranking lists"),
         ({"seed_id": ["a", "b"], "sentences": [["x", "y"], ["z"]]}, "list b has 1 sentence"),
     ],
@@ -81,9 +81,9 @@ def test_embeddings_have_the_same_bytes_in_every_process(tmp_path: Path):
 @pytest.mark.parametrize(
     ("lists", "message"),
     [
-        (Lists(["a"], [["One.", "Two.", "Three."]]), "5 sentences in 2 lists, but there are 3 in 1 ranking lists"),
-        (Lists(["a", "b"], [["One.", "Two.", "Tree."], ["Four.", "Five."]]), "made for other sentences"),
-        (Lists(["a", "b"], [["One.", "Two."], ["Three.", "Four.", "Five."]]), "made for other sentences"),
+        (Lists(["a"], [["One.", "Two.", "Three."]]), "5 sentences in 2 lists, but the ranking lists have 3 in 1"),
+        (Lists(["a", "b"], [["One.", "Two.", "Tree."], ["Four.", "Five."]]), "belongs to ranking lists with other"),
+        (Lists(["a", "b"], [["One.", "Two."], ["Three.", "Four.", "Five."]]), "belongs to ranking lists with other"),
     ],
 )
 def test_embeddings_of_other_lists_are_refused(tmp_path: Path, lists: Lists, message: str):
@@ -141,10 +141,10 @@ def test_development_data_are_the_validation_split(tmp_path: Path):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"split": "test"}, r"no validation split \(validation\.parquet\); splits: test\."),
-        ({"score": None}, r"has no column 'score'; there are: sentence1, sentence2\."),
+        ({"split": "test"}, r"has no split validation; its splits are: test\."),
+        ({"score": None}, r"has no column 'score'; its columns are: sentence1, sentence2\."),
         ({"score": [2.0, 2.0]}, "all 2 scores are equal"),
-        ({"sentence2": ["c", None]}, "row 1 is not complete"),
+        ({"sentence2": ["c", None]}, "row 1 is incomplete"),
     ],
 )
 def test_unusable_development_data_are_refused(tmp_path: Path, changed: dict, message: str):

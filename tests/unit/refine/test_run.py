@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import shutil
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -17,16 +18,20 @@ from safetensors.torch import load_file
 from rankrefine import io
 from rankrefine.assets.manifest import write_manifest
 from rankrefine.config import load as config
+from rankrefine.encoders.lengths import preprocessor
 from rankrefine.encoders.opening import go_offline, open_encoder
 from rankrefine.errors import UserError
+from rankrefine.ranking_lists import teacher_embeddings
 from rankrefine.ranking_lists.lists import read as read_lists
-from rankrefine.ranking_lists.teacher_embeddings import write as write_embeddings
-from rankrefine.refine import run as train
-from rankrefine.refine import teacher
-from rankrefine.refine.collator import ListCollator, preprocessor
-from rankrefine.refine.losses import RankingLoss
-from rankrefine.refine.targets import targets
-from rankrefine.training.development import order_kept
+from rankrefine.refine import run, teacher
+from rankrefine.refine.collator import ListCollator
+from rankrefine.refine.losses import LOSSES, RankingLoss, list_mle, similarity
+from rankrefine.refine.targets import TARGETS, targets
+from rankrefine.refine.train import ranking_loss
+from rankrefine.training import distributed, lora
+from rankrefine.training.best_step import BestStep
+from rankrefine.training.development import evaluator, order_kept
+from rankrefine.training.trainer import Trainer
 
 go_offline()
 OTHER = {"model": "other", "revision": "1"}
@@ -88,14 +93,14 @@ def refine(
     output: Path,
     seed: int = 7,
     report_to: tuple[str, ...] = (),
-    parallel: int = 1,
+    processes: int = 1,
     pooling: str = "model",
     development: bool = True,
     **settings: object,
 ) -> dict:
     """Train below `output`; the history."""
     chosen = {"learning_rate": 1e-3, "evaluate_every": 2, "batch_size": 2, "max_length": 16} | settings
-    train.run(
+    run.run(
         "refined",
         config.complete({"seed": seed, "refine": chosen, "base": {"pooling": pooling}}),
         lists=inputs / "lists.parquet",
@@ -105,7 +110,7 @@ def refine(
         development=inputs / "data.json" if development else None,
         report_to=list(report_to),
         threads=1,
-        parallel=parallel,
+        processes=processes,
         code=[],
         output=output / "model",
         manifest=output / "model.json",
@@ -154,12 +159,10 @@ def test_teacher_cuts_sentences_and_writes_the_same_bytes_again(inputs: Path, tm
 
 def test_collator_makes_passes_of_ragged_lists(inputs: Path):
     """The passes hold the sentences as the tokenizer gives them, and `order` puts them back."""
-    from rankrefine.training.trainer import Trainer
-
     model = open_encoder(inputs / "encoder")
     lists = [["one two", "three"], ["four", "five six seven eight", "nine", "ten"], ["no", "part", "of it"]]
     embeddings = [torch.nn.functional.normalize(torch.rand(len(each), 5), dim=-1) for each in lists]
-    target = partial(targets, tau=0.05, omega=2.0)
+    target = partial(targets, tau=0.05, omega=2.0, target="paper")
     collator = ListCollator(preprocessor(model, 12), ["a", "b", "c"], lists, embeddings, target, embeddings, 0)
     features, label = Trainer.collect_features(None, collator([{"list": 1}, {"list": 0}]))
     widths = [feature["input_ids"].shape[1] for feature in features]
@@ -176,14 +179,12 @@ def test_collator_makes_passes_of_ragged_lists(inputs: Path):
 
 
 def test_passes_change_neither_loss_nor_gradients(inputs: Path):
-    from rankrefine.training.trainer import Trainer
-
     lists = read_lists(inputs / "lists.parquet")
     embeddings = list(load_file(inputs / "teacher.safetensors")["embeddings"].split(lists.sizes))
     found = []
     for cost in (0, 10, 10**6):
         model = open_encoder(inputs / "encoder")
-        target = partial(targets, tau=0.05, omega=2.0)
+        target = partial(targets, tau=0.05, omega=2.0, target="paper")
         collator = ListCollator(preprocessor(model, 64), lists.ids, lists.sentences, embeddings, target, None, cost)
         features, label = Trainer.collect_features(None, collator([{"list": i} for i in range(11)]))
         loss = RankingLoss(model, 0.05)(features, label)
@@ -234,8 +235,6 @@ def test_the_last_step_is_scored_and_logged_between_intervals(inputs: Path, tmp_
 
 
 def test_the_kept_model_is_that_of_the_best_step(inputs: Path, tmp_path: Path):
-    from rankrefine.training.development import evaluator
-
     history = refine(inputs, tmp_path, epochs=2)
     model = open_encoder(tmp_path / "model")
     score = 100 * evaluator(inputs / "data")(model)["spearman_cosine"]
@@ -278,11 +277,11 @@ def test_when_no_step_beats_the_base_its_weights_are_kept(
     assert history["best_step"] == 0
     assert history["base_development"] == history["best_development"] == pytest.approx(100)
     assert torch.equal(weights(tmp_path / "out" / "model"), weights(folder / "encoder"))
-    assert "no step beats the development score before training (100.00)" in caplog.text
+    assert "no step improves the development score of 100.00" in caplog.text
 
 
 def test_a_loss_that_is_no_number_stops_with_step_and_lists(inputs: Path, tmp_path: Path):
-    with pytest.raises(UserError, match=r"The loss at step 1 \(lists list\d+, list\d+\) is not a finite number"):
+    with pytest.raises(UserError, match=r"The loss at step 1 \(lists list\d+, list\d+\) is not finite; lower"):
         refine(inputs, tmp_path / "out", tau=1e-40)
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -296,8 +295,6 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_weights(
     inputs: Path, tmp_path: Path, settings: dict, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     """Killed in the middle of an interval, of an epoch, and while a checkpoint was written."""
-    from rankrefine.training.trainer import BestStep, Trainer
-
     whole = refine(inputs, tmp_path / "whole", epochs=4, **settings)
     ended = BestStep.on_step_end
     for step in (5, 7):
@@ -322,7 +319,7 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_weights(
     )
     with caplog.at_level("INFO", logger="rankrefine"):
         again = refine(inputs, tmp_path / "killed", epochs=4, **settings)
-    assert "going on from checkpoint-4" in caplog.text
+    assert "resuming from checkpoint-4" in caplog.text
     assert min(steps) == 4
     assert digests(tmp_path / "killed" / "model") == digests(tmp_path / "whole" / "model")
     assert again["development"] == whole["development"]
@@ -330,8 +327,6 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_weights(
 
 
 def test_a_training_of_other_settings_does_not_go_on(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from rankrefine.training.trainer import BestStep
-
     def killing(self, args, state, control, **kwargs):
         raise Killed
 
@@ -363,15 +358,15 @@ def test_fewer_layers_make_a_smaller_encoder_that_opens_again(inputs: Path, tmp_
         refine(inputs, tmp_path / "none", layers=9)
 
 
-@pytest.mark.parametrize("rule", ["released", "teacher", "generated", "borda", "profile"])
-@pytest.mark.parametrize("loss", ["list_mle", "list_mle_released", "list_net"])
-def test_all_rules_and_losses_train(inputs: Path, tmp_path: Path, rule: str, loss: str):
-    history = refine(inputs, tmp_path, rule=rule, loss=loss, contrastive=0.5, anchor=0.5)
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_all_targets_and_losses_train(inputs: Path, tmp_path: Path, target: str, loss: str):
+    history = refine(inputs, tmp_path, target=target, loss=loss, contrastive=0.5, anchor=0.5)
     assert all(step["loss"] > 0 for step in history["steps"])
 
 
 def test_a_tracker_that_is_not_installed_is_named(inputs: Path, tmp_path: Path):
-    with pytest.raises(UserError, match="wandb is not installed here; pip install wandb"):
+    with pytest.raises(UserError, match="wandb is not installed; run pip install wandb"):
         refine(inputs, tmp_path, report_to=("wandb",))
 
 
@@ -404,14 +399,12 @@ def test_embeddings_of_other_lists_are_refused(inputs: Path, tmp_path: Path):
     folder = copy(inputs, tmp_path / "copy")
     table = io.read_table(folder / "lists.parquet")
     io.write_table(folder / "lists.parquet", table.slice(0, 5))
-    with pytest.raises(UserError, match=r"48 sentences in 11 lists, but there are .* in 5 ranking lists"):
+    with pytest.raises(UserError, match=r"48 sentences in 11 lists, but the ranking lists have .* in 5; run"):
         refine(folder, tmp_path / "out")
 
 
 def test_adapters_are_merged_into_a_plain_encoder(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The saved folder gives the vectors of the encoder in training, and its embeddings of words have not moved."""
-    from rankrefine.training import lora
-
     model = open_encoder(inputs / "encoder")
     before = model.encode(["one two"], convert_to_tensor=True)
     lora.add(model, 2)
@@ -437,8 +430,6 @@ def test_adapters_are_merged_into_a_plain_encoder(inputs: Path, tmp_path: Path, 
 def test_adapters_train_go_on_after_a_kill_and_leave_a_plain_folder(
     inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layers: int
 ):
-    from rankrefine.training.trainer import BestStep
-
     settings = {"lora": 4, "learning_rate": 0.003, "epochs": 4, "layers": layers}
     history = refine(inputs, tmp_path / "whole", **settings)
     assert sorted(digests(tmp_path / "whole" / "model")) == sorted(digests(inputs / "encoder"))
@@ -467,13 +458,12 @@ def test_bf16_trains_on_a_processor_and_keeps_float32_weights(inputs: Path, tmp_
 
 def test_a_full_disk_keeps_what_is_finished(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The training is done when its output cannot be written; with space again, no step is taken twice."""
-    from rankrefine.training.trainer import Trainer
 
     def full(*args, **kwargs):
         raise UserError("No space is left.")
 
     with monkeypatch.context() as patched, pytest.raises(UserError, match="No space"):
-        patched.setattr(train, "write_manifest", full)
+        patched.setattr(run, "write_manifest", full)
         refine(inputs, tmp_path)
     monkeypatch.setattr(Trainer, "training_step", full)
     assert refine(inputs, tmp_path)["steps"]
@@ -486,10 +476,11 @@ def test_a_smaller_student_is_held_against_the_whole_base(inputs: Path, tmp_path
     assert cut["development"][0]["score"] != pytest.approx(whole["base_development"])
 
 
-def test_other_embeddings_are_not_gone_on_with(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """A killed training whose teacher has changed since begins again."""
-    from rankrefine.training.trainer import BestStep
-
+@pytest.mark.parametrize("names", ["other", "same"])
+def test_a_training_does_not_resume_with_other_embeddings(
+    inputs: Path, tmp_path: Path, names: str, monkeypatch: pytest.MonkeyPatch
+):
+    """A killed training whose teacher has changed since starts again, even if the teacher is named as before."""
     folder = copy(inputs, tmp_path / "copy")
 
     def killing(self, args, state, control, **kwargs):
@@ -498,26 +489,54 @@ def test_other_embeddings_are_not_gone_on_with(inputs: Path, tmp_path: Path, mon
     with monkeypatch.context() as patched, pytest.raises(Killed):
         patched.setattr(BestStep, "on_train_end", killing)
         refine(folder, tmp_path / "a")
-    embed(folder, teacher_prompt="query: ")
+    file = folder / "teacher.safetensors"
+    if names == "other":
+        embed(folder, teacher_prompt="query: ")
+    else:
+        lists = read_lists(folder / "lists.parquet")
+        embeddings, record = teacher_embeddings.read(file, lists)
+        teacher_embeddings.write(file, torch.cat(embeddings).flip(0), lists, record)
     refine(folder, tmp_path / "a")
     refine(folder, tmp_path / "b")
     assert digests(tmp_path / "a" / "model") == digests(tmp_path / "b" / "model")
 
 
+@pytest.mark.parametrize("processes", [1, 2])
+def test_each_process_reads_teacher_embeddings_once(
+    inputs: Path, tmp_path: Path, processes: int, monkeypatch: pytest.MonkeyPatch
+):
+    """The process that starts the training hashes them in memory and hands them only to itself."""
+    folder = copy(inputs, tmp_path / "copy")
+    file = folder / "teacher.safetensors"
+    counts, opening, hashing = Counter(), teacher_embeddings.safe_open, io.sha256
+    monkeypatch.setattr(
+        teacher_embeddings, "safe_open", lambda path, **options: counts.update([path]) or opening(path, **options)
+    )
+    monkeypatch.setattr(io, "sha256", lambda path: counts.update([path]) or hashing(path))
+
+    def launch(count: int, function, *arguments: object) -> object:
+        """Stand for the processes: `count` calls, one after the other."""
+        assert count == processes
+        results = [function(*arguments) for _ in range(count)]
+        return results[0]
+
+    monkeypatch.setattr(distributed, "launch", launch)
+    refine(folder, tmp_path / "out", processes=processes)
+    assert counts[file] == {1: 1, 2: 1 + 2}[processes]
+
+
 def test_matryoshka_ranks_with_cut_embeddings(inputs: Path, tmp_path: Path):
     """Its loss is the sum of those of embeddings cut to each of the dimensions and renormalised."""
-    from rankrefine.refine.losses import list_mle, similarity
-
     model, lists = open_encoder(inputs / "encoder"), read_lists(inputs / "lists.parquet")
     embeddings = list(load_file(inputs / "teacher.safetensors")["embeddings"].split(lists.sizes))
-    target, features = targets(embeddings, tau=0.05, omega=2.0), model.preprocess(lists.flat)
+    target, features = targets(embeddings, tau=0.05, omega=2.0, target="paper"), model.preprocess(lists.flat)
     vectors = model(dict(features))["sentence_embedding"]
     wanted = sum(list_mle(similarity(vectors[:, :dim], lists.sizes, 0.1), target) for dim in (32, 8, 4))
     settings = config.complete({"refine": {"matryoshka": [4, 8], "tau": 0.1}})["refine"]
-    found = train._loss(model, settings)([features], {"target": target, "order": torch.arange(len(lists.flat))})
+    found = ranking_loss(model, settings)([features], {"target": target, "order": torch.arange(len(lists.flat))})
     assert torch.allclose(found, wanted, atol=1e-4)
     assert refine(inputs, tmp_path, matryoshka=[8])["steps"]
-    with pytest.raises(UserError, match=r"refine.matryoshka: 64 is more than the 32 dimensions of the encoder"):
+    with pytest.raises(UserError, match=r"refine.matryoshka: 64 exceeds the 32 dimensions of the encoder"):
         refine(inputs, tmp_path / "wide", matryoshka=[64])
 
 
@@ -533,7 +552,7 @@ def test_two_processes_train_as_one(inputs: Path, tmp_path: Path, pooling: str):
     )
     write_manifest(folder / "encoder.json", source="tiny", kind="model", path=folder / "encoder")
     embed(folder)
-    one, two = (refine(folder, tmp_path / str(n), epochs=2, parallel=n, pooling=pooling) for n in (1, 2))
+    one, two = (refine(folder, tmp_path / str(n), epochs=2, processes=n, pooling=pooling) for n in (1, 2))
     for notes, value in (("development", "score"), ("steps", "loss")):
         first, second = ([(note["step"], note[value]) for note in each[notes]] for each in (one, two))
         assert len(first) == len(second)
@@ -543,19 +562,17 @@ def test_two_processes_train_as_one(inputs: Path, tmp_path: Path, pooling: str):
 
 
 def test_processes_that_cannot_share_a_batch_are_refused(inputs: Path, tmp_path: Path):
-    with pytest.raises(UserError, match=r"contrastive compares the lists of a process, but of 2 lists each of 2 pro"):
-        refine(inputs, tmp_path, parallel=2, contrastive=1)
-    with pytest.raises(UserError, match=r"lists.parquet holds 11 lists, fewer than refine.batch_size"):
-        refine(inputs, tmp_path, parallel=2, batch_size=12)
-    with pytest.raises(UserError, match=r"refine.batch_size is 2, which 3 processes cannot share; take a multiple"):
-        refine(inputs, tmp_path, parallel=3)
+    with pytest.raises(UserError, match=r"contrastive needs at least 2 lists per process, but refine.batch_size is 2"):
+        refine(inputs, tmp_path, processes=2, contrastive=1)
+    with pytest.raises(UserError, match=r"batch_size \(12\) exceeds the number of ranking lists \(11\); lower it"):
+        refine(inputs, tmp_path, processes=2, batch_size=12)
+    with pytest.raises(UserError, match=r"batch_size \(2\) must be a multiple of the number of processes \(3\)"):
+        refine(inputs, tmp_path, processes=3)
 
 
 def test_an_error_in_one_of_several_processes_is_told(inputs: Path, tmp_path: Path):
-    with pytest.raises(
-        UserError, match=r"^The loss at step 1 \(lists list\d+\) is not a finite number; lower the lea"
-    ):
-        refine(inputs, tmp_path / "out", parallel=2, tau=1e-40)
+    with pytest.raises(UserError, match=r"^The loss at step 1 \(lists list\d+\) is not finite; lower learn"):
+        refine(inputs, tmp_path / "out", processes=2, tau=1e-40)
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -564,7 +581,7 @@ def test_teacher_and_student_of_different_families(inputs: Path, tmp_path: Path)
     folder = copy(inputs, tmp_path / "copy")
     embeddings = load_file(folder / "teacher.safetensors")["embeddings"]
     wide = torch.nn.functional.normalize(embeddings @ torch.rand(32, 50), dim=-1)
-    write_embeddings(folder / "teacher.safetensors", wide, read_lists(folder / "lists.parquet"), OTHER)
+    teacher_embeddings.write(folder / "teacher.safetensors", wide, read_lists(folder / "lists.parquet"), OTHER)
     assert refine(folder, tmp_path / "out")["teachers"] == [OTHER | {"weight": 1.0}]
 
 
@@ -580,7 +597,7 @@ def test_without_development_data_lists_are_held_out(
         history = refine(inputs, tmp_path / "out", development=False, batch_size=1, max_length=128)
     assert seen == {*range(11)} - {9}
     assert history["development_data"]["source"] == "held-out lists"
-    assert "the generated order of 1 held-out lists takes its place" in caplog.text
+    assert "using the generated order of 1 held-out lists instead" in caplog.text
     vectors = load_file(inputs / "teacher.safetensors")["embeddings"]  # the base's
     sizes = read_lists(inputs / "lists.parquet").sizes
     rows = vectors.split(sizes)[9].numpy()
@@ -588,7 +605,7 @@ def test_without_development_data_lists_are_held_out(
     folder = copy(inputs, tmp_path / "copy")
     io.write_table(folder / "lists.parquet", io.read_table(folder / "lists.parquet").slice(0, 9))
     embed(folder)
-    with pytest.raises(UserError, match=r"refine.development is null, .* but there are 9; name development data or"):
+    with pytest.raises(UserError, match=r"refine.development is null, .* but there are only 9 lists; set refine.dev"):
         refine(folder, tmp_path / "few", development=False)
 
 
@@ -597,6 +614,6 @@ def test_memory_that_runs_out_names_the_lists(inputs: Path, tmp_path: Path, monk
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB.")
 
     monkeypatch.setattr(RankingLoss, "forward", full)
-    with pytest.raises(UserError, match=r"Memory ran out at step 1 \(lists list\d+, list\d+\); lower batch_size"):
+    with pytest.raises(UserError, match=r"Out of memory at step 1 \(lists list\d+, list\d+\); lower batch_size"):
         refine(inputs, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from math import log
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
+from rankrefine.config.load import schema
 from rankrefine.ranking_lists.teacher_embeddings import mix
-from rankrefine.refine.targets import correction, mean_profile, pairs, targets
+from rankrefine.refine.targets import TARGETS, correction, mean_profile, pairs, target_function, targets
 
 FLOAT = torch.float64
+METHOD = Path(__file__).parents[3] / "docs" / "method.md"
 
 
 def oracle(similarity: list[list[float]], omega: float) -> list[list[float]]:
@@ -97,10 +101,10 @@ def test_ties_are_left_as_generated():
 def test_a_batch_is_its_lists_and_more_padding_changes_nothing():
     sizes = [2, 7, 4]
     embeddings = embedded(sizes, 1)
-    batch = targets(embeddings, 0.05, 2.0)
+    batch = targets(embeddings, 0.05, 2.0, "paper")
     assert batch.shape == (3, 7, 7)
     for i, size in enumerate(sizes):
-        assert torch.allclose(batch[i, :size, :size], targets([embeddings[i]], 0.05, 2.0)[0])
+        assert torch.allclose(batch[i, :size, :size], targets([embeddings[i]], 0.05, 2.0, "paper")[0])
         assert (batch[i, size:] == -torch.inf).all()
         assert (batch[i, :, size:] == -torch.inf).all()
 
@@ -108,7 +112,7 @@ def test_a_batch_is_its_lists_and_more_padding_changes_nothing():
 def test_targets_are_the_corrected_similarities_with_the_diagonal_first():
     rows = embedded([6], 3)[0]
     similarity = cosines(rows, 0.1)
-    found = targets([rows], 0.1, 0.5)[0]
+    found = targets([rows], 0.1, 0.5, "paper")[0]
     expected = similarity + torch.tensor(oracle(similarity.tolist(), 0.5), dtype=FLOAT)
     away = ~torch.eye(6, dtype=torch.bool)
     assert torch.allclose(found[away], expected[away])
@@ -118,12 +122,12 @@ def test_targets_are_the_corrected_similarities_with_the_diagonal_first():
 def test_a_copy_does_not_come_before_the_sentence_itself():
     rows = embedded([4], 5)[0].float()
     rows[2] = rows[1]
-    assert [row[0] for row in ordering(targets([rows], 0.05, 1000.0)[0])] == [0, 1, 2, 3]
+    assert [row[0] for row in ordering(targets([rows], 0.05, 1000.0, "paper")[0])] == [0, 1, 2, 3]
 
 
 def test_omega_zero_leaves_the_order_to_the_teacher():
     rows = embedded([9], 4)[0]
-    assert ordering(targets([rows], 0.05, 0.0)[0]) == ordering(cosines(rows, 0.05))
+    assert ordering(targets([rows], 0.05, 0.0, "paper")[0]) == ordering(cosines(rows, 0.05))
 
 
 def test_omega_moves_drifting_lists_to_the_generated_order_but_only_up_to_a_point():
@@ -138,7 +142,7 @@ def test_omega_moves_drifting_lists_to_the_generated_order_but_only_up_to_a_poin
     upper = torch.ones(8, 8).triu(1).bool()
     agreement = {}
     for omega in (0.0, 0.5, 2.0, 1e6):
-        row = targets(lists, 0.05, omega)[:, 0, 1:]
+        row = targets(lists, 0.05, omega, "paper")[:, 0, 1:]
         agreement[omega] = (row[:, :, None] > row[:, None, :])[:, upper].float().mean().item()
     assert agreement[0.0] < agreement[0.5] < agreement[2.0]
     assert agreement[1e6] < agreement[2.0]
@@ -154,10 +158,7 @@ def test_a_very_large_omega_is_not_the_generated_order_in_general():
     assert similarity[0, 2] > similarity[0, 3]
 
 
-RULES = ("paper", "released", "teacher", "generated", "borda", "profile")
-
-
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", TARGETS)
 def test_every_rule_ignores_padding_and_puts_the_sentence_itself_first(rule: str):
     sizes = [2, 7, 4]
     embeddings = embedded(sizes, 1)
@@ -186,6 +187,53 @@ def test_the_released_rule_compares_with_the_index():
     paper = correction(similarity[None], torch.tensor([7]), 2.0)[0]
     assert torch.equal(found[0], paper[0])
     assert not torch.equal(found.sign(), paper.sign())
+
+
+def place(similarity: Tensor, j: int, k: int) -> int:
+    """Place of sentence k in row j, the most similar sentence first."""
+    return sorted(similarity[j].tolist(), reverse=True).index(similarity[j, k].item())
+
+
+# the table of docs/method.md, and the same element by element; C is tested above, omega is 2
+DOCUMENTED = {
+    "teacher": ("`A[j, l]`", lambda a, m, j, k: a[j, k]),
+    "generated": ("`-abs(j - l)`", lambda a, m, j, k: -abs(j - k)),
+    "paper": ("`A[j, l] + C[j, l]`", lambda a, m, j, k: a[j, k] + oracle(a.tolist(), 2.0)[j][k]),
+    "borda": (
+        "`-(P[j, l] + omega * abs(j - l)) / (1 + omega)`",
+        lambda a, m, j, k: -(place(a, j, k) + 2.0 * abs(j - k)) / (1 + 2.0),
+    ),
+    "profile": (
+        "`(A[j, l] + omega * M[j, l]) / (1 + omega)`",
+        lambda a, m, j, k: (a[j, k] + 2.0 * m[j, k]) / (1 + 2.0),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DOCUMENTED)
+def test_targets_are_the_formulas_of_the_documentation(name: str):
+    formula, element = DOCUMENTED[name]
+    rows = [line for line in METHOD.read_text(encoding="utf-8").splitlines() if line.startswith(f"| `{name}`")]
+    assert len(rows) == 1 and formula in rows[0]
+    embeddings = embedded([6, 4], 12)
+    mean, found = mean_profile(embeddings, 0.05), target_function(name, 0.05, 2.0, embeddings)(embeddings)
+    for i, vectors in enumerate(embeddings):
+        similarity = cosines(vectors, 0.05)
+        for j, k in permutations(range(len(vectors)), 2):
+            assert found[i, j, k].item() == pytest.approx(float(element(similarity, mean, j, k)), rel=1e-5)
+
+
+def test_every_target_is_documented_and_in_the_schema():
+    allowed = schema()["properties"]["refine"]["properties"]["target"]["enum"]
+    assert sorted(allowed) == sorted(TARGETS)
+    assert all(f"\n| `{name}`" in METHOD.read_text(encoding="utf-8") for name in TARGETS)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_weighted_targets_are_those_that_change_with_omega(name: str):
+    embeddings = embedded([6, 4], 13)
+    low, high = (target_function(name, 0.05, omega, embeddings)(embeddings) for omega in (0.5, 2.0))
+    assert TARGETS[name].weighted != torch.equal(low, high)
 
 
 def test_generated_follows_the_places_alone():

@@ -1,9 +1,10 @@
-"""The report from fabricated records of a run."""
+"""Figures and pages of the report, from fabricated records of a run."""
 
 from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -19,36 +20,28 @@ from rankrefine.ranking_lists import lists as ranking_lists
 from rankrefine.ranking_lists import similarity_to_seed as similarity
 from rankrefine.ranking_lists import teacher_embeddings as embeddings
 from rankrefine.refine.targets import targets
-from rankrefine.report import order, pages, summary, table, timings
+from rankrefine.report import pages, summary, target_order, timings
 from rankrefine.report import run as report
-from rankrefine.report.collect import join_shards
+from rankrefine.report.collect import collect, join_shards
+from rankrefine.report.contents import CONTENTS
 from rankrefine.report.figures import style, training
+from rankrefine.score_table import COLUMNS
 
-FILES = {
-    *("summary.html", "scores.html", "scores.svg", "representation.svg", "similarity.svg", "order.svg", "lists.html"),
-    *("drops.html", "drops.svg", "training.svg", "experiments.svg", "timings.svg", "timings.html", "provenance.html"),
-}
-COLUMNS = [
-    *("model", "seeds", "task", "subset", "metric", "n", "value", "sd", "ci_low", "ci_high"),
-    *("delta", "delta_sd", "delta_low", "delta_high", "higher"),
-]
-RULE = {"rule": "profile", "omega": 2.0, "tau_teacher": 0.05, "loss": "list_mle", "tau": 0.02}
+TARGET = {"target": "profile", "omega": 2.0, "tau_teacher": 0.05, "loss": "list_mle", "tau": 0.02}
 MODEL = {"model": "embedded:all-minilm-l6-v2", "revision": "0.1.0"}
 SEEDS = {"refined": (2024, 1), "weak": (1,)}
 EVIL = '<script>alert("1 & 2")</script>'
 
 
-def setting(count: int = 6, examples: int = 2) -> dict:
+def settings(count: int = 6, examples: int = 2) -> dict:
     parts = {"seeds": {"count": count}, "generate": {"shard_size": 4}, "report": {"examples": examples}}
     return config.complete(parts)
 
 
 def fabricate(folder: Path, count: int = 6, ranks: int = 4, steps: int = 20, improved: bool = True) -> Path:
-    """The records of a run that never took place: `count` lists with `ranks` rewrites."""
+    """Write records as of a run: `count` lists with `ranks` rewrites."""
     made = {"versions": {"python": "3.11.7", "torch": "2.13.0"}, "seconds": 1.5}
-    # as a stage records it that was given only its own keys: the others stand there with their defaults
-    given = {"sources": [{"name": "nyt", "source": "embedded:vader"}], "count": 320}
-    seeds = {"seeds": given, "refine": {"omega": 77.0}, "generate": {"shard_size": 80}}
+    seeds = {"seeds": {"sources": [{"name": "nyt", "source": "embedded:vader"}]}}
     dropped = {"too_long": 30, "near_duplicate": 10, "pattern": 0}
     examples = {"too_long": [f"A sentence {EVIL}"], "near_duplicate": ["It is.", "It was."]}
     pool = {"read": 100, "kept": 60, "dropped": dropped, "examples": examples, "config": seeds} | made
@@ -59,8 +52,8 @@ def fabricate(folder: Path, count: int = 6, ranks: int = 4, steps: int = 20, imp
     _lists(folder, count, ranks, made)
     for name, seeds in SEEDS.items():
         for seed in seeds:
-            rule = RULE if name == "refined" else RULE | {"rule": "teacher"}
-            _training(folder / "refine" / name / str(seed) / "history.json", steps, improved, made, rule)
+            config = TARGET if name == "refined" else TARGET | {"target": "teacher"}
+            _training(folder / "refine" / name / str(seed) / "history.json", steps, improved, made, config)
     _scores(folder / "scores.csv")
     scores = (("refined", 2024, 87.15), ("refined", 1, 87.25), ("weak", 1, 86.42))
     candidates = [
@@ -69,8 +62,14 @@ def fabricate(folder: Path, count: int = 6, ranks: int = 4, steps: int = 20, imp
     chosen = {"chosen": "refined/2024", "why": "the better mean", "candidates": candidates}
     io.write_json(folder / "selection.json", chosen)
     for task, found in (("STSBenchmark", 0), ("Representation", 2)):
-        told = {"task": task, "decontaminated": not found, "seeds": 6, "found": found, "examples": [f"In it. {EVIL}"]}
-        io.write_json(folder / "overlap" / f"{task}.json", told)
+        record = {
+            "task": task,
+            "decontaminated": not found,
+            "seeds": 6,
+            "found": found,
+            "examples": [f"In it. {EVIL}"],
+        }
+        io.write_json(folder / "overlap" / f"{task}.json", record)
     io.write_json(folder / "evaluate" / "base" / "STSBenchmark.json", {"threads": 2, "device": "cpu"} | made)
     io.write_text(folder / "benchmarks" / "seeds.tsv", "s\th:m:s\tmax_rss\tcpu_time\n2.80\t0:00:02\t224.50\t7200\n")
     io.write_text(folder / "benchmarks" / "refine" / "refined" / "1.tsv", "s\tmax_rss\tcpu_time\n90\t-\tNA\n")
@@ -78,7 +77,7 @@ def fabricate(folder: Path, count: int = 6, ranks: int = 4, steps: int = 20, imp
 
 
 def _scores(path: Path) -> None:
-    """A base, an experiment of two seeds, one of one seed, and an encoder from elsewhere."""
+    """Write scores of the base, an experiment of two seeds, one of one seed, and another encoder."""
     rows = [
         ["base", 1, "STSBenchmark", "all", "spearman", 1379, 82.0325, "", 79.85, 84.02],
         ["refined", 2, "STSBenchmark", "all", "spearman", 1379, 82.6611, 0.1, 80.5, 84.6, 0.6286, 0.1, 0.12, 1.14],
@@ -119,15 +118,14 @@ def _lists(folder: Path, count: int, ranks: int, made: dict) -> None:
         for _ in range(ranks):
             vectors.append(0.85 * vectors[-1] + 0.55 * np.linalg.norm(vectors[-1]) * rng.normal(size=32) / 32**0.5)
     unit = np.array([vector / np.linalg.norm(vector) for vector in vectors], dtype=np.float32)
-    found = ranking_lists.read(folder / "consolidate" / "lists.parquet")
-    named = MODEL
-    embeddings.write(folder / "teacher" / "minilm" / "embeddings.safetensors", torch.tensor(unit), found, named)
-    summary = similarity.statistics(similarity.to_seed(unit, found.sizes))
-    told = {"teacher": named, "lists": count - 1, "sentences": sum(found.sizes)}
-    io.write_json(folder / "teacher" / "minilm" / "similarity.json", told | summary | made)
+    lists = ranking_lists.read(folder / "consolidate" / "lists.parquet")
+    embeddings.write(folder / "teacher" / "minilm" / "embeddings.safetensors", torch.tensor(unit), lists, MODEL)
+    summary = similarity.statistics(similarity.to_seed(unit, lists.sizes))
+    record = {"teacher": MODEL, "lists": count - 1, "sentences": sum(lists.sizes)}
+    io.write_json(folder / "teacher" / "minilm" / "similarity.json", record | summary | made)
 
 
-def _training(path: Path, steps: int, improved: bool, made: dict, rule: dict) -> None:
+def _training(path: Path, steps: int, improved: bool, made: dict, config: dict) -> None:
     rng = np.random.default_rng(1)
     losses = [
         {
@@ -145,7 +143,7 @@ def _training(path: Path, steps: int, improved: bool, made: dict, rule: dict) ->
     origin = {
         "base": MODEL,
         "teachers": [MODEL | {"weight": 1.0}],
-        "config": {"refine": rule},
+        "config": {"refine": config},
     }
     data = {"development_data": {"source": "embedded:stsb", "revision": "1.0.3"}}
     io.write_json(path, fields | kept | origin | data | made)
@@ -158,12 +156,13 @@ def results(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def written(results: Path, tmp_path: Path) -> Path:
-    report.run(setting(), results, results / "teacher" / "minilm", tmp_path / "report")
+    report.run(settings(), results, results / "teacher" / "minilm", tmp_path / "report")
     return tmp_path / "report"
 
 
 def test_all_files_are_written_and_stand_alone(written: Path) -> None:
-    assert {path.name for path in written.iterdir()} == FILES
+    assert len(CONTENTS) == 14
+    assert {path.name for path in written.iterdir()} == {item.file for item in CONTENTS}
     for path in written.iterdir():
         text = path.read_text(encoding="utf-8")
         links = set(re.findall(r"https?://[^\s\"'<>]+", text))
@@ -177,7 +176,7 @@ def test_all_files_are_written_and_stand_alone(written: Path) -> None:
 
 
 def test_same_input_same_bytes(written: Path, results: Path, tmp_path: Path) -> None:
-    report.run(setting(), results, results / "teacher" / "minilm", tmp_path / "again")
+    report.run(settings(), results, results / "teacher" / "minilm", tmp_path / "again")
     for path in written.iterdir():
         assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes(), path.name
 
@@ -195,7 +194,16 @@ def test_figures_are_svg_and_show_their_numbers(written: Path) -> None:
         root = ElementTree.parse(path).getroot()
         texts[path.name] = "|".join(node.text or "" for node in root.iter("{http://www.w3.org/2000/svg}text"))
     for name, parts in {
-        "scores.svg": ["+0.63", "-0.23", "-1.00", "-12.03", "refined", "weak", "other", "STSBenchmark, main-news"],
+        "differences.svg": [
+            "+0.63",
+            "-0.23",
+            "-1.00",
+            "-12.03",
+            "refined",
+            "weak",
+            "other",
+            "STSBenchmark, main-news",
+        ],
         "representation.svg": ["alignment (lower is better)", "uniformity (lower is better)", "base", "refined"],
         "drops.svg": [
             "raw sentences",
@@ -212,8 +220,8 @@ def test_figures_are_svg_and_show_their_numbers(written: Path) -> None:
             "in the generated order: ",
             "perfectly",
         ],
-        "order.svg": ["(profile, ω 2)", "(teacher)", "as generated", "as the teacher"],
-        "timings.svg": ["seeds", "2.8 s", "224 MB", "not recorded", "refine", "in 3 jobs"],
+        "target_order.svg": ["(profile, ω 2)", "(teacher)", "as generated", "as the teacher"],
+        "timings.svg": ["seeds", "2.8 s", "224 MB", "unknown", "refine", "in 3 jobs"],
     }.items():
         for part in parts:
             assert part in texts[name], (name, part)
@@ -276,7 +284,7 @@ def test_shades_go_from_orange_to_blue() -> None:
 
 def test_training_that_did_not_help(tmp_path: Path) -> None:
     report.run(
-        setting(),
+        settings(),
         fabricate(tmp_path / "results", improved=False),
         tmp_path / "results/teacher/minilm",
         tmp_path / "report",
@@ -286,7 +294,7 @@ def test_training_that_did_not_help(tmp_path: Path) -> None:
 
 def test_a_long_training_makes_a_small_figure(tmp_path: Path) -> None:
     report.run(
-        setting(),
+        settings(),
         fabricate(tmp_path / "results", steps=20_000),
         tmp_path / "results/teacher/minilm",
         tmp_path / "report",
@@ -319,11 +327,11 @@ def test_lists_in_perfect_order_are_their_own_ideal() -> None:
     rows = torch.stack([falling, (1 - falling**2).sqrt()], dim=1)
     longer = torch.stack([torch.cos(torch.arange(6) * 0.3), torch.sin(torch.arange(6) * 0.3)], dim=1)
     for mixed in (rows, rows[[0, 2, 3, 1]]):
-        np.testing.assert_allclose(order.ideal([mixed]), falling, atol=1e-6)
-    both = order.ideal([rows, longer])
+        np.testing.assert_allclose(target_order.ideal([mixed]), falling, atol=1e-6)
+    both = target_order.ideal([rows, longer])
     assert len(both) == 6  # ranks that one list alone reaches are that list's
     np.testing.assert_allclose(both[4:], np.cos([1.2, 1.5]), atol=1e-6)
-    assert order.ideal([rows, longer[[0, 3, 1, 5, 4, 2]]]) == pytest.approx(both)
+    assert target_order.ideal([rows, longer[[0, 3, 1, 5, 4, 2]]]) == pytest.approx(both)
 
 
 def unit(lists: list[int], seed: int = 0) -> list[torch.Tensor]:
@@ -331,17 +339,17 @@ def unit(lists: list[int], seed: int = 0) -> list[torch.Tensor]:
     return [torch.nn.functional.normalize(torch.randn(size, 16, generator=generator), dim=-1) for size in lists]
 
 
-def test_agreement_is_whole_for_a_rule_that_looks_at_one_order_alone_and_half_for_the_other_by_chance() -> None:
+def test_agreement_is_whole_for_a_target_that_looks_at_one_order_alone_and_half_for_the_other_by_chance() -> None:
     teacher = unit([9] * 200)
-    generated = order.agreement("a", RULE | {"rule": "generated"}, teacher)
-    alone = order.reference(teacher)
+    generated = target_order.agreement("a", TARGET | {"target": "generated"}, teacher)
+    alone = target_order.reference(teacher)
     assert generated.generated == 1 and generated.by_rank == [1] * 9
     assert alone.teacher == 1
     assert generated.teacher == pytest.approx(0.5, abs=0.02)
     assert alone.generated == pytest.approx(0.5, abs=0.02)
-    between = order.agreement("b", RULE | {"rule": "borda", "omega": 1.0}, teacher)
+    between = target_order.agreement("b", TARGET | {"target": "borda", "omega": 1.0}, teacher)
     assert 0.5 < between.generated < 1 and 0.5 < between.teacher < 1
-    assert (generated.rule, between.rule) == ("generated", "borda, ω 1")
+    assert (generated.target, between.target) == ("generated", "borda, ω 1")
 
 
 def test_shares_count_the_pairs_of_each_list_by_itself() -> None:
@@ -349,7 +357,7 @@ def test_shares_count_the_pairs_of_each_list_by_itself() -> None:
     together = [torch.tensor([len(rows) for rows in part]) for part in (teacher, *([rows] for rows in teacher))]
     parts = [teacher, *([rows] for rows in teacher)]
     counts = [
-        order.shares(targets(part, 0.05, 1.0, "borda"), targets(part, 0.05, 1.0, "teacher"), sizes)
+        target_order.pair_counts(targets(part, 0.05, 1.0, "borda"), targets(part, 0.05, 1.0, "teacher"), sizes)
         for part, sizes in zip(parts, together, strict=True)
     ]
     padded = torch.zeros_like(counts[0])
@@ -370,28 +378,16 @@ def test_time_comes_from_the_benchmark_file_or_else_from_the_record(tmp_path: Pa
     assert gpu == timings.Job(0.1, None, None, False, 0.1)
 
 
-def score(**fields: object) -> table.Score:
-    numbers = dict.fromkeys(table.NUMBERS, float("nan")) | {"seeds": 1.0}
-    texts = {"model": "a", "task": "T", "subset": "all", "metric": "map", "higher": True}
-    return table.Score(**(texts | numbers | fields))
-
-
-def test_names_of_models_lead_to_experiments() -> None:
-    experiments = ["a", "b/c"]
+def test_names_of_models_lead_to_experiments(results: Path) -> None:
+    records = collect(settings(), results, results / "teacher" / "minilm")
+    several = replace(records, selection={"candidates": [{"name": "a"}, {"name": "b/c"}]})
     names = {"a": "a", "a/7": "a", "b/c/1": "b/c", "base": "base", "org/7": "org/7", "a/x": "a/x"}
-    assert {name: table.experiment(score(model=name), experiments) for name in names} == names
-
-
-def test_numbers_have_the_digits_of_their_metric() -> None:
-    assert score(metric="alignment", value=0.20512).show("value") == "0.205"
-    assert score(metric="map", value=71.3999, delta=-0.004).show("value") == "71.40"
-    assert score().show("delta") == ""
-    assert (score(metric="map").measure, score(metric="accuracy").measure) == ("MAP × 100", "accuracy × 100")
-    assert score(metric="uniformity").measure == "uniformity"
+    row = records.scores[0]
+    assert {name: several.experiment(replace(row, model=name)) for name in names} == names
 
 
 def test_the_result_is_a_sentence_whatever_the_table_holds(results: Path) -> None:
-    config_ = setting()
+    config_ = settings()
     file = results / "scores.csv"
     rows = file.read_text(encoding="utf-8").splitlines()
 
@@ -399,17 +395,17 @@ def test_the_result_is_a_sentence_whatever_the_table_holds(results: Path) -> Non
         file.write_text("\n".join([rows[0], *kept]) + "\n", encoding="utf-8")
         return summary.result(report.collect(config_, results, results / "teacher" / "minilm"))
 
-    loss = "refined,2,X,all,map,9,50,0.1,40,60,-2.5,0.1,-6,1"
+    loss = "refined,2,X,all,map,9,50,0.1,40,60,-2.5,0.1,-6,1,True"
     assert "loses 2.50 on X (MAP × 100)" in sentence(loss)
     assert "includes zero" in sentence(loss)
-    assert "there is no interval" in sentence("refined,2,X,all,map,9,50,,,,-2.5,,,")
-    assert "no difference to the base" in sentence("refined,2,X,all,map,9,50,,,,,,,")
+    assert "there is no interval" in sentence("refined,2,X,all,map,9,50,,,,-2.5,,,,True")
+    assert "no difference to the base" in sentence("refined,2,X,all,map,9,50,,,,,,,,True")
 
 
 def test_a_run_without_the_task_says_so_in_its_figure(results: Path, tmp_path: Path) -> None:
     file = results / "scores.csv"
     file.write_text("\n".join(line for line in file.read_text().splitlines() if "Representation" not in line) + "\n")
-    report.run(setting(), results, results / "teacher" / "minilm", tmp_path / "report")
+    report.run(settings(), results, results / "teacher" / "minilm", tmp_path / "report")
     assert "This run has no task Representation" in (tmp_path / "report" / "representation.svg").read_text()
 
 
@@ -418,14 +414,34 @@ def test_imported_lists_have_no_prompt_and_no_tokens(results: Path, tmp_path: Pa
         path.unlink()
     (results / "seeds").rename(results / "lists")
     nothing = dict.fromkeys(("prompt", "prompt_sha256", "prompt_text", "device", "dtype"))
-    shard = {"read": 6, "kept": 6, "dropped": {}, "model": "imported:lists.csv", "revision": "", "seconds": 1.0}
+    shard = {
+        "read": 6,
+        "kept": 6,
+        "dropped": {},
+        "imported": True,
+        "model": "lists.csv",
+        "revision": "",
+        "seconds": 1.0,
+    }
     io.write_json(results / "lists" / "00000.json", shard | nothing)
-    imported = setting() | {"lists": {"source": "import", "file": "lists.csv", "column": "x", "split": "train"}}
+    imported = settings() | {"lists": {"source": "import", "file": "lists.csv", "column": "x", "split": "train"}}
     report.run(imported, results, results / "teacher" / "minilm", tmp_path / "report")
     texts = {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "report").glob("*.html")}
-    assert "none: the lists were imported:lists.csv" in texts["summary.html"]
+    assert "none: the lists were imported from lists.csv" in texts["summary.html"]
     assert "tokens" not in texts["provenance.html"] and "<h2>Prompt</h2>" not in texts["provenance.html"]
-    assert ">lists</td>" in texts["timings.html"] and ">generate</td>" not in texts["timings.html"]
+    assert ">imported lists<" in texts["provenance.html"] and ">language model<" not in texts["provenance.html"]
+    assert ">import_lists</td>" in texts["timings.html"] and ">generate</td>" not in texts["timings.html"]
+
+
+@pytest.mark.parametrize("model", ["imports/llama", "imported:x", "import"])
+def test_no_name_of_a_language_model_makes_the_lists_imported(results: Path, tmp_path: Path, model: str) -> None:
+    for path in (results / "generate").iterdir():
+        io.write_json(path, io.read_json(path) | {"model": model})
+    report.run(settings(), results, results / "teacher" / "minilm", tmp_path / "report")
+    texts = {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "report").glob("*.html")}
+    assert f"<td>{model} 0.1.2</td>" in texts["summary.html"]
+    assert ">language model<" in texts["provenance.html"] and ">imported lists<" not in texts["provenance.html"]
+    assert ">generate</td>" in texts["timings.html"] and ">import_lists</td>" not in texts["timings.html"]
 
 
 def test_a_teacher_that_is_nowhere_is_named(results: Path, tmp_path: Path) -> None:
@@ -434,16 +450,16 @@ def test_a_teacher_that_is_nowhere_is_named(results: Path, tmp_path: Path) -> No
     history["teachers"][0]["revision"] = "0.2.0"
     path.write_text(json.dumps(history), encoding="utf-8")
     with pytest.raises(UserError, match=r"no embeddings of the teacher embedded:all-minilm-l6-v2 \(0.2.0\)"):
-        report.run(setting(), results, results / "teacher" / "minilm", tmp_path / "report")
+        report.run(settings(), results, results / "teacher" / "minilm", tmp_path / "report")
 
 
-def test_a_history_without_its_rule_is_named(results: Path, tmp_path: Path) -> None:
+def test_a_history_without_its_target_is_named(results: Path, tmp_path: Path) -> None:
     path = results / "refine" / "weak" / "1" / "history.json"
     history = json.loads(path.read_text(encoding="utf-8"))
-    del history["config"]["refine"]["rule"]
+    del history["config"]["refine"]["target"]
     path.write_text(json.dumps(history), encoding="utf-8")
-    with pytest.raises(UserError, match=r"weak/1/history.json has no 'config.refine.rule'"):
-        report.run(setting(), results, results / "teacher" / "minilm", tmp_path / "report")
+    with pytest.raises(UserError, match=r"weak/1/history.json has no 'config.refine.target'"):
+        report.run(settings(), results, results / "teacher" / "minilm", tmp_path / "report")
 
 
 def test_shards_are_summed_and_differences_show() -> None:
@@ -457,7 +473,7 @@ def test_shards_are_summed_and_differences_show() -> None:
 
 def test_shards_that_the_config_does_not_declare_are_not_read(results: Path, tmp_path: Path) -> None:
     (results / "generate" / "00002.json").write_text("of an earlier, larger run")
-    report.run(setting(), results, results / "teacher" / "minilm", tmp_path / "report")
+    report.run(settings(), results, results / "teacher" / "minilm", tmp_path / "report")
 
 
 @pytest.mark.parametrize(
@@ -477,7 +493,7 @@ def test_shards_that_the_config_does_not_declare_are_not_read(results: Path, tmp
 def test_a_missing_file_is_named(results: Path, tmp_path: Path, name: str) -> None:
     (results / name).unlink()
     with pytest.raises(UserError, match=f"There is no file .*{name}"):
-        report.run(setting(), results, results / "teacher" / "minilm", tmp_path / "report")
+        report.run(settings(), results, results / "teacher" / "minilm", tmp_path / "report")
     assert not (tmp_path / "report").exists()
 
 
@@ -485,7 +501,7 @@ def test_a_missing_file_is_named(results: Path, tmp_path: Path, name: str) -> No
     ("name", "text", "message"),
     [
         ("scores.csv", "model,task\nbase,X\n", "is not a score table"),
-        ("scores.csv", f"{','.join(COLUMNS)}\nbase,one,X,all,map,9,8,,,,,,,\n", "is not a score table"),
+        ("scores.csv", f"{','.join(COLUMNS)}\nbase,one,X,all,map,9,8,,,,,,,\n", "seeds is 'one', not a number"),
         ("overlap/Representation.json", "{}", "Representation.json has no 'task'"),
         ("seeds/pool.json", json.dumps({"read": 1}), "pool.json has no 'kept'"),
         ("selection.json", "{", "selection.json is not valid JSON"),
@@ -494,4 +510,4 @@ def test_a_missing_file_is_named(results: Path, tmp_path: Path, name: str) -> No
 def test_a_damaged_file_is_named(results: Path, tmp_path: Path, name: str, text: str, message: str) -> None:
     (results / name).write_text(text)
     with pytest.raises(UserError, match=message):
-        report.run(setting(), results, results / "teacher" / "minilm", tmp_path / "report")
+        report.run(settings(), results, results / "teacher" / "minilm", tmp_path / "report")

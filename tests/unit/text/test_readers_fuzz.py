@@ -1,4 +1,4 @@
-"""Corpora that no one would call text: a pool, or one sentence that says what is wrong; and bounded memory."""
+"""Arbitrary bytes as a corpus give a pool or a one-line error, within bounded memory."""
 
 from __future__ import annotations
 

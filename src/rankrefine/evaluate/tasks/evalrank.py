@@ -1,62 +1,104 @@
-"""EvalRank: does a sentence find its paraphrase among all sentences? (Wang, Kuo & Li 2022, "Just Rank")."""
+"""EvalRank: rank of a sentence's paraphrase among all sentences (Wang, Kuo & Li 2022, "Just Rank")."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from rankrefine.errors import UserError
+from rankrefine.evaluate import data_tables
 from rankrefine.evaluate.metric import Metric
-from rankrefine.evaluate.sentence_pairs import BLOCK, positives, unit_rows
+from rankrefine.evaluate.sentence_pairs import BLOCK, distinct_sentences, positives, unit_rows
+from rankrefine.evaluate.tasks.task import TableTask, embed, text_columns
 
-SAME = 1e-6  # similarities nearer than this are ties: batches and blocks of float32 differ in the seventh digit
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from sentence_transformers import SentenceTransformer
+
+BACKGROUND = ("train", "validation")  # optional splits whose sentences are searched as well
+SAME = 1e-6  # closer similarities are ties: float32 results of different batches differ in the seventh digit
+
+
+class EvalRank(TableTask):
+    """Paraphrase retrieval on scored sentence pairs."""
+
+    def splits(self, path: Path) -> Sequence[str]:
+        """See `TableTask`."""
+        return ("test", *(split for split in BACKGROUND if (path / f"{split}.parquet").is_file()))
+
+    def read(self, file: Path) -> pa.Table:
+        """See `TableTask`."""
+        return data_tables.pairs(file)
+
+    def size(self, tables: Mapping[str, pa.Table], files: Mapping[str, Path]) -> tuple[int, str]:
+        """See `TableTask`."""
+        first, second, gold = (tables["test"][name].to_numpy() for name in ("sentence1", "sentence2", "score"))
+        positives(gold[first != second])  # a pair of equal sentences has nothing to retrieve
+        return len(gold), "pairs"
+
+    def score(self, encoder: SentenceTransformer, tables: Mapping[str, pa.Table]) -> list[Metric]:
+        """See `TableTask`."""
+        sentences, pairs = distinct_sentences(*text_columns(tables["test"]))
+        others = (column for split in tables if split != "test" for column in text_columns(tables[split]))
+        sentences = list(dict.fromkeys([*sentences, *(text for column in others for text in column)]))
+        return evalrank(embed(encoder, sentences), pairs, tables["test"]["score"].to_numpy())
+
+
+TASK = EvalRank
 
 
 def evalrank(embeddings: np.ndarray, pairs: np.ndarray, gold: np.ndarray) -> list[Metric]:
     """Mean reciprocal rank, hits@1 and hits@3 (x100) of the positive pairs among all sentences.
 
-    As in the paper and its code: pairs of an STS set that mean the same, both sentences of a pair are the query once,
-    a pair that is there twice counts once, the background is every different sentence, ranked by cosine, and the
-    query itself is no candidate.
+    As in the paper and its code: the pairs are positive pairs of an STS set, each sentence of a pair is the query
+    once, a repeated pair counts once, all distinct sentences are candidates except the query, and candidates are
+    ranked by cosine.
 
     Changed on purpose:
-    - Pairs and background are what is given, by default the pairs of STS Benchmark's test split and the sentences of
-      all its splits, and a pair is positive from a score of 4. The paper joins them with STR and takes the upper part
-      of the scores, so that its numbers are not comparable with these.
-    - Other positives of the query are left out of its ranking. The released code counts them as mistakes, and then no
+    - Pairs and candidates come from the given data, by default the pairs of STS Benchmark's test split and the
+      sentences of all its splits, and a pair is positive from a score of 4. The paper joins them with STR and takes
+      the upper part of the scores, so its numbers are not comparable with these.
+    - Other positives of the query are excluded from its ranking. The released code counts them as mistakes, so that no
       encoder can reach 100.
-    - Sentences as near as the target share their ranks with it (the mean rank). The released code gives the target the
-      best of these ranks, and an encoder that maps all sentences to one point would reach 100.
-    - Embeddings are not centred, as nobody centres them in use; the released code subtracts the mean of all sentences.
-    - A pair of two equal sentences is left out: it has nothing to find.
+    - Sentences as similar as the target share their mean rank with it. The released code gives the target the best of
+      these ranks, so that an encoder which maps all sentences to one point would reach 100.
+    - Embeddings are not centred, as is usual in applications; the released code subtracts the mean of all sentences.
+    - A pair of two equal sentences is excluded: it has nothing to retrieve.
 
     Args:
-        embeddings: Of the different sentences `[sentences, dim]`.
-        pairs: Places of the pairs in them `[n, 2]`, see `embeddings.distinct_sentences`.
-        gold: Scores of the pairs from 0 to 5 `[n]`.
+        embeddings: Embeddings of the distinct sentences `[sentences, dim]`.
+        pairs: Row numbers of each pair's sentences `[n, 2]`, see `sentence_pairs.distinct_sentences`.
+        gold: Gold scores of the pairs from 0 to 5 `[n]`.
 
     Returns:
-        Metrics with one score per positive pair, the mean of its two queries (which are too much alike to be drawn
-        apart in a bootstrap), in an order that depends on the pairs alone.
+        Metrics with one score per positive pair: the mean of its two queries, which are too similar to be resampled
+        separately in a bootstrap. Their order depends on the pairs alone.
 
     Raises:
-        UserError: no pair of two different sentences is positive.
+        UserError: no pair of two distinct sentences is positive.
     """
     chosen = np.unique(np.sort(pairs[positives(gold)], axis=1), axis=0)
     chosen = chosen[chosen[:, 0] != chosen[:, 1]]
     if not len(chosen):
-        raise UserError("All pairs with a score of 4 or more repeat one sentence, and EvalRank has nothing to find.")
+        raise UserError(
+            "In all pairs with a score of 4 or more both sentences are equal; add pairs of distinct sentences."
+        )
     ranks = _ranks(embeddings, np.concatenate([chosen, chosen[:, ::-1]])).reshape(2, -1)
     of_query = {"mrr": 1 / ranks, "hits@1": ranks <= 1, "hits@3": ranks <= 3}
     return [Metric.mean(name, 100 * values.mean(axis=0)) for name, values in of_query.items()]
 
 
 def _ranks(embeddings: np.ndarray, searches: np.ndarray) -> np.ndarray:
-    """Rank of the target for each (query, target) in `searches` `[n, 2]`: 1 is best, tied ranks are shared."""
+    """Rank of the target for each (query, target) in `searches` `[n, 2]`; 1 is best, ties share their mean rank."""
     unit = unit_rows(embeddings)
     sentences = len(unit)
     query, target = np.concatenate([searches, np.tile(np.arange(sentences)[:, None], 2)]).T
-    related = csr_array((np.ones(len(query)), (query, target)), shape=(sentences, sentences))  # and each to itself
+    # excluded candidates of each query: its positives and itself
+    related = csr_array((np.ones(len(query)), (query, target)), shape=(sentences, sentences))
     ranks = np.empty(len(searches))
     size = max(1, BLOCK // sentences)
     for start in range(0, len(searches), size):

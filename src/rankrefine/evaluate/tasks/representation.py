@@ -1,30 +1,63 @@
-"""The shape of an embedding space: alignment, uniformity, effective rank; all on rows of length 1."""
+"""Measures of an embedding space: alignment, uniformity, effective rank, all on rows of length 1."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.linalg import svdvals
 from scipy.stats import entropy
 
 from rankrefine.errors import UserError
+from rankrefine.evaluate import data_tables
 from rankrefine.evaluate.metric import Metric
-from rankrefine.evaluate.sentence_pairs import BLOCK, positives, unit_rows
+from rankrefine.evaluate.sentence_pairs import BLOCK, distinct_sentences, positives, unit_rows
+from rankrefine.evaluate.tasks.task import TableTask, embed, text_columns
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from sentence_transformers import SentenceTransformer
+
+
+class Representation(TableTask):
+    """Alignment, uniformity and effective rank on scored sentence pairs."""
+
+    def read(self, file: Path) -> pa.Table:
+        """See `TableTask`."""
+        return data_tables.pairs(file)
+
+    def size(self, tables: Mapping[str, pa.Table], files: Mapping[str, Path]) -> tuple[int, str]:
+        """See `TableTask`."""
+        positives(tables["test"]["score"].to_numpy())
+        return len(tables["test"]), "pairs"
+
+    def score(self, encoder: SentenceTransformer, tables: Mapping[str, pa.Table]) -> list[Metric]:
+        """See `TableTask`."""
+        columns = text_columns(tables["test"])
+        left, right = (embed(encoder, column) for column in columns)
+        distinct, _ = distinct_sentences(*columns)
+        return representation(left, right, tables["test"]["score"].to_numpy(), embed(encoder, distinct))
+
+
+TASK = Representation
 
 
 def representation(left: np.ndarray, right: np.ndarray, gold: np.ndarray, distinct: np.ndarray) -> list[Metric]:
-    """Alignment of the positive pairs; uniformity and effective rank of the different sentences.
+    """Alignment of the positive pairs; uniformity and effective rank of the distinct sentences.
 
-    Only alignment is a mean over units that can be drawn again. The other two have no interval here: they belong to
-    the whole set of sentences, and a bootstrap resample, which holds sentences twice, is less uniform and of lower
-    rank than the sentences themselves.
+    Only alignment is a mean over units that a bootstrap can resample. The other two have no interval: they are
+    properties of the whole set of sentences, and a resample, which repeats sentences, is less uniform and of lower
+    rank than that set.
 
     Args:
         left, right: Embeddings of the pairs `[n, dim]`.
-        gold: Their scores from 0 to 5 `[n]`.
-        distinct: Embeddings of the different sentences `[m, dim]`.
+        gold: Gold scores of the pairs from 0 to 5 `[n]`.
+        distinct: Embeddings of the distinct sentences `[m, dim]`.
 
     Raises:
-        UserError: no pair is positive (4 or more), or there are fewer than two different sentences.
+        UserError: no pair is positive (4 or more), or there are fewer than two distinct sentences.
     """
     chosen = positives(gold)
     return [
@@ -40,29 +73,31 @@ def alignment(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def uniformity(embeddings: np.ndarray) -> float:
-    """Log of the mean of exp(-2 d^2) over all pairs of different rows (Wang & Isola 2020, t = 2).
+    """Log of the mean of exp(-2 d^2) over all pairs of rows `[n, dim]` (Wang & Isola 2020, t = 2).
 
-    d is the distance on the unit sphere, so that d^2 = 2 - 2 cos. From 0, where all rows are equal, down to -8. The
-    rows are `[n, dim]`; of the n x n cosines only a block is held at once.
+    d is the distance on the unit sphere, so d^2 = 2 - 2 cos. The range is 0 (all rows equal) down to -8. The n x n
+    cosines are computed in blocks.
 
     Raises:
         UserError: there are fewer than two rows.
     """
     n = len(embeddings)
     if n < 2:
-        raise UserError(f"Uniformity needs two different sentences at least, and there is {n}; give it more pairs.")
+        raise UserError(
+            f"Uniformity requires at least two distinct sentences, but the data contain {n}; add more pairs."
+        )
     unit = unit_rows(embeddings)
     size = max(1, BLOCK // n)
     blocks = (unit[start : start + size] @ unit.T for start in range(0, n, size))  # cosines (b, n)
-    total = sum(float(np.exp(4 * block - 4).sum()) for block in blocks)  # each pair twice, each row once with itself
+    total = sum(float(np.exp(4 * block - 4).sum()) for block in blocks)  # each pair twice, each row with itself once
     return float(np.log((total - n) / (n * (n - 1))))
 
 
 def effective_rank(embeddings: np.ndarray) -> float:
-    """Number of directions in use: exp of the entropy of the singular values' shares (Roy & Vetterli 2007).
+    """Effective rank: exp of the entropy of the normalised singular values (Roy & Vetterli 2007).
 
-    Of the rows on the unit sphere, since cosine similarity knows no lengths; 1 (all rows on one line) to dim. The rows
-    are not centred, as in the paper: a direction that all sentences share makes all cosines large, and that is part
-    of what the number is to show.
+    Rows are scaled to length 1, because cosine similarity ignores lengths. The range is 1 (all rows on one line) to
+    dim. Rows are not centred, as in the paper: a direction shared by all sentences makes all cosines large, and the
+    measure should show that.
     """
     return float(np.exp(entropy(svdvals(unit_rows(embeddings)))))

@@ -1,1 +1,1 @@
-"""Recipes: what is asked of the language model for one seed sentence."""
+"""Recipes: what is asked of the language model for one seed sentence. One module per value of `generate.recipe`."""

@@ -1,133 +1,120 @@
-"""The chain logic, written once above all engines: rounds, quality checks, re-draws.
+"""Ranking lists: chains of rewrites that drift away from the seed sentence.
 
 A chain x0, x1, …, xN starts at a seed sentence; in round i the language model rewrites x[i-1] and is steered away
-from what it would have made of x[i-2] (He et al. 2025; docs/method.md). Rounds of one chain follow each other, chains
-are independent: as soon as a chain ends, the next seed takes its seat.
+from what it would have made of x[i-2] (He et al. 2025; docs/method.md).
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from typing import Any, ClassVar
 
-from rankrefine.errors import UserError
-from rankrefine.llm.interface import Completion, Engine, Request
+import pyarrow as pa
+
+from rankrefine.generate.recipes.recipe import COMPLETE, Draft
+from rankrefine.llm import prompts
+from rankrefine.llm.interface import Completion, Request, Sampling
 from rankrefine.llm.prompts import Prompt
+from rankrefine.ranking_lists.schema import SHARD
 from rankrefine.text.rewrite_rules import Limits, clean, problem
 
 
+@dataclass
+class Chain(Draft):
+    """A draft of one ranking list. `sentences` are the seed sentence and the accepted rewrites."""
+
+    sentences: list[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.sentences = [self.text]
+
+
 @dataclass(frozen=True)
-class Plan:
-    """What every chain does.
+class Ranking:
+    """The recipe of ranking lists, see `Recipe`.
 
     Attributes:
-        prompt: what asks for a rewrite.
+        prompt: asks for a rewrite.
         rounds: rewrites per chain.
-        guidance: guidance scale per round; the last one holds for the rounds after it.
-        redraws: how often a stuck rewrite is drawn again. Greedy decoding would only repeat itself: 0 there.
-        limits: what makes a rewrite stuck, besides a repeat.
-        seed: the run's seed.
+        guidance_scale: one for all rounds, or one per round; the last one also applies to later rounds.
+        redraws: retries of a rejected rewrite.
+        limits: reasons to reject a rewrite besides a repeat.
     """
+
+    columns: ClassVar[tuple[pa.Field, ...]] = (SHARD.field("sentences"),)
 
     prompt: Prompt
+    sampling: Sampling
     rounds: int
-    guidance: tuple[float, ...]
+    guidance_scale: float | list[float]
     redraws: int
     limits: Limits
-    seed: int
+    random_seed: int
 
+    @property
+    def prompts(self) -> tuple[Prompt, ...]:
+        """The one template."""
+        return (self.prompt,)
 
-@dataclass
-class Chain:
-    """One ranking list in the making.
+    def start(self, row: int, seed_id: str, text: str) -> Chain:
+        """Return a chain that consists of its seed sentence."""
+        return Chain(row, seed_id, text)
 
-    Attributes:
-        row: place of the seed sentence in the shard.
-        sentences: the seed sentence and the accepted rewrites.
-        status: "running", "complete", or why the last rewrite was refused for good.
-        refused: rewrites that were refused, by reason.
-        stops: completions by what ended them.
-        near_ties, redone: sums over the completions, see `Completion`.
-    """
+    def request(self, chain: Chain) -> Request:
+        """Ask for the next rewrite. Round 1 has no previous prompt and decodes plainly."""
+        place = len(chain.sentences)  # round of the next rewrite, from 1
+        negative = self.prompt.fill(chain.sentences[-2]) if place > 1 else None
+        key = (self.random_seed, chain.seed_id, place, chain.attempt)
+        return Request(
+            chain.row, self.prompt.fill(chain.sentences[-1]), negative, self._scale(place), key, one_line=True
+        )
 
-    row: int
-    seed_id: str
-    sentences: list[str]
-    status: str = "running"
-    attempt: int = 0
-    redraws: int = 0
-    tokens: int = 0
-    near_ties: int = 0
-    redone: int = 0
-    refused: Counter[str] = field(default_factory=Counter)
-    stops: Counter[str] = field(default_factory=Counter)
+    def _scale(self, place: int) -> float:
+        scales = self.guidance_scale
+        return scales[min(place, len(scales)) - 1] if isinstance(scales, list) else scales
 
-    def request(self, plan: Plan) -> Request:
-        """The request for the next rewrite. In round 1 there is no previous prompt, so it decodes plainly."""
-        place = len(self.sentences)  # round of the rewrite that is asked for, from 1
-        negative = plan.prompt.fill(self.sentences[-2]) if place > 1 else None
-        scale = plan.guidance[min(place, len(plan.guidance)) - 1]
-        key = (plan.seed, self.seed_id, place, self.attempt)
-        return Request(self.row, plan.prompt.fill(self.sentences[-1]), negative, scale, key)
-
-    def take(self, completion: Completion, plan: Plan) -> None:
-        """Accept the rewrite, or refuse it: then draw again, or give the chain up."""
-        self.tokens += len(completion.tokens)
-        self.near_ties += completion.near_ties
-        self.redone += completion.redone
-        self.stops[completion.stop] += 1
+    def take(self, chain: Chain, completion: Completion) -> None:
+        """Accept a rewrite that is complete, new and within the limits; reject any other."""
         rewrite = clean(completion.text)
-        found = _unfinished(completion, plan.prompt) or problem(rewrite, self.sentences, plan.limits)
-        if found is None:
-            self.sentences.append(rewrite)
-            self.attempt = 0
-            if len(self.sentences) > plan.rounds:
-                self.status = "complete"
+        reason = self._unfinished(completion) or problem(rewrite, chain.sentences, self.limits)
+        if reason is not None:
+            chain.reject(reason, self.redraws)
             return
-        self.refused[found] += 1
-        if self.attempt == plan.redraws:
-            self.status = found
-        else:
-            self.attempt += 1
-            self.redraws += 1
+        chain.accept()
+        chain.sentences.append(rewrite)
+        if len(chain.sentences) > self.rounds:
+            chain.status = COMPLETE
+
+    def _unfinished(self, completion: Completion) -> str | None:
+        """Reason why a completion is no whole rewrite. A newline is the proper end after a plain prompt."""
+        if completion.stop == "newline" and self.prompt.chat:
+            return "newline"
+        return "cut off" if completion.stop == "length" else None
+
+    def finished(self, chain: Chain) -> dict[str, Any]:
+        """Return the sentences."""
+        return {"sentences": chain.sentences}
+
+    def describe(self) -> dict[str, Any]:
+        """Return the fields that `consolidate` and the data set card read."""
+        extent = {"rounds": self.rounds, "redraws": self.redraws}
+        sampling = {"guidance_scale": self.guidance_scale, **vars(self.sampling), **extent}
+        return {**self.prompt.describe(), "sampling": sampling}
 
 
-def _unfinished(completion: Completion, prompt: Prompt) -> str | None:
-    """Why a completion is no whole rewrite. A newline properly ends one that a plain prompt asked for."""
-    if completion.stop == "newline" and prompt.chat:
-        return "newline"
-    return "cut off" if completion.stop == "length" else None
+def load(config: dict[str, Any]) -> Ranking:
+    """Read the recipe from a configuration (`seed` and the section `generate`).
 
-
-def run(chains: Iterable[Chain], engine: Engine, plan: Plan) -> Iterator[Chain]:
-    """Run all chains through the engine, `engine.seats` at a time; yield each when it has ended."""
-    waiting = iter(chains)
-    running = {chain.row: chain for chain in islice(waiting, engine.seats)}
-    for chain in running.values():
-        engine.add(chain.request(plan))
-    while running:
-        for completion in engine.step():
-            chain = running[completion.id]
-            chain.take(completion, plan)
-            if chain.status == "running":
-                _ask_on(chain, engine, plan)
-            if chain.status != "running":
-                yield running.pop(chain.row)
-                if (chain := next(waiting, None)) is not None:
-                    running[chain.row] = chain
-                    engine.add(chain.request(plan))
-
-
-def _ask_on(chain: Chain, engine: Engine, plan: Plan) -> None:
-    """Ask for the chain's next rewrite. A rewrite that the model cannot be asked about ends its chain, not the shard;
-    a seed sentence like that is the user's to take out, so there the engine's error stands.
+    Raises:
+        UserError: the prompt template cannot be used.
     """
-    try:
-        engine.add(chain.request(plan))
-    except UserError:
-        if len(chain.sentences) == 1:
-            raise
-        chain.status = "prompt"
-        chain.refused["prompt"] += 1
+    settings = config["generate"]
+    return Ranking(
+        prompt=prompts.load(settings["prompt"]),
+        sampling=Sampling(**{key: settings[key] for key in Sampling.__dataclass_fields__}),
+        rounds=settings["rounds"],
+        guidance_scale=settings["guidance_scale"],
+        redraws=settings["redraws"] if settings["temperature"] else 0,  # greedy decoding would only repeat itself
+        limits=Limits(**{key: settings[key] for key in Limits.__dataclass_fields__}),
+        random_seed=config["seed"],
+    )

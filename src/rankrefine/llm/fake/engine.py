@@ -1,4 +1,4 @@
-"""A deterministic word shuffler for tests of the workflow: no model, no torch. Named as what it is."""
+"""A deterministic word shuffler for tests of the workflow: no model, no torch."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ _FILLERS = ("again", "indeed", "today", "somehow", "perhaps", "there", "often", 
 
 
 def load(*_: Any) -> FakeEngine:
-    """The engine; the arguments of the real engines are accepted and ignored."""
+    """Return the engine; the arguments of `interface` are ignored."""
     return FakeEngine()
 
 
 class FakeEngine:
-    """Rewrites by swapping two neighbouring words and putting a filler in the place of one, chosen by a hash."""
+    """Rewrites by swapping two neighbouring words and replacing one by a filler, chosen by a hash."""
 
-    seats = 16
+    max_running = 16
 
     def __init__(self) -> None:
         self.reset()
 
-    def reset(self, seats: int | None = None) -> None:
-        """Forget what waits."""
+    def reset(self, max_running: int | None = None) -> None:
+        """Forget all requests."""
         self._waiting: list[Request] = []
 
     def add(self, request: Request) -> None:
-        """Take in a request."""
+        """Add a request."""
         self._waiting.append(request)
 
     def step(self) -> list[Completion]:
-        """Complete everything at once."""
+        """Complete all requests."""
         requests, self._waiting = self._waiting, []
         return [_complete(request) for request in requests]
 
     def describe(self) -> dict[str, Any]:
-        """Nothing computes here."""
+        """Return constants: nothing is computed on any device."""
         return {"device": "none", "dtype": "none", "threads": 1}
 
 
@@ -46,7 +46,7 @@ def _sentence(text: Text) -> str:
 
 
 def _complete(request: Request) -> Completion:
-    words = _sentence(request.positive).split()
+    words = _sentence(request.prompt).split()
     number = int.from_bytes(hashlib.blake2b(repr(request.key).encode(), digest_size=8).digest(), "big")
     place = number % len(words)
     words[place - 1], words[place] = words[place], words[place - 1]

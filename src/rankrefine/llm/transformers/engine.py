@@ -1,17 +1,18 @@
 """Guided decoding on transformers: both prompts of every request in one packed forward pass.
 
-Each request takes one slot of the key/value cache per prompt. When it ends, its slots keep their prompts until
-somebody else needs the room: the positive prompt of one round is the negative prompt of the next, so the next request
-of the chain finds its negative prompt already computed (and a redrawn one finds both).
+Each request takes one slot of the key/value cache per prompt. When it ends, its slots keep their prompts until another
+request needs the slot: in a chain of requests the prompt of one is the negative prompt of the next, which is then
+already computed (for a retry both prompts are).
 """
 
 from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,35 +23,47 @@ from rankrefine.llm.guidance import Sampling, choose, draws, near_ties
 from rankrefine.llm.interface import Completion, OutOfMemory, Request, Stop, Text
 from rankrefine.llm.prompts import Prompt
 from rankrefine.llm.tokens import beginnings, common_prefix, decode, encode, ending, newline_tokens, stop_tokens
-from rankrefine.llm.transformers import free_memory as memory
-from rankrefine.llm.transformers import packed_linear, shared_prefix
+from rankrefine.llm.transformers import free_memory, packed_linear, shared_prefix
 from rankrefine.llm.transformers.open_model import open_model
 
 log = logging.getLogger(__name__)
 
-ROOM = 16  # capacity grows by so many tokens
+ROOM = 16  # the capacity of the cache grows in steps of so many tokens
 
 
 def load(
-    folder: Path, prompt: Prompt, sampling: Sampling, chains: int, settings: dict[str, Any], threads: int | None
+    folder: Path,
+    prompts: Sequence[Prompt],
+    sampling: Sampling,
+    max_running: int,
+    settings: dict[str, Any],
+    threads: int | None,
 ) -> TransformersEngine:
-    """Open the model in `folder` and make an engine of it; see `base`.
+    """Open the model in `folder` and return an engine with it; see `interface`.
 
     Raises:
-        UserError: the folder holds no language model, or one that cannot be used here; no GPU where one is asked for.
+        UserError: the folder contains no language model, or one that cannot be used here; no GPU for device cuda.
     """
     model, tokenizer = open_model(folder, settings["device"], settings["dtype"], threads)
     shared_prefix.install(model)
     if model.device.type == "cpu" and model.dtype == torch.bfloat16:
         packed_linear.pack(model)
-    head = common_prefix([encode(tokenizer, prompt.fill(text)) for text in beginnings(tokenizer)])
+    probes = beginnings(tokenizer)
+    heads = [common_prefix([encode(tokenizer, prompt.fill(text)) for text in probes]) for prompt in prompts]
     try:
-        return TransformersEngine(model, tokenizer, sampling, chains, settings["token_budget"], head)
+        return TransformersEngine(model, tokenizer, sampling, max_running, settings["token_budget"], heads)
     except OutOfMemory as error:
-        raise UserError(f"There is not enough memory for the prompt template alone ({error}).") from error
+        raise UserError(f"Out of memory with the prompt template alone ({error}).") from error
     except (RuntimeError, TypeError) as error:  # in the first forward pass
         kind = model.config.model_type
         raise UserError(f"generate.model: this engine does not run a {kind}: {reason(error)}") from error
+
+
+class _Prompt(NamedTuple):
+    """An encoded prompt: index of its shared prefix, and the tokens after it."""
+
+    prefix: int
+    tail: tuple[int, ...]
 
 
 @dataclass
@@ -58,14 +71,14 @@ class _Row:
     """One prompt that is being continued: its cache slot and the tokens that the model has yet to see."""
 
     slot: int
-    prompt: tuple[int, ...]
-    length: int  # tokens of the sequence whose keys are stored
+    prompt: _Prompt
+    length: int  # tokens after the prefix whose keys are stored
     feed: tuple[int, ...]
 
 
 @dataclass
 class _Running:
-    """A request under way; `rows` are its positive and, unless it decodes plainly, its negative prompt."""
+    """A running request; `rows` are its prompt and, unless it decodes plainly, its negative prompt."""
 
     request: Request
     uniforms: np.ndarray
@@ -75,12 +88,12 @@ class _Running:
 
 
 class TransformersEngine:
-    """See the module. `seats` requests run together, each with up to two prompts.
+    """Runs `max_running` requests at the same time, each with up to two prompts. See the module.
 
     Args:
-        token_budget: tokens whose keys and values are held at once; a request that does not fit beside the others
-            raises `OutOfMemory`.
-        head: the tokens that all prompts begin with, whatever their sentence.
+        token_budget: most tokens whose keys and values are stored at the same time; a request that does not fit beside
+            the others raises `OutOfMemory`.
+        heads: for each prompt template, the tokens that its prompts begin with, whatever the sentence.
     """
 
     def __init__(
@@ -88,58 +101,60 @@ class TransformersEngine:
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
         sampling: Sampling,
-        chains: int,
+        max_running: int,
         token_budget: int,
-        head: list[int],
+        heads: Sequence[list[int]],
     ) -> None:
         self.model, self.tokenizer, self.sampling, self.token_budget = model, tokenizer, sampling, token_budget
         self._stops = stop_tokens(tokenizer, model.generation_config.eos_token_id)
         self._newlines = newline_tokens(tokenizer)
-        self._head = head
-        self._prefix = self._compute_prefix()
-        usual = 2 * sampling.max_new_tokens + 32  # a rewrite as the prompt, the next one after it
-        self.reset(max(1, min(chains, token_budget // (2 * usual))))
+        distinct = map(list, dict.fromkeys(map(tuple, heads)))
+        self._heads = sorted(distinct, key=len, reverse=True)  # the first match is the longest one
+        self._prefixes = [self._compute_prefix(head) for head in self._heads]
+        usual = 2 * sampling.max_new_tokens + 32  # tokens of a rewrite as the prompt, and of the next one after it
+        self.reset(max(1, min(max_running, token_budget // (2 * usual))))
 
     def describe(self) -> dict[str, Any]:
-        """Device, dtype, threads, and the seats that the token budget gave."""
+        """Return device, dtype, threads, and the number of requests that the token budget allows."""
         return {
             "device": torch.cuda.get_device_name() if self.model.device.type == "cuda" else "cpu",
             "dtype": str(self.model.dtype).removeprefix("torch."),
             "threads": torch.get_num_threads(),
-            "seats": self.seats,
+            "max_running": self.max_running,
         }
 
-    def reset(self, seats: int | None = None) -> None:
-        """Forget everything but the shared prefix, and run `seats` requests together from now on."""
-        self.seats = seats or self.seats
+    def reset(self, max_running: int | None = None) -> None:
+        """Forget everything but the shared prefixes; run at most `max_running` requests at the same time."""
+        self.max_running = max_running or self.max_running
         self._running: list[_Running] = []
-        self._free = list(range(2 * self.seats))
-        self._kept: OrderedDict[tuple[int, ...], int] = OrderedDict()  # prompt -> idle slot with it, oldest first
-        self._tails: OrderedDict[object, tuple[int, ...]] = OrderedDict()  # prompts encoded, oldest first
-        self._cache = shared_prefix.Cache(self.model, 2 * self.seats, self._prefix)
+        self._free = list(range(2 * self.max_running))
+        self._kept: OrderedDict[_Prompt, int] = OrderedDict()  # idle slots that store a prompt, oldest first
+        self._encoded: OrderedDict[object, _Prompt] = OrderedDict()  # oldest first
+        self._cache = shared_prefix.Cache(self.model, 2 * self.max_running, self._prefixes)
 
     def add(self, request: Request) -> None:
-        """Take in a request.
+        """Add a request.
 
         Raises:
-            UserError: its prompt and completion do not fit the model's context or the token budget.
-            OutOfMemory: they do, but not beside the other requests.
+            UserError: its prompt and completion exceed the model's context or the token budget.
+            OutOfMemory: they fit alone, but not beside the other requests.
         """
-        prompts = [self._tail(text) for text in (request.positive, request.negative) if text is not None]
+        prompts = [self._encode(text) for text in (request.prompt, request.negative_prompt) if text is not None]
         if len(set(prompts)) == 1:
             prompts = prompts[:1]  # equal prompts cancel: the guided distribution is the plain one
-        self._check_length(max(map(len, prompts)), request)
+        self._check_length(prompts, request)
         kept = [self._kept.pop(prompt, None) for prompt in prompts]  # both, before either evicts the other
-        rows = [self._seat(prompt, slot) for prompt, slot in zip(prompts, kept, strict=True)]
+        rows = [self._row(prompt, slot) for prompt, slot in zip(prompts, kept, strict=True)]
         self._running.append(_Running(request, draws(self.sampling.max_new_tokens, *request.key), rows))
 
     @torch.inference_mode()
     def step(self) -> list[Completion]:
-        """One token for every running request."""
-        # plain requests, then guided ones: the logits of each kind lie together and are never copied
+        """Add one token to every running request; return the completed ones."""
+        # plain requests, then guided ones: the logits of each kind are contiguous and never copied
         self._running.sort(key=lambda running: len(running.rows))
-        with memory.told():
-            chosen = self._choose(self._forward([running.rows[0] for running in self._running] + self._negatives()))
+        negatives = [running.rows[1] for running in self._running if len(running.rows) == 2]
+        with free_memory.raising_out_of_memory():
+            chosen = self._choose(self._forward([running.rows[0] for running in self._running] + negatives))
         ended = []
         for running, token in zip(self._running, chosen, strict=True):
             if stop := self._advance(running, token):
@@ -150,11 +165,10 @@ class TransformersEngine:
             self._retire([running for running, *_ in ended])
         return [self._completion(running, stop, token) for running, stop, token in ended]
 
-    def _negatives(self) -> list[_Row]:
-        return [running.rows[1] for running in self._running if len(running.rows) == 2]
-
     def _choose(self, logits: torch.Tensor) -> list[int]:
-        """The next token of every running request, from the logits of all positive and then all negative prompts."""
+        """Choose the next token of every running request; `logits` are those of all prompts, then of all negative
+        prompts.
+        """
         count, guided = len(self._running), len(logits) - len(self._running)
         scales = torch.tensor([running.request.guidance_scale for running in self._running], device=logits.device)
         uniforms = torch.tensor(
@@ -174,7 +188,7 @@ class TransformersEngine:
     def _advance(self, running: _Running, token: int) -> Stop | None:
         if token in self._stops:
             return "end"
-        if token in self._newlines:
+        if running.request.one_line and token in self._newlines:
             return "newline"
         running.tokens.append(token)
         for row in running.rows:
@@ -186,7 +200,7 @@ class TransformersEngine:
         return Completion(running.request.id, text, tuple(running.tokens), stop, running.near_ties)
 
     def _forward(self, rows: list[_Row]) -> torch.Tensor:
-        """Feed every row its tokens and return the logits after its last one, [rows, vocabulary]."""
+        """Feed every row its tokens; return the logits after its last one, [rows, vocabulary]."""
         order = sorted(range(len(rows)), key=lambda i: len(rows[i].feed) > 1)  # stable: decoding rows first
         ordered = [rows[i] for i in order]
         device = self.model.device
@@ -197,17 +211,19 @@ class TransformersEngine:
         back = torch.empty(len(order), dtype=torch.long)
         back[torch.tensor(order)] = torch.arange(len(order))
         offsets = torch.arange(len(tokens)) - (last + 1 - lengths).repeat_interleave(lengths)
-        positions = (starts.repeat_interleave(lengths) + offsets).to(device)
+        positions = starts.repeat_interleave(lengths) + offsets  # after the prefix
+        prefixes = torch.tensor([row.prompt.prefix for row in ordered]).repeat_interleave(lengths)
         self._reserve(int((starts + lengths).max()))
         slots = torch.tensor([row.slot for row in ordered]).repeat_interleave(lengths).to(device)
         decoding = sum(len(row.feed) == 1 for row in ordered)
         prompts, prompt_lengths = _pad_prompts(lengths[decoding:], decoding)
         packed = shared_prefix.Packed(
-            self._cache, slots, positions, decoding, prompts.to(device), prompt_lengths.to(device)
+            *(self._cache, slots, positions.to(device), prefixes, decoding),
+            *(prompts.to(device), prompt_lengths.to(device)),
         )
         logits = self.model(
             input_ids=tokens[None],
-            position_ids=(positions + self._cache.prefix_length)[None],
+            position_ids=(positions + torch.tensor(self._cache.prefix_lengths)[prefixes]).to(device)[None],
             use_cache=False,
             logits_to_keep=last[back].to(device),
             packed=packed,
@@ -217,21 +233,21 @@ class TransformersEngine:
         return logits
 
     def _reserve(self, length: int) -> None:
-        """Make room for sequences of `length` tokens: no more than is used, since attention reads all of it."""
+        """Allocate room for sequences of `length` tokens, and little more: attention reads the whole capacity."""
         if length > self._cache.capacity:
             capacity = -(-length // ROOM) * ROOM
-            memory.check(self._cache.bytes(capacity - self._cache.capacity), self.model.device)
+            free_memory.check(self._cache.bytes(capacity - self._cache.capacity), self.model.device)
             self._cache.reserve(capacity)
 
-    def _seat(self, prompt: tuple[int, ...], kept: int | None) -> _Row:
-        """A row for `prompt`, in the slot that still holds it or in a free one."""
-        if kept is not None:  # all but the last token are stored; feeding the last yields its logits
-            return _Row(kept, prompt, len(prompt) - 1, prompt[-1:])
+    def _row(self, prompt: _Prompt, kept: int | None) -> _Row:
+        """Return a row for `prompt`, in the slot `kept` that still stores it, or in a free one."""
+        if kept is not None:  # all but the last token are stored; feeding the last gives its logits
+            return _Row(kept, prompt, len(prompt.tail) - 1, prompt.tail[-1:])
         slot = self._free.pop() if self._free else self._kept.popitem(last=False)[1]
-        return _Row(slot, prompt, 0, prompt)
+        return _Row(slot, prompt, 0, prompt.tail)
 
     def _retire(self, ended: list[_Running]) -> None:
-        """Keep the prompts of ended requests; the negative ones, of use to a redraw only, are given up first."""
+        """Keep the prompts of ended requests. Negative prompts are evicted first: only a retry could use them."""
         for place in (1, 0):
             for row in (running.rows[place] for running in ended if len(running.rows) > place):
                 if row.prompt in self._kept:
@@ -239,54 +255,58 @@ class TransformersEngine:
                 else:
                     self._kept[row.prompt] = row.slot
 
-    def _tail(self, text: Text) -> tuple[int, ...]:
-        """Token ids of a prompt after the shared prefix. A positive prompt comes again, as the next negative one."""
-        key = text if isinstance(text, str) else tuple(message["content"] for message in text)
-        if (tail := self._tails.pop(key, None)) is None:
-            tail = self._encode(text)
-        self._tails[key] = tail
-        if len(self._tails) > 4 * self.seats:
-            self._tails.popitem(last=False)
-        return tail
+    def _encode(self, text: Text) -> _Prompt:
+        """Encode a prompt. Recent ones are cached: a prompt comes again as the next negative prompt."""
+        key = text if isinstance(text, str) else tuple((message["role"], message["content"]) for message in text)
+        if (prompt := self._encoded.pop(key, None)) is None:
+            prompt = self._split(encode(self.tokenizer, text), text)
+        self._encoded[key] = prompt
+        if len(self._encoded) > 4 * self.max_running:
+            self._encoded.popitem(last=False)
+        return prompt
 
-    def _encode(self, text: Text) -> tuple[int, ...]:
-        tokens = encode(self.tokenizer, text)
-        if tokens[: len(self._head)] != self._head:
-            raise UserError(
-                f"This model's tokenizer merges the beginning of '{ending(text)}' with the prompt template; put a "
-                "line break before {sentence} in the template of generate.prompt."
-            )
-        return tuple(tokens[len(self._head) :])
+    def _split(self, tokens: list[int], text: Text) -> _Prompt:
+        """Divide a prompt into the longest shared prefix that it begins with and the tokens after it."""
+        for prefix, head in enumerate(self._heads):
+            if len(tokens) > len(head) and tokens[: len(head)] == head:
+                return _Prompt(prefix, tuple(tokens[len(head) :]))
+        raise UserError(
+            f"This model's tokenizer merges the beginning of '{ending(text)}' with the prompt template; put a line "
+            "break before {sentence} in the template of generate.prompt."
+        )
 
-    def _check_length(self, prompt: int, request: Request) -> None:
-        needed = prompt + self.sampling.max_new_tokens
+    def _check_length(self, prompts: list[_Prompt], request: Request) -> None:
+        new = self.sampling.max_new_tokens
+        whole = max(self._cache.prefix_lengths[prompt.prefix] + len(prompt.tail) for prompt in prompts)
         limit = shared_prefix.longest(self.model)
-        if limit is not None and len(self._head) + needed > limit:
+        if limit is not None and whole + new > limit:
             raise UserError(
-                f"The prompt for '{ending(request.positive)}' has {len(self._head) + prompt} tokens; with "
-                f"generate.max_new_tokens ({self.sampling.max_new_tokens}) it exceeds the language model's context of "
-                f"{limit} tokens."
+                f"The prompt for '{ending(request.prompt)}' has {whole} tokens; with generate.max_new_tokens ({new}) "
+                f"it exceeds the language model's context of {limit} tokens."
             )
+        needed = max(len(prompt.tail) for prompt in prompts) + new
         if 2 * needed > self.token_budget:
             raise UserError(
-                f"The prompt for '{ending(request.positive)}' needs {2 * needed} tokens of keys and values, with its "
-                f"negative prompt, but generate.token_budget is {self.token_budget}; raise it."
+                f"The prompt for '{ending(request.prompt)}' and its negative prompt need {2 * needed} tokens of keys "
+                f"and values, but generate.token_budget is {self.token_budget}; raise it."
             )
-        if self.seats > 1 and 2 * self.seats * needed > self.token_budget:
-            raise OutOfMemory(f"generate.token_budget ({self.token_budget}) does not do for {self.seats} chains")
+        if self.max_running > 1 and 2 * self.max_running * needed > self.token_budget:
+            raise OutOfMemory(
+                f"generate.token_budget ({self.token_budget}) is too small for {self.max_running} concurrent requests"
+            )
 
     @torch.inference_mode()
-    def _compute_prefix(self) -> list[tuple[torch.Tensor, torch.Tensor]] | None:
-        if not self._head:
-            return None
+    def _compute_prefix(self, head: list[int]) -> shared_prefix.Prefix:
+        if not head:
+            return []
         self._cache = shared_prefix.Cache(self.model, 1)
-        with memory.told():
-            self._forward([_Row(0, (), 0, tuple(self._head))])
-        return self._cache.as_prefix(0, len(self._head))
+        with free_memory.raising_out_of_memory():
+            self._forward([_Row(0, _Prompt(0, ()), 0, tuple(head))])
+        return self._cache.as_prefix(0, len(head))
 
 
 def _pad_prompts(lengths: torch.Tensor, first: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Indices (M, L) of prompts of the given lengths [M] that lie one after another from token `first` on."""
+    """Indices (M, L) of prompts of the given lengths [M] that follow one another from token `first` on."""
     if not len(lengths):
         return torch.empty(0, 0, dtype=torch.long), lengths
     starts = first + lengths.cumsum(0) - lengths

@@ -1,4 +1,4 @@
-"""Memory that is left: on Linux an allocation beyond it succeeds, and using it kills the process. So look first."""
+"""Free memory. On Linux an allocation beyond it succeeds and its use kills the process, so check before allocating."""
 
 from __future__ import annotations
 
@@ -10,42 +10,40 @@ import torch
 
 from rankrefine.llm.interface import OutOfMemory
 
-SPARE = 1.25  # what is asked for is not all that a step takes
+SPARE = 1.25  # a step takes more than the keys and values
 
 
 def check(needed: int, device: torch.device) -> None:
-    """Raise `OutOfMemory` if `needed` bytes are clearly more than the processor's memory has left.
+    """Check that `needed` bytes fit the free memory of the processor; a GPU's allocator checks by itself.
 
-    A GPU tells by itself, when it allocates.
+    Raises:
+        OutOfMemory: they clearly do not.
     """
-    if device.type == "cpu" and (left := available()) is not None and needed * SPARE > left:
-        raise OutOfMemory(f"{needed / 1e9:.1f} GB of keys and values do not fit the {left / 1e9:.1f} GB that are left")
+    if device.type == "cpu" and (free := available()) is not None and needed * SPARE > free:
+        raise OutOfMemory(f"{needed / 1e9:.1f} GB of keys and values exceed the {free / 1e9:.1f} GB of free memory")
 
 
 def available() -> int | None:
-    """Bytes that this process may still take: the machine's, or its control group's if that is less (SLURM sets one).
+    """Bytes that this process may still take: of the machine, or of its control group if fewer (SLURM sets one).
 
-    None where the system does not say (not Linux).
+    None if the system does not say (not Linux).
     """
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        left = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
     except (OSError, StopIteration):
         return None
-    return min([left, *_group_limits()])
+    return min([free, *_group_limits()])
 
 
 def _group_limits() -> list[int]:
-    """What is left in each control group that this process is in, up to the root; versions 1 and 2.
-
-    Files that the kernel keeps in memory count as used there, but it gives them up when somebody needs the room.
-    """
+    """Free memory of each control group that this process is in, up to the root; versions 1 and 2."""
     try:
         lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
     except OSError:
         return []
     names = {kinds: name.lstrip("/") for _, kinds, name in (line.split(":", 2) for line in lines)}
-    found = []
+    limits = []
     for kinds, root, limit, used, cached in (
         ("", Path("/sys/fs/cgroup"), "memory.max", "memory.current", ("inactive_file", "active_file")),
         (
@@ -58,14 +56,17 @@ def _group_limits() -> list[int]:
     ):
         group = root / names.get(kinds, "")
         for folder in (group, *group.parents):
-            found += left_in(folder, limit, used, cached)
+            limits += free_in_group(folder, limit, used, cached)
             if folder == root:
                 break
-    return found
+    return limits
 
 
-def left_in(folder: Path, limit: str, used: str, cached: Sequence[str]) -> list[int]:
-    """What is left in one control group: one number, or none where there is no limit."""
+def free_in_group(folder: Path, limit: str, used: str, cached: Sequence[str]) -> list[int]:
+    """Free memory of one control group: one number, or none if there is no limit.
+
+    The kernel's file cache counts as used in a group, but the kernel frees it on demand.
+    """
     try:
         most = (folder / limit).read_text(encoding="ascii").strip()
         taken = int((folder / used).read_text(encoding="ascii"))
@@ -76,14 +77,14 @@ def left_in(folder: Path, limit: str, used: str, cached: Sequence[str]) -> list[
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """Tell running out of memory, of whatever device, as `OutOfMemory`."""
+def raising_out_of_memory() -> Iterator[None]:
+    """Re-raise CPU and CUDA out-of-memory errors as `OutOfMemory`."""
     try:
         yield
     except torch.OutOfMemoryError as error:
         torch.cuda.empty_cache()
         raise OutOfMemory("the GPU's memory is full") from error
     except RuntimeError as error:
-        if "can't allocate memory" not in str(error):  # what torch says of the processor's
+        if "can't allocate memory" not in str(error):  # torch's message for the processor's memory
             raise
         raise OutOfMemory("the memory is full") from error

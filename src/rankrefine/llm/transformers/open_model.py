@@ -1,4 +1,4 @@
-"""Opens a language model with transformers: offline, from safetensors, on the device and in the dtype asked for."""
+"""Opening a language model with transformers: offline, from safetensors."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from rankrefine.llm.tokens import open_tokenizer
 def open_model(
     folder: Path, device: str, dtype: str, threads: int | None
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The model in `folder`, in evaluation mode, and its tokenizer.
+    """Return the model in `folder`, in evaluation mode, and its tokenizer.
 
     Args:
-        folder: A transformers folder.
+        folder: a transformers folder.
         device: "auto", "cpu" or "cuda".
         dtype: "auto" or the name of a torch dtype.
-        threads: Processor threads for torch (default: its own choice).
+        threads: processor threads for torch (default: its own choice).
 
     Raises:
-        UserError: the folder holds no language model, or one that cannot be used here; no GPU where one is asked for.
+        UserError: the folder contains no language model, or one that cannot be used here; no GPU for device cuda.
     """
     if threads:
         torch.set_num_threads(threads)
@@ -36,27 +36,29 @@ def open_model(
         )
     except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError, SafetensorError) as error:
         raise UserError(
-            f"generate.model: {folder} does not open as a causal language model: {reason(error)}"
+            f"generate.model: {folder} cannot be loaded as a causal language model: {reason(error)}"
         ) from error
     try:
         return model.to(place).eval(), tokenizer
     except torch.OutOfMemoryError as error:
-        raise UserError(f"The language model does not fit the memory of {torch.cuda.get_device_name()}.") from error
+        raise UserError(
+            f"Out of memory on {torch.cuda.get_device_name()} while loading the language model."
+        ) from error
 
 
 def _device(name: str) -> torch.device:
-    """The device called "auto", "cpu" or "cuda".
+    """Resolve "auto", "cpu" or "cuda" to a device.
 
     Raises:
-        UserError: there is no GPU but one is asked for.
+        UserError: the device is cuda, but there is no GPU.
     """
     if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("generate.device is cuda but torch finds no CUDA GPU here; set it to auto or cpu.")
+        raise UserError("generate.device is cuda, but torch finds no CUDA GPU; set it to auto or cpu.")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def _dtype(name: str, device: torch.device) -> torch.dtype:
-    """The named torch dtype; "auto" is bfloat16 where the device computes in it."""
+    """Resolve the name of a torch dtype; "auto" is bfloat16 if the device computes in it."""
     if name != "auto":
         return getattr(torch, name)
     if device.type == "cuda":

@@ -1,7 +1,7 @@
-"""Linear layers whose weights lie in the layout that the processor's matrix kernels read.
+"""Linear layers whose weights have the layout of the processor's matrix kernels.
 
-Otherwise oneDNN arranges the weights anew at every call, which costs a fixed 10 ms per step for a model of 135 M
-parameters on two cores: a third of a step with few rows, a thirtieth of one with many.
+Otherwise oneDNN reorders the weights at every call, a fixed 10 ms per step for a model of 135 M parameters on two
+cores: a third of a step with few rows, a thirtieth of one with many.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import torch
 
 
 class PackedLinear(torch.nn.Module):
-    """The same results as the `torch.nn.Linear` it is made from, without gradients."""
+    """Computes the same as the `torch.nn.Linear` it is made from, without gradients."""
 
     def __init__(self, linear: torch.nn.Linear) -> None:
         super().__init__()

@@ -1,13 +1,14 @@
-"""Keys and values for many short sequences that share one long prefix, and attention over them.
+"""Keys and values of many short sequences that begin with one of a few long prefixes, and attention over them.
 
-A forward pass is packed: its tokens, of any number of sequences, lie side by side as one row of the model's input
-(1, T), so that no token is padding. The prefix (the prompt template) is stored once and attended to by all tokens in
-one matrix product; each sequence has a slot for its own keys and values, allocated ahead; grouped heads are not
+A forward pass is packed: the tokens of all its sequences form one row of the model's input, shape (1, T), without
+padding. The keys and values of a prefix (a prompt template) are stored once, and all tokens of its sequences attend to
+them in one matrix product. Each sequence has a preallocated slot for its own keys and values; grouped heads are not
 replicated. `install` puts `attend` in place of the model's attention through transformers' attention interface.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,17 +19,20 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from rankrefine.errors import UserError
 
 NAME = "rankrefine_shared_prefix"
-MOST_SCORES = 2**26  # attention scores of prompts that are held at once; 256 MB
+MOST_SCORES = 2**26  # most attention scores of prompts at the same time; 256 MB
+
+Prefix = list[tuple[torch.Tensor, torch.Tensor]]  # per layer keys and values, (H, P, D) each; [] is an empty prefix
 
 
 @dataclass
 class Packed:
-    """The tokens of one forward pass: first one token for each sequence that decodes, then whole prompts.
+    """The tokens of one forward pass: first one token of each sequence that decodes, then whole prompts.
 
     Attributes:
-        cache: where their keys and values go.
+        cache: receives their keys and values.
         slots: slot of each token, [T].
-        positions: place of each token in its sequence after the prefix, [T].
+        positions: position of each token in its sequence after the prefix, [T].
+        prefixes: prefix of each token, [T], on the CPU.
         decoding: number of leading tokens that decode.
         prompts: token indices of the prompts, [M, L], padded on the right by repeating the last.
         lengths: of the prompts, [M].
@@ -37,16 +41,17 @@ class Packed:
     cache: Cache
     slots: torch.Tensor
     positions: torch.Tensor
+    prefixes: torch.Tensor
     decoding: int
     prompts: torch.Tensor
     lengths: torch.Tensor
 
     def __post_init__(self) -> None:
-        """Prepare the masks, as numbers to add to scores: they are the same for all layers."""
+        """Prepare what all layers share: masks, as numbers to add to scores, and the tokens of each prefix."""
         cache, device = self.cache, self.slots.device
         if self.decoding:
             own, slots = self.positions[: self.decoding], self.slots[: self.decoding]
-            # most slots in use: reading them all, in place, costs less than copying those in use together
+            # with most slots in use, reading all of them in place is cheaper than gathering those in use
             self.whole = self.decoding >= 0.6 * cache.slots
             self.keys_used = cache.capacity if self.whole else int(own.max()) + 1
             if self.whole:
@@ -59,7 +64,13 @@ class Packed:
             padding = steps[None, :] >= self.lengths[:, None]
             hidden = (future[None] | padding[:, None, :]).repeat_interleave(cache.group, dim=1)
             self.prompt_mask = _to_add(hidden)[None]  # (1, M, L*G, L)
-            self.prompt_places = (~padding).flatten().nonzero().squeeze(1)  # where padding leaves something
+            self.prompt_places = (~padding).flatten().nonzero().squeeze(1)  # indices that are no padding
+        # (prefix, indices of its tokens); None means all tokens and needs no copies
+        self.groups: list[tuple[int, torch.Tensor | None]] = [
+            (prefix, None if (chosen := self.prefixes == prefix).all() else chosen.nonzero().squeeze(1).to(device))
+            for prefix in self.prefixes.unique().tolist()
+            if cache.prefixes[prefix]
+        ]
 
 
 def _to_add(hidden: torch.Tensor) -> torch.Tensor:
@@ -69,37 +80,31 @@ def _to_add(hidden: torch.Tensor) -> torch.Tensor:
 class Cache:
     """Keys and values of a model with H key heads of width D, each shared by G query heads.
 
-    `prefix[layer]` is a pair of (H, P, D), `own[layer]` a pair of (H, slots, capacity, D): with the heads first, the
-    products of a layer are batched matrix products over memory that lies in order.
+    `prefixes[i][layer]` is a pair of (H, P, D), `own[layer]` a pair of (H, slots, capacity, D): with the heads first,
+    the products of a layer are batched matrix products over contiguous memory.
     """
 
-    def __init__(
-        self, model: PreTrainedModel, slots: int, prefix: list[tuple[torch.Tensor, torch.Tensor]] | None = None
-    ) -> None:
+    def __init__(self, model: PreTrainedModel, slots: int, prefixes: Sequence[Prefix] = ([],)) -> None:
         config = model.config.get_text_config()
         self.layers, self.heads = config.num_hidden_layers, config.num_key_value_heads
         self.group = config.num_attention_heads // self.heads
         self.width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         self.dtype, self.device = model.dtype, model.device
-        self.slots, self.prefix = slots, prefix
+        self.slots, self.prefixes = slots, prefixes
+        self.prefix_lengths = [prefix[0][0].shape[1] if prefix else 0 for prefix in prefixes]
         self.capacity = 0
         self.own: list[tuple[torch.Tensor, torch.Tensor]] = []
 
-    @property
-    def prefix_length(self) -> int:
-        """Tokens of the prefix."""
-        return self.prefix[0][0].shape[1] if self.prefix else 0
-
     def bytes(self, capacity: int) -> int:
-        """Memory for `capacity` tokens in every slot."""
+        """Memory for `capacity` tokens in every slot, in bytes."""
         return 2 * self.layers * self.heads * self.slots * capacity * self.width * self.dtype.itemsize
 
     def reserve(self, capacity: int) -> None:
-        """Make room for `capacity` tokens after the prefix in every slot; what is stored stays."""
+        """Allocate room for `capacity` tokens after the prefix in every slot; keep what is stored."""
         if capacity <= self.capacity:
             return
         shape = (2, self.heads, self.slots, capacity, self.width)
-        for layer in range(self.layers):  # one after the other: never all of the old and all of the new
+        for layer in range(self.layers):  # one at a time: old and new memory of all layers would be too much
             pair = torch.zeros(shape, dtype=self.dtype, device=self.device)
             if self.capacity:
                 pair[:, :, :, : self.capacity] = torch.stack(self.own[layer])
@@ -108,13 +113,13 @@ class Cache:
                 self.own.append((pair[0], pair[1]))
         self.capacity = capacity
 
-    def as_prefix(self, slot: int, length: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """Copies of the first `length` keys and values of a slot, for use as another cache's prefix."""
+    def as_prefix(self, slot: int, length: int) -> Prefix:
+        """Return copies of the first `length` keys and values of a slot, as a prefix for another cache."""
         return [(keys[:, slot, :length].clone(), values[:, slot, :length].clone()) for keys, values in self.own]
 
 
 def install(model: PreTrainedModel) -> None:
-    """Let `model` attend through `attend`; its forward then takes the keyword `packed`.
+    """Replace the attention of `model` by `attend`; its forward then takes the keyword `packed`.
 
     Raises:
         UserError: the architecture has no replaceable attention, or one that `attend` does not compute.
@@ -126,14 +131,14 @@ def install(model: PreTrainedModel) -> None:
         raise UserError(f"The language model's architecture ({config.model_type}) is not supported.")
     other = set(getattr(config, "layer_types", None) or []) - {"full_attention", "sliding_attention"}
     if other:
-        raise UserError(f"The language model ({config.model_type}) has layers of kind {min(other)}; not supported.")
+        raise UserError(f"The language model ({config.model_type}) has unsupported layers ({min(other)}).")
     ALL_ATTENTION_FUNCTIONS.register(NAME, attend)
     model.set_attn_implementation(NAME)
 
 
 def longest(model: PreTrainedModel) -> int | None:
-    """The most tokens of a sequence that `attend` computes rightly: the model's context, or the window to which some
-    of its layers restrict attention. None if there is no limit.
+    """Longest sequence that `attend` computes correctly, in tokens: the model's context, or the attention window of
+    some of its layers. None if there is no limit.
     """
     config = model.config.get_text_config()
     kinds = getattr(config, "layer_types", None)
@@ -156,7 +161,7 @@ def attend(
     s_aux: torch.Tensor | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Causal attention of packed tokens over the prefix and each one's own sequence.
+    """Causal attention of packed tokens over the prefix and the own tokens of each sequence.
 
     Args:
         query: (1, H*G, T, D); G query heads share one of the H key heads.
@@ -166,8 +171,8 @@ def attend(
         (1, T, H*G, D), and None for the weights.
     """
     if softcap is not None or s_aux is not None:
-        what = "caps its attention scores" if softcap is not None else "has attention sinks"
-        raise UserError(f"The language model {what}, which is not supported.")
+        feature = "caps its attention scores" if softcap is not None else "has attention sinks"
+        raise UserError(f"The language model {feature}, which is not supported.")
     cache, n = packed.cache, packed.decoding
     count, width = query.shape[2:]
     scale = width**-0.5 if scaling is None else scaling
@@ -181,13 +186,17 @@ def attend(
     if n < count:
         parts.append(_attend_prompts(query, key[0], value[0], packed))
     out, best = (torch.cat(part, 1) for part in zip(*parts, strict=True))
-    if cache.prefix:
-        out = _merge(out, best, *_attend_prefix(query, *cache.prefix[module.layer_idx]))
+    for prefix, rows in packed.groups:
+        pair = cache.prefixes[prefix][module.layer_idx]
+        if rows is None:
+            out = _merge(out, best, *_attend_prefix(query, *pair))
+        else:
+            out[:, rows] = _merge(out[:, rows], best[:, rows], *_attend_prefix(query[:, rows], *pair))
     return out.transpose(0, 1).reshape(1, count, cache.heads * cache.group, width), None
 
 
 def _attend_prefix(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """All queries (H, T, G, D) over the keys (H, P, D) that they share: one tall matrix product per head."""
+    """Attention of queries (H, T, G, D) over the shared keys (H, P, D): one tall matrix product per head."""
     heads, count, group, width = query.shape
     tall = query.reshape(heads, 1, count * group, width)
     out, mass = _attention(tall, keys[:, None], values[:, None], None)
@@ -197,7 +206,7 @@ def _attend_prefix(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor
 def _decode(
     query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, packed: Packed
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """One query per sequence, (H, n, G, D), over the keys of its slot."""
+    """Attention of one query per sequence, (H, n, G, D), over the keys of its slot."""
     slots, mask = packed.slots[: packed.decoding], packed.decode_mask
     if packed.whole:
         spread = query.new_zeros(query.shape[0], packed.cache.slots, *query.shape[2:]).index_copy_(1, slots, query)
@@ -210,7 +219,7 @@ def _decode(
 def _attend_prompts(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, packed: Packed
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Whole prompts over their own keys; of query, key and value (H, T, …) they are the last tokens."""
+    """Attention of whole prompts, the last tokens of query, key and value (H, T, …), over their own keys."""
     heads, _, group, width = query.shape
     length = packed.prompts.shape[1]
     together = max(1, MOST_SCORES // (heads * group * length**2))
@@ -243,7 +252,7 @@ def _attention(
     scores = torch.bmm(query, keys.transpose(1, 2)).view(heads, n, queries, -1)
     scores = scores.float() if mask is None else scores + mask
     weights = scores.softmax(-1)
-    # the largest weight is 1 / denominator, were the scores less their largest: cheaper than logsumexp
+    # the largest weight is 1 / sum(exp(scores - max)): cheaper than logsumexp
     mass = scores.amax(-1) - weights.amax(-1).log()
     out = torch.bmm(weights.to(values.dtype).flatten(0, 1), values)
     return out.view(heads, n, queries, width), mass
@@ -252,6 +261,6 @@ def _attention(
 def _merge(
     first: torch.Tensor, first_mass: torch.Tensor, second: torch.Tensor, second_mass: torch.Tensor
 ) -> torch.Tensor:
-    """Attention over two sets of keys from the attention over each: their mean, weighted by the denominators."""
+    """Attention over two sets of keys, from the attention over each: their mean, weighted by the denominators."""
     weight = torch.sigmoid(second_mass - first_mass).unsqueeze(-1)
     return torch.lerp(first.float(), second.float(), weight).to(first.dtype)

@@ -1,9 +1,9 @@
-"""An offline vLLM engine for pairs of prompts, whose rows are kept in step by the way they are admitted.
+"""An offline vLLM engine for pairs of prompts, whose rows stay in step because of the way they are admitted.
 
-The scheduler runs in this process, and a pair is handed to it only when everything both rows will ever need is free:
-seats, room among the tokens of the next step for both prompts whole, and keys and values up to their last token. So
-both rows are scheduled in every step, and nothing is preempted. Should a pair fall out of step all the same, `pairs`
-sees it, and it is run again.
+The scheduler runs in this process and receives a pair only when all resources that both rows will ever need are free:
+two sequences, room for both whole prompts in the next step, and keys and values up to their last token. So both rows
+are scheduled in every step, and nothing is preempted. If a pair falls out of step nevertheless, `pairs` detects it,
+and the pair is run again.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from rankrefine.llm.vllm.pairs import describe
 Prompt = str | Sequence[dict[str, str]] | Sequence[int]  # text, chat messages, or token ids
 
 STEP_TOKENS = 8192  # tokens of one step, unless the caller sets max_num_batched_tokens
-TRIES = 4  # a pair that falls out of step so often will do it again
+TRIES = 4  # of a pair that falls out of step
 
 
 class OutOfStep(RuntimeError):
-    """A pair fell out of step at every try: something else takes its memory, or its requests."""
+    """A pair fell out of step at every try: something else uses its memory or aborts its requests."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class Guided:
     """A guided completion.
 
     Attributes:
-        id: as given to `add`; with `generate`, the prompt's place.
-        tokens: without the one that ended it.
-        stop: that token; None if the completion was cut off at its longest.
-        redone: how often the pair had to be run again.
+        id: as passed to `add`; with `generate`, the index of the prompt.
+        tokens: without the one that ended the completion.
+        stop: the token that ended it; None if it reached `max_new_tokens`.
+        redone: times that the pair had to be run again.
     """
 
     id: Hashable
@@ -47,7 +47,7 @@ class Guided:
 
 @dataclass
 class _Pair:
-    """One completion: its prompt, or both of them, and the requests that now run it."""
+    """One completion: its one or two prompts, and the vLLM requests that run it."""
 
     id: Hashable
     prompts: tuple[tuple[int, ...], ...]
@@ -61,18 +61,18 @@ class _Pair:
 
 
 class GuidedLLM:
-    """A model in vLLM, and guided completions with it.
+    """Guided completions with a model in vLLM.
 
-    `llm` is the `vllm.LLM` inside, which serves requests without guidance as ever, but not while pairs are running.
+    The attribute `llm` is the `vllm.LLM`, which can serve requests without guidance while no pairs are running.
 
     Args:
         model: folder or hub id.
-        pairs: completions that run at the same time.
+        pairs: most completions that run at the same time.
         options: keyword arguments of `vllm.LLM`.
     """
 
     def __init__(self, model: str, pairs: int = 64, **options: Any) -> None:
-        os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # or the scheduler could see one row of a pair alone
+        os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # else the scheduler could see only one row of a pair
         from vllm import LLM
 
         options = {"max_num_batched_tokens": max(STEP_TOKENS, 8 * pairs)} | options
@@ -85,7 +85,7 @@ class GuidedLLM:
         self.pairs, self.max_length = pairs, config.model_config.max_model_len
         self._block = config.cache_config.block_size
         self._step_tokens = config.scheduler_config.max_num_batched_tokens
-        self.capacity = (config.cache_config.num_gpu_blocks - 1) * self._block  # vLLM keeps one block empty
+        self.capacity = (config.cache_config.num_gpu_blocks - 1) * self._block  # vLLM reserves one block
         self._waiting: deque[_Pair] = deque()
         self._running: list[_Pair] = []
         self._requests = 0
@@ -98,28 +98,28 @@ class GuidedLLM:
         sampling: Sampling | None = None,
         seed: int = 0,
     ) -> list[Guided]:
-        """Complete each prompt, guided away from its negative prompt; in the order of the prompts.
+        """Complete each prompt, guided away from its negative prompt; return the completions in the same order.
 
         Args:
-            negative_prompts: as many; None decodes plainly.
-            sampling: greedy if not given.
-            seed: of the random draws. They depend on this and the place of the prompt, not on the batch.
+            negative_prompts: one per prompt; None decodes plainly.
+            sampling: default: greedy.
+            seed: of the random draws, which depend on it and on the prompt's index, but not on the batch.
         """
         sampling = sampling or Sampling()
-        found = {}
+        completed: dict[Hashable, Guided] = {}
         try:
-            for place, (positive, negative) in enumerate(zip(prompts, negative_prompts, strict=True)):
-                tokens = [self.encode(prompt) if prompt is not None else None for prompt in (positive, negative)]
-                self.add(place, *tokens, guidance_scale, sampling, (seed, place), self.ends())
+            for index, pair in enumerate(zip(prompts, negative_prompts, strict=True)):
+                tokens = [self.encode(prompt) if prompt is not None else None for prompt in pair]
+                self.add(index, *tokens, guidance_scale, sampling, (seed, index), self.ends())
             while self._waiting or self._running:
-                found |= {guided.id: guided for guided in self.step()}
-        except BaseException:  # also an interrupt: what is left must not come out of the next call
+                completed |= {guided.id: guided for guided in self.step()}
+        except BaseException:  # also an interrupt: the next call must not return leftovers
             self._forget()
             raise
-        return [found[place] for place in range(len(prompts))]
+        return [completed[index] for index in range(len(prompts))]
 
     def encode(self, prompt: Prompt) -> list[int]:
-        """Token ids of a prompt; chat messages go through the model's chat template."""
+        """Return the token ids of a prompt; chat messages are formatted with the model's chat template."""
         if isinstance(prompt, str):
             return self._tokenizer.encode(prompt)
         if prompt and isinstance(prompt[0], dict):
@@ -127,32 +127,34 @@ class GuidedLLM:
         return list(prompt)
 
     def ends(self) -> tuple[int, ...]:
-        """The tokens with which the model ends a text."""
-        found = self._engine.model_config.try_get_generation_config().get("eos_token_id")
-        found = found if isinstance(found, list) else [found]
-        return tuple(sorted({self._tokenizer.eos_token_id, *found} - {None}))
+        """Return the end-of-text tokens of the model."""
+        ends = self._engine.model_config.try_get_generation_config().get("eos_token_id")
+        ends = ends if isinstance(ends, list) else [ends]
+        return tuple(sorted({self._tokenizer.eos_token_id, *ends} - {None}))
 
     def add(
         self,
         id: Hashable,
-        positive: Sequence[int],
-        negative: Sequence[int] | None,
+        prompt: Sequence[int],
+        negative_prompt: Sequence[int] | None,
         scale: float,
         sampling: Sampling,
         key: tuple[object, ...],
         stops: Iterable[int],
     ) -> None:
-        """Take in a completion; it waits until there is room for it.
+        """Add a completion; it waits until there is room for it.
 
         Args:
-            positive, negative: prompts as token ids; without a negative one, or with an equal one, it decodes plainly.
-            key: what the random draws depend on, see `guidance.draws`.
+            prompt, negative_prompt: token ids; without a negative prompt, or with an equal one, decoding is plain.
+            scale: see `guidance.guided_logits`.
+            key: seed of the random draws, see `guidance.draws`.
             stops: tokens that end the completion.
 
         Raises:
-            ValueError: it could never run.
+            ValueError: it exceeds the room of an empty engine.
         """
-        prompts = tuple(dict.fromkeys(tuple(prompt) for prompt in (positive, negative) if prompt is not None))
+        given = (tuple(tokens) for tokens in (prompt, negative_prompt) if tokens is not None)
+        prompts = tuple(dict.fromkeys(given))
         longest = max(map(len, prompts)) + sampling.max_new_tokens
         if longest > self.max_length:
             raise ValueError(f"{longest} tokens of prompt and completion exceed max_model_len ({self.max_length})")
@@ -161,11 +163,11 @@ class GuidedLLM:
             raise ValueError(f"{fed} tokens of prompts exceed max_num_batched_tokens ({self._step_tokens})")
         room = sum(-(-(len(prompt) + sampling.max_new_tokens) // self._block) * self._block for prompt in prompts)
         if room > self.capacity:
-            raise ValueError(f"{room} tokens of keys and values exceed the room for {self.capacity}")
+            raise ValueError(f"{room} tokens of keys and values exceed the capacity of {self.capacity}")
         self._waiting.append(_Pair(id, prompts, scale, sampling, key, tuple(sorted(stops)), room))
 
     def step(self) -> list[Guided]:
-        """Admit what there is room for and emit one token everywhere; returns the completions that ended.
+        """Admit the completions that there is room for, add one token to each, and return those that ended.
 
         Raises:
             OutOfStep: a pair cannot be kept in step.
@@ -173,22 +175,22 @@ class GuidedLLM:
         self._admit()
         outputs = {output.request_id: output.outputs[0] for output in self._engine.step() if output.finished}
         idle = not self._engine.has_unfinished_requests()
-        ended, apart, running = [], [], []
+        ended, out_of_step, running = [], [], []
         for pair in self._running:
             rows = [outputs.get(request) for request in pair.requests]
             if not any(rows) and not idle:
                 running.append(pair)
             elif all(rows) and len({tuple(row.token_ids) for row in rows}) == 1:
                 ended.append(self._guided(pair, rows[0].token_ids))
-            else:  # one row ended alone or otherwise, or both have gone
-                apart.append(pair)
+            else:  # only one row ended, they differ, or both have disappeared
+                out_of_step.append(pair)
         self._running = running
-        for pair in apart:
+        for pair in out_of_step:
             self._redo(pair)
         return ended
 
     def reset(self) -> None:
-        """Forget all completions under way, and the keys and values of earlier prompts."""
+        """Forget all unfinished completions, and the keys and values of earlier prompts."""
         self._forget()
         self._engine.reset_prefix_cache()
 
@@ -197,16 +199,17 @@ class GuidedLLM:
         self._running, self._waiting = [], deque()
 
     def _admit(self) -> None:
-        """Hand over the completions at the head of the queue for which everything is free."""
-        seats = 2 * self.pairs - sum(len(pair.prompts) for pair in self._running)
-        step_tokens = self._step_tokens - (2 * self.pairs - seats)  # a row that runs takes one
+        """Start the completions at the head of the queue for which everything is free."""
+        running = sum(len(pair.prompts) for pair in self._running)
+        sequences = 2 * self.pairs - running
+        step_tokens = self._step_tokens - running  # each running row takes one
         room = self.capacity - sum(pair.room for pair in self._running)
         while self._waiting:
             pair = self._waiting[0]
-            seats -= len(pair.prompts)
+            sequences -= len(pair.prompts)
             step_tokens -= sum(map(len, pair.prompts))
             room -= pair.room
-            if seats < 0 or step_tokens < 0 or room < 0:
+            if sequences < 0 or step_tokens < 0 or room < 0:
                 break
             self._start(self._waiting.popleft())
 
@@ -217,14 +220,14 @@ class GuidedLLM:
 
         self._requests += 1
         name = str(self._requests)
-        roles = ("positive", "negative") if len(pair.prompts) == 2 else ("alone",)
-        marks = (*pair.stops, *({0, 1} - set(pair.stops)))  # a row out of step should end, if it can
+        roles = ("prompt", "negative") if len(pair.prompts) == 2 else ("alone",)
+        marks = (*pair.stops, *({0, 1} - set(pair.stops)))  # a row out of step should end, if possible
         for role, mark, prompt in zip(roles, marks, pair.prompts, strict=False):
             params = SamplingParams(
                 temperature=0,
                 max_tokens=pair.sampling.max_new_tokens,
                 stop_token_ids=list(pair.stops),
-                ignore_eos=True,  # it is among the stops, if it is to end the text
+                ignore_eos=True,  # it is one of the stops, if it should end the text
                 detokenize=False,
                 output_kind=RequestOutputKind.FINAL_ONLY,
                 extra_args=describe(name, role, pair.scale, pair.sampling, mark, pair.key),
@@ -247,7 +250,7 @@ class GuidedLLM:
 
 
 def _processor(model: str, options: dict[str, Any]) -> type:
-    """The logits processor for the model runner that vLLM will take."""
+    """Return the logits processor for the model runner that vLLM will use."""
     from vllm.engine.arg_utils import EngineArgs
 
     known = {field.name for field in fields(EngineArgs)} - {"logits_processors"}

@@ -1,16 +1,16 @@
-"""The rows of a batch that belong together, and the token that each pair emits. Needs torch and numpy, not vLLM.
+"""Matching the two rows of a pair in a batch, and choosing their token. Needs torch and numpy, not vLLM.
 
-A guided completion is two vLLM requests, a positive and a negative one, each a row of every batch. What a row is, it
-says in its sampling parameters (`Part`). At every step `steer` finds the pairs whose rows are in step, chooses one
-token for each, and leaves both rows no other; every other row of a pair gets a mark, one that differs between the two
-roles. So two completions with equal tokens were in step from the first token to the last.
+A guided completion is two vLLM requests, one for each prompt, and each is a row of every batch. The sampling
+parameters of a row say what it belongs to (`Part`). At every step `steer` finds the pairs whose rows are in step,
+chooses one token for each, and masks all others in both rows. Any other row of a pair gets a mark, a token that
+differs between the two roles. So two completions with equal tokens were in step from the first token to the last.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -18,21 +18,21 @@ import torch
 from rankrefine.llm.guidance import Sampling, choose, draws
 
 KEY = "guided_pair"  # of the sampling parameters' extra_args
-FORCED = 1e30  # a logit beside which every other one has probability 0, at any temperature that is in use
+FORCED = 1e30  # a logit that gives every other one probability 0, at any temperature in use
 
-Role = Literal["positive", "negative", "alone"]
+Role = Literal["prompt", "negative", "alone"]
 
 
 @dataclass(frozen=True)
 class Part:
-    """One row's part in a guided completion.
+    """Part of one row in a guided completion.
 
     Attributes:
-        pair: the same for both rows, different for all others that ever run.
-        role: "alone" is a completion without a negative prompt, which decodes plainly.
+        pair: unique name of the completion, the same for both rows.
+        role: the prompt that the row continues; "alone" if there is no negative prompt.
         scale: guidance scale, see `guidance.guided_logits`.
-        mark: the token that the row emits when it is out of step; the two roles have different ones.
-        uniforms: one draw for each token, float64 [sampling.max_new_tokens].
+        mark: token that the row emits when it is out of step; different for the two roles.
+        uniforms: one draw per token, float64 [sampling.max_new_tokens].
     """
 
     pair: str
@@ -48,8 +48,8 @@ class Row:
     """A row of the logits in one step.
 
     Attributes:
-        place: its index.
-        emitted: tokens that it has emitted; this step chooses the next one.
+        place: index of the row.
+        emitted: number of tokens that it has emitted; this step chooses the next one.
     """
 
     part: Part
@@ -58,93 +58,92 @@ class Row:
 
 
 def describe(pair: str, role: Role, scale: float, sampling: Sampling, mark: int, key: Sequence[object]) -> dict:
-    """A `Part` as extra_args of vLLM's SamplingParams: plain values, which also reach other processes.
+    """Return a `Part` as extra_args of vLLM's SamplingParams: plain values, which can be sent to other processes.
 
     Args:
-        key: what the random draws depend on, see `guidance.draws`.
+        key: seed of the random draws, see `guidance.draws`.
     """
     part = {"pair": pair, "role": role, "scale": float(scale), "mark": mark}
     return {KEY: part | {"sampling": asdict(sampling), "key": [str(value) for value in key]}}
 
 
 def read(extra_args: dict[str, Any] | None) -> Part | None:
-    """The inverse of `describe`; None for a request that has no part in a pair.
+    """Return the `Part` of a request, the inverse of `describe`; None for a request that belongs to no pair.
 
     Raises:
         ValueError: the arguments are not those of `describe`.
     """
-    found = (extra_args or {}).get(KEY)
-    if found is None:
+    part = (extra_args or {}).get(KEY)
+    if part is None:
         return None
     try:
-        sampling = Sampling(**found["sampling"])
-        if found["role"] not in ("positive", "negative", "alone"):
-            raise ValueError(f"no role {found['role']!r}")
-        uniforms = draws(sampling.max_new_tokens, *found["key"])
-        return Part(found["pair"], found["role"], float(found["scale"]), sampling, int(found["mark"]), uniforms)
+        sampling = Sampling(**part["sampling"])
+        if part["role"] not in get_args(Role):
+            raise ValueError(f"no role {part['role']!r}")
+        uniforms = draws(sampling.max_new_tokens, *part["key"])
+        return Part(part["pair"], part["role"], float(part["scale"]), sampling, int(part["mark"]), uniforms)
     except (TypeError, KeyError, ValueError) as error:
-        raise ValueError(f"extra_args['{KEY}'] is not what GuidedLLM writes: {error!r}") from error
+        raise ValueError(f"extra_args['{KEY}'] was not written by GuidedLLM: {error!r}") from error
 
 
 def match(rows: Iterable[Row]) -> tuple[list[tuple[Row, Row | None]], list[Row]]:
-    """Pairs in step, as (positive, negative) or (alone, None), and the rows that are not in step."""
+    """Return the pairs in step, as (prompt, negative) or (alone, None), and the rows that are out of step."""
     waiting: dict[str, Row] = {}
-    together: list[tuple[Row, Row | None]] = []
-    apart: list[Row] = []
+    in_step: list[tuple[Row, Row | None]] = []
+    out_of_step: list[Row] = []
     for row in rows:
         if row.part.role == "alone":
-            together.append((row, None))
+            in_step.append((row, None))
         elif (other := waiting.pop(row.part.pair, None)) is None:
             waiting[row.part.pair] = row
-        elif other.emitted != row.emitted or {other.part.role, row.part.role} != {"positive", "negative"}:
-            apart += [other, row]
+        elif other.emitted != row.emitted or {other.part.role, row.part.role} != {"prompt", "negative"}:
+            out_of_step += [other, row]
         else:
-            together.append((row, other) if row.part.role == "positive" else (other, row))
-    return together, apart + list(waiting.values())
+            in_step.append((row, other) if row.part.role == "prompt" else (other, row))
+    return in_step, out_of_step + list(waiting.values())
 
 
 def steer(logits: torch.Tensor, rows: Iterable[Row], last: torch.Tensor) -> None:
-    """Leave every row that has a part in a completion exactly one token. Changes `logits` in place.
+    """Force the next token of every row that belongs to a completion. Changes `logits` in place.
 
     Args:
         logits: float32 [batch, vocabulary].
-        last: the token that each row of the logits was fed last, [batch]; looked at from the second token on.
+        last: last input token of each row of the logits, [batch]; compared from the second token on.
     """
-    together, apart = match(rows)
+    in_step, out_of_step = match(rows)
     groups: dict[tuple[Sampling, bool], list[tuple[Row, Row | None]]] = {}
-    for pair in together:
+    for pair in in_step:
         groups.setdefault((pair[0].part.sampling, pair[1] is None), []).append(pair)
     for (sampling, _), pairs in groups.items():
         places, tokens = _choose(logits, sampling, pairs, last)
         logits[places, tokens] = FORCED
-    for row in apart:
+    for row in out_of_step:
         logits[row.place, row.part.mark] = FORCED
 
 
 def _choose(
     logits: torch.Tensor, sampling: Sampling, pairs: list[tuple[Row, Row | None]], last: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Places and tokens of the rows of pairs that are all guided, or all not: int64 [rows] each."""
+    """Choose the tokens of pairs that are either all guided or all alone; return places and tokens, int64 [rows]."""
 
     def tensor(values: Iterable[float], dtype: torch.dtype) -> torch.Tensor:
         return torch.tensor(list(values), dtype=dtype, device=logits.device)
 
-    positives, negatives = zip(*pairs, strict=True)
-    place = tensor((row.place for row in positives), torch.long)
-    uniforms = tensor((_draw(row) for row in positives), torch.float64)
-    scale = tensor((row.part.scale for row in positives), torch.float32)
+    firsts, negatives = zip(*pairs, strict=True)
+    place = tensor((row.place for row in firsts), torch.long)
+    uniforms = tensor((_draw(row) for row in firsts), torch.float64)
+    scale = tensor((row.part.scale for row in firsts), torch.float32)
     if negatives[0] is None:
         return place, choose(logits[place], None, scale, sampling, uniforms)
     other = tensor((row.place for row in negatives), torch.long)
     chosen = choose(logits[place], logits[other], scale, sampling, uniforms)
-    same = (last[place] == last[other]) | tensor((row.emitted == 0 for row in positives), torch.bool)
+    same = (last[place] == last[other]) | tensor((row.emitted == 0 for row in firsts), torch.bool)
     tokens = [
-        torch.where(same, chosen, tensor((row.part.mark for row in part), torch.long))
-        for part in (positives, negatives)
+        torch.where(same, chosen, tensor((row.part.mark for row in part), torch.long)) for part in (firsts, negatives)
     ]
     return torch.cat([place, other]), torch.cat(tokens)
 
 
 def _draw(row: Row) -> float:
-    # rows of a prompt that is still being read, and of one that ran on after its end, are computed and thrown away
+    # vLLM also computes rows of a prompt that is still being read, or that has ended, and discards them
     return row.part.uniforms[min(max(row.emitted, 0), len(row.part.uniforms) - 1)]

@@ -1,4 +1,4 @@
-"""Guided pairs for vLLM's V1 model runner, whose logits processors are told of every change of the batch."""
+"""Guided pairs for vLLM's V1 model runner, which notifies logits processors of every change of the batch."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from rankrefine.llm.vllm.pairs import Part, Row, read, steer
 
 
 class GuidedPairs(LogitsProcessor):
-    """Steers the rows of guided completions (see `pairs`); leaves all others alone."""
+    """Logits processor that steers the rows of guided completions (see `pairs`)."""
 
     def __init__(self, vllm_config: VllmConfig, device: torch.device, is_pin_memory: bool) -> None:
-        self._rows: dict[int, tuple[Part, list[int]]] = {}  # by row: its part, and its tokens, which vLLM appends to
+        self._rows: dict[int, tuple[Part, list[int]]] = {}  # row -> part and tokens (vLLM appends)
 
     @classmethod
     def validate_params(cls, sampling_params: SamplingParams) -> None:
-        """Refuse arguments that this processor could not read; vLLM calls it for every request."""
+        """Reject arguments that this processor cannot read; vLLM calls it for every request."""
         read(sampling_params.extra_args)
 
     def is_argmax_invariant(self) -> bool:
-        """False: greedy requests must pass through here too."""
+        """Return False: greedy requests must be processed, too."""
         return False
 
     def update_state(self, batch_update: BatchUpdate | None) -> None:
-        """Follow the rows as vLLM adds, removes and moves them."""
+        """Track the rows that vLLM adds, removes and moves."""
         process_dict_updates(self._rows, batch_update, _row)
 
     def apply(self, logits: torch.Tensor) -> torch.Tensor:
-        """Steer one step."""
+        """Steer one step; `logits` are changed in place."""
         if self._rows:
             last = torch.full((len(logits),), -1)
             for place, (_, tokens) in self._rows.items():

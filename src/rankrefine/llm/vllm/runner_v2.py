@@ -1,4 +1,4 @@
-"""Guided pairs for vLLM's Model Runner V2, whose logits processors keep state by request slot."""
+"""Guided pairs for vLLM's Model Runner V2, whose logits processors keep state per request slot."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from rankrefine.llm.vllm.pairs import Part, Row, read, steer
 
 
 class GuidedPairs(LogitsProcessor):
-    """Steers the rows of guided completions (see `pairs`); leaves all others alone."""
+    """Logits processor that steers the rows of guided completions (see `pairs`)."""
 
     def __init__(self, vllm_config: VllmConfig, req_states: LogitsProcRequestState) -> None:
         if vllm_config.speculative_config is not None:
-            raise ValueError("Guided pairs do not work with speculative decoding.")
+            raise ValueError("Guided pairs do not support speculative decoding.")
         self._prompt_lengths = req_states.prompt_len
-        self._parts: dict[int, Part] = {}  # by slot; a slot that is free keeps its last one
+        self._parts: dict[int, Part] = {}  # slot -> part; a free slot keeps its last one
 
     @classmethod
     def validate_params(cls, sampling_params: SamplingParams) -> None:
-        """Refuse arguments that this processor could not read; vLLM calls it for every request."""
+        """Reject arguments that this processor cannot read; vLLM calls it for every request."""
         read(sampling_params.extra_args)
 
     def add_request(self, req_idx: int, sampling_params: SamplingParams) -> bool:
-        """Take the slot's new request in; True if it has a part in a guided completion."""
+        """Add a request to a slot; return True if it belongs to a guided completion."""
         self._parts.pop(req_idx, None)
         if (part := read(sampling_params.extra_args)) is not None:
             self._parts[req_idx] = part
         return part is not None
 
     def apply(self, logits: torch.Tensor, ctx: LogitsContext) -> torch.Tensor:
-        """Steer one step. Without speculative decoding a row of the logits is a request of the batch."""
+        """Steer one step; `logits` are changed in place. Their rows are the requests of the batch."""
         slots, lengths = ctx.idx_mapping_np.tolist(), ctx.seq_lens_upper_bound_np.tolist()
         prompts = self._prompt_lengths.np
         rows = [

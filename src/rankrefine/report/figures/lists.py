@@ -1,24 +1,22 @@
-"""Figures of the ranking lists: similarity by rank, how far targets keep the order, and what was dropped."""
+"""Figures of the ranking lists: similarity by rank, order of the targets, and drops."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rankrefine.refine.run import HELD_OUT_LISTS
-from rankrefine.report.collect import Found, Record
-from rankrefine.report.figures.style import BLUE, GREY, ORANGE, RED, STYLE, Look, looks, rows, short
-from rankrefine.training.development import held_out
+from rankrefine.report.figures.style import BLUE, GREY, ORANGE, RED, STYLE, Look, label_bar, looks, rows, short
+from rankrefine.report.records import Record, Records
+from rankrefine.report.target_order import Agreement
+from rankrefine.training.development import HELD_OUT_LISTS, held_out
 
-GIVEN_UP = "given up: "  # of reasons that consolidation repeats from the generation
+GIVEN_UP = "given up: "  # prefix of the reasons that consolidation repeats from generation
 
 
-def similarity(found: Found) -> Figure:
-    """The teacher's cosine to the seed by rank: mean, bands of lists, and the same sentences in perfect order."""
-    ranks = found.similarity["by_rank"]
+def similarity(records: Records) -> Figure:
+    """Draw the teacher's cosine to the seed sentence by rank: mean, bands of lists, and the mean of sorted lists."""
+    ranks = records.similarity["by_rank"]
     x = [entry["rank"] for entry in ranks]
     with rc_context(STYLE):
         figure = Figure(figsize=(7.5, 4.4))
@@ -29,139 +27,140 @@ def similarity(found: Found) -> Figure:
             axes.fill_between(x, *band, color=BLUE, alpha=opacity, linewidth=0, label=label)
         axes.plot(x, [entry["mean"] for entry in ranks], "o-", color=BLUE, markersize=4, label="mean")
         label = "mean of the same sentences, perfectly ordered"
-        axes.plot(x[: len(found.ideal)], found.ideal[: len(x)], "--", color=RED, linewidth=1.8, label=label)
+        axes.plot(x[: len(records.ideal)], records.ideal[: len(x)], "--", color=RED, linewidth=1.8, label=label)
         axes.set_xlabel("rank in the list (0 is the seed sentence)")
         axes.set_ylabel("teacher cosine to the seed")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.legend()
-        share = found.similarity.get("in_order")
+        share = records.similarity.get("in_order")
         if share is not None:
             title = f"neighbouring rewrites in the generated order: {100 * share:.1f} %"
             axes.set_title(title, loc="left", fontsize=11)
     return figure
 
 
-def agreement(found: Found) -> Figure:
-    """For each experiment the share of pairs that its targets order as generated, and as the teacher does."""
-    agreements = found.agreements
-    colors = looks(found.experiments, found.chosen)
+def target_order(records: Records) -> Figure:
+    """Draw the share of pairs that each experiment's targets rank in generated order, and as the teacher does."""
+    agreements = records.agreements
     with rc_context(STYLE):
-        height = max(3.4, 1.6 + 0.34 * len(agreements))
-        figure = Figure(figsize=(10, height))
+        figure = Figure(figsize=(10, max(3.4, 1.6 + 0.34 * len(agreements))))
         left, right = figure.subplots(1, 2, width_ratios=(5, 4))
-        for y, one in enumerate(agreements):
-            left.plot([one.generated, one.teacher], [y, y], color="#C8C8C8", linewidth=2, zorder=1)
-            for share, color, marker in ((one.generated, BLUE, "o"), (one.teacher, ORANGE, "s")):
-                left.plot(share, y, marker, color=color, markersize=8)
-        left.plot([], [], "o", color=BLUE, label="as generated")
-        left.plot([], [], "s", color=ORANGE, label="as the teacher")
-        rows(
-            left, [f"{short(one.name)}\n({one.rule})" if one.rule not in one.name else one.name for one in agreements]
-        )
-        left.tick_params(axis="y", labelsize=9 if len(agreements) > 1 else 11)
-        left.set_xlim(0.5 if all(min(one.generated, one.teacher) > 0.5 for one in agreements) else 0, 1.02)
-        left.set_xlabel("share of pairs that targets order so")
-        left.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
-        for one in agreements:
-            look, width = colors.get(one.name, Look(GREY, "", ":")), 2.4 if one.name == found.chosen else 1.2
-            style = {"color": look.color, "marker": look.marker, "linestyle": look.dashes, "linewidth": width}
-            right.plot(one.by_rank, markersize=4, label=short(one.name), **style)
-        right.set_xlabel("rank of the sentence to which others are ordered")
-        right.set_ylabel("share as generated")
-        right.xaxis.get_major_locator().set_params(integer=True)
+        _shares(left, agreements)
+        _shares_by_rank(right, records)
         if len(agreements) > 1:
             figure.legend(handles=right.get_lines(), loc="outside right upper", fontsize=9)
     return figure
 
 
-def funnel(found: Found) -> Figure:
-    """From raw sentence to training list: what is left after every stage, then why each stage dropped the rest."""
-    read = total(found.seeds)
-    used, made, kept = found.consolidate["read"], _complete(found.consolidate), found.consolidate["kept"]
+def _shares(axes: Axes, agreements: list[Agreement]) -> None:
+    """Draw a line for each experiment between the shares of both orders."""
+    for y, each in enumerate(agreements):
+        axes.plot([each.generated, each.teacher], [y, y], color="#C8C8C8", linewidth=2, zorder=1)
+        axes.plot(each.generated, y, "o", color=BLUE, markersize=8)
+        axes.plot(each.teacher, y, "s", color=ORANGE, markersize=8)
+    axes.plot([], [], "o", color=BLUE, label="as generated")
+    axes.plot([], [], "s", color=ORANGE, label="as the teacher")
+    rows(
+        axes,
+        [each.name if each.target in each.name else f"{short(each.name)}\n({each.target})" for each in agreements],
+    )
+    axes.tick_params(axis="y", labelsize=9 if len(agreements) > 1 else 11)
+    axes.set_xlim(0.5 if all(min(each.generated, each.teacher) > 0.5 for each in agreements) else 0, 1.02)
+    axes.set_xlabel("share of pairs that the targets rank this way")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
+
+
+def _shares_by_rank(axes: Axes, records: Records) -> None:
+    """Draw a curve for each experiment: the share of pairs in generated order by row of the targets."""
+    assigned = looks(records.experiments, records.chosen)
+    for each in records.agreements:
+        look = assigned.get(each.name, Look(GREY, "", ":"))
+        style = {"color": look.color, "marker": look.marker, "linestyle": look.dashes}
+        width = 2.4 if each.name == records.chosen else 1.2
+        axes.plot(each.by_rank, markersize=4, label=short(each.name), linewidth=width, **style)
+    axes.set_xlabel("rank of the sentence to which others are ranked")
+    axes.set_ylabel("share as generated")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+
+
+def drops(records: Records) -> Figure:
+    """Draw the number of sentences or lists that is left after every stage, and the reasons for drops."""
+    pool, lists = records.seeds, records.consolidate
+    given_up = sum(count for reason, count in lists["dropped"].items() if reason.startswith(GIVEN_UP))
     levels = [
-        ("raw sentences", read),
-        ("seed sentences in the pool", found.seeds["kept"]),
-        ("rewritten (seeds.count)", used),
-        ("complete chains", made),
-        ("ranking lists", kept),
-        ("of them trained on", _trained(found)),
+        ("raw sentences", pool["read"]),
+        ("seed sentences in the pool", pool["kept"]),
+        ("rewritten (seeds.count)", lists["read"]),
+        ("complete chains", lists["read"] - given_up),
+        ("ranking lists", lists["kept"]),
+        ("of them trained on", _trained(records)),
     ]
     falls = [
-        ("Raw sentences: why they are not in the pool", _steps(found.seeds, read)),
-        ("Rewritten seeds: why they are not ranking lists", _steps(found.consolidate, used)),
+        ("Raw sentences: why they are not in the pool", _pieces(pool)),
+        ("Rewritten seeds: why they are not ranking lists", _pieces(lists)),
     ]
     with rc_context(STYLE):
-        lengths = [len(levels), *(len(steps) for _, steps in falls)]
+        lengths = [len(levels), *(len(pieces) for _, pieces in falls)]
         figure = Figure(figsize=(8.5, 2.0 + 0.27 * sum(lengths)))
         panels = figure.subplots(3, 1, height_ratios=[length + 1.2 for length in lengths])
         _levels(panels[0], levels)
-        for axes, (title, steps) in zip(panels[1:], falls, strict=True):
-            _fall(axes, title, steps)
+        for axes, (title, pieces) in zip(panels[1:], falls, strict=True):
+            _fall(axes, title, pieces)
     return figure
 
 
-def total(record: Record) -> int:
-    """What a stage read, over all of its sources."""
-    read: Any = record["read"]
-    return int(read if isinstance(read, int | float) else sum(read.values()))
+def dropped(record: Record) -> list[tuple[str, int]]:
+    """Return the reasons for drops and their counts, the most frequent first."""
+    counted = sorted(record["dropped"].items(), key=lambda item: (-item[1], item[0]))
+    return [(reason, count) for reason, count in counted if count]
 
 
-def _complete(consolidate: Record) -> int:
-    given_up = sum(count for reason, count in consolidate["dropped"].items() if reason.startswith(GIVEN_UP))
-    return int(consolidate["read"] - given_up)
-
-
-def _trained(found: Found) -> int:
-    """Ranking lists that the exported encoder was trained on; without development data every tenth is held out."""
-    lists = found.history.get("lists", found.consolidate["kept"])
-    data = found.history.get("development_data") or {}
+def _trained(records: Records) -> int:
+    """Return the number of lists in the training of the exported encoder; held-out development lists do not count."""
+    lists = records.history.get("lists", records.consolidate["kept"])
+    data = records.history.get("development_data") or {}
     return lists - len(held_out(lists)) if data.get("source") == HELD_OUT_LISTS else lists
 
 
-def _steps(record: Record, read: int) -> list[tuple[str, int, int]]:
-    """(label, where the bar begins, its length): what was read, each reason from the right, what was kept."""
-    steps, left = [("read", 0, read)], read
-    counted = sorted(record["dropped"].items(), key=lambda item: (-item[1], item[0]))
-    for reason, count in counted:
-        if count:
-            left -= count
-            steps.append((reason.replace("_", " "), left, count))
-    return [*steps, ("kept", 0, int(record["kept"]))]
+def _pieces(record: Record) -> list[tuple[str, int, int]]:
+    """Return label, start and length of each bar: items read, one piece for each reason from the right, items kept."""
+    left = record["read"]
+    pieces = [("read", 0, left)]
+    for reason, count in dropped(record):
+        left -= count
+        pieces.append((reason.replace("_", " "), left, count))
+    return [*pieces, ("kept", 0, int(record["kept"]))]
 
 
 def _levels(axes: Axes, levels: list[tuple[str, int]]) -> None:
-    """A bar for what is left after each stage, with its share of the bar above."""
+    """Draw a bar for each level, with its share of the bar above."""
     rows(axes, [name for name, _ in levels])
     axes.barh(range(len(levels)), [count for _, count in levels], height=0.72, color=BLUE)
     before = None
     for y, (_, count) in enumerate(levels):
         share = f"  ({100 * count / before:.1f} % of the line above)" if before else ""
-        _beside(axes, count, y, f"{count:,}{share}")
+        label_bar(axes, count, y, f"{count:,}{share}")
         before = count
-    _bare(axes, "From raw sentence to training list", max(count for _, count in levels))
+    _hide_axis(axes, "From raw sentence to training list", max(count for _, count in levels))
 
 
-def _fall(axes: Axes, title: str, steps: list[tuple[str, int, int]]) -> None:
-    """Blue bars for what was read and kept, between them an orange piece for each reason."""
-    rows(axes, [name for name, _, _ in steps])
-    read = steps[0][2]
-    for y, (name, begin, length) in enumerate(steps):
+def _fall(axes: Axes, title: str, pieces: list[tuple[str, int, int]]) -> None:
+    """Draw blue bars for the items read and kept, and an orange piece for each reason between them."""
+    rows(axes, [name for name, _, _ in pieces])
+    read = pieces[0][2]
+    for y, (name, begin, length) in enumerate(pieces):
         whole = name in ("read", "kept")
         axes.barh(y, length, left=begin, height=0.72, color=BLUE if whole else ORANGE)
         text = f"{length:,}" if y == 0 else f"{'' if whole else '−'}{length:,}  ({100 * length / max(read, 1):.1f} %)"
-        _beside(axes, begin + length, y, text)
-    for y, (_, begin, _) in enumerate(steps[:-1]):
-        edge = begin if y else read  # where the next piece begins, from the right
+        label_bar(axes, begin + length, y, text)
+    for y, (_, begin, _) in enumerate(pieces[:-1]):
+        edge = begin if y else read  # the next piece ends here
         axes.plot([edge, edge], [y + 0.36, y + 0.64], color=GREY, linewidth=0.8)
-    _bare(axes, title, read)
+    _hide_axis(axes, title, read)
 
 
-def _beside(axes: Axes, x: float, y: float, text: str) -> None:
-    axes.annotate(text, (x, y), (5, 0), textcoords="offset points", va="center", fontsize=9)
-
-
-def _bare(axes: Axes, title: str, widest: int) -> None:
-    """Bars with their numbers need no axis; room for the numbers at the right."""
+def _hide_axis(axes: Axes, title: str, widest: int) -> None:
+    """Remove the axis below bars that are labelled with their numbers, and leave room for these at the right."""
     axes.set_title(title, loc="left", fontsize=11)
     axes.set_xlim(0, max(widest, 1) * 1.32)
     axes.xaxis.set_visible(False)

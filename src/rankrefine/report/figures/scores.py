@@ -9,27 +9,37 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rankrefine.report.collect import Found
-from rankrefine.report.figures.style import BLUE, GREY, LONGEST, STYLE, Look, looks, rows, sentence, short
-from rankrefine.report.table import Score, experiment
-from rankrefine.score_table import RAW
+from rankrefine.report.figures.style import (
+    BLUE,
+    GREY,
+    LONGEST,
+    STYLE,
+    Look,
+    label_row,
+    looks,
+    message,
+    rows,
+    short,
+    zero_line,
+)
+from rankrefine.report.records import Records
+from rankrefine.score_table import RAW, Score
 
 REPRESENTATION = "Representation"
-FEW = 2  # models at most that share a panel with all tasks; with more, each task has its own
+FEW = 2  # maximum number of models that share a panel with all tasks; with more, each task has its own panel
 COLUMNS = 3
-Panel = tuple[str, list[str], list[Score]]  # title, a label for each line, the lines' summary rows
+Panel = tuple[str, list[str], list[Score]]  # title, label of each line, row of each line
 
 
-def forest(found: Found) -> Figure:
-    """Difference to the base of each model by task and subset, with intervals; seeds as dots on their mean's line."""
-    drawn = [row for row in found.scores if row.delta == row.delta and row.task != REPRESENTATION]
-    lines = [row for row in drawn if row.summary or not _is_seed(row, found)]
+def differences(records: Records) -> Figure:
+    """Draw the difference to the base by task, subset and model: intervals, and single trainings below their mean."""
+    drawn = [row for row in records.scores if row.delta == row.delta and row.task != REPRESENTATION]
+    lines = [row for row in drawn if row.model == records.experiment(row)]
     if not lines:
-        return sentence("No model has a difference to the base.")
-    models = list(dict.fromkeys(row.model for row in lines))
-    panels = _together(lines, len(models)) if len(models) <= FEW else _by_task(lines)
-    columns = 1 if len(models) <= FEW else min(COLUMNS, len(panels))
-    chosen = {found.chosen}
+        return message("No model has a difference to the base.")
+    models = len({row.model for row in lines})
+    panels = _together(lines, models) if models <= FEW else _by_task(lines)
+    columns = 1 if models <= FEW else min(COLUMNS, len(panels))
     with rc_context(STYLE):
         lengths = [len(labels) for _, labels, _ in panels]
         heights = [max(lengths[i : i + columns]) + 2.0 for i in range(0, len(panels), columns)]
@@ -37,8 +47,8 @@ def forest(found: Found) -> Figure:
         grid = figure.subplots(len(heights), columns, height_ratios=heights, squeeze=False)
         for axes in grid.flat[len(panels) :]:
             axes.axis("off")
-        for place, (axes, (title, labels, summaries)) in enumerate(zip(grid.flat, panels, strict=False)):
-            _differences(axes, summaries, drawn, found, chosen)
+        for place, (axes, (title, labels, panel)) in enumerate(zip(grid.flat, panels, strict=False)):
+            _panel(axes, panel, drawn, records)
             rows(axes, labels, 60 if columns == 1 else LONGEST)
             if place % columns and labels == panels[place - 1][1]:
                 axes.tick_params(labelleft=False)
@@ -47,13 +57,8 @@ def forest(found: Found) -> Figure:
     return figure
 
 
-def _is_seed(row: Score, found: Found) -> bool:
-    """Whether a row is one seed of an experiment that has a summary."""
-    return row.model != experiment(row, found.experiments)
-
-
 def _together(lines: Sequence[Score], models: int) -> list[Panel]:
-    """A panel for all metrics that are x100, with the tasks and subsets below each other, and one for the others."""
+    """Return one panel for all metrics that are x 100, with tasks and subsets as lines, and one for the others."""
     panels = []
     for raw in (False, True):
         own = [row for row in lines if (row.metric in RAW) == raw]
@@ -66,74 +71,65 @@ def _together(lines: Sequence[Score], models: int) -> list[Panel]:
 
 
 def _by_task(lines: Sequence[Score]) -> list[Panel]:
-    """A panel for each task, subset and metric, with the models below each other."""
+    """Return one panel for each task, subset and metric, with the models as lines."""
     groups: dict[str, list[Score]] = {}
     for row in lines:
         groups.setdefault(f"{row.place}\n{row.measure}", []).append(row)
     return [(title, [row.model for row in own], own) for title, own in groups.items()]
 
 
-def _differences(axes: Axes, lines: Sequence[Score], drawn: Sequence[Score], found: Found, chosen: set[str]) -> None:
-    """Each line's interval and mean, its seeds as dots, and its number at the right; hollow if it may be zero."""
+def _panel(axes: Axes, lines: Sequence[Score], drawn: Sequence[Score], records: Records) -> None:
+    """Draw interval, mean, single trainings and number of each line; hollow if the interval includes zero."""
     for y, row in enumerate(lines):
-        color = BLUE if experiment(row, found.experiments) in chosen else GREY
-        seeds = [
+        color = BLUE if row.model == records.chosen else GREY
+        trainings = [
             other.delta
             for other in drawn
-            if (other.task, other.subset, other.metric) == (row.task, row.subset, row.metric)
-            and other.model != row.model
-            and experiment(other, found.experiments) == row.model
+            if other.key == row.key and other.model != row.model and records.experiment(other) == row.model
         ]
         axes.plot([row.delta_low, row.delta_high], [y, y], color=color, linewidth=2, solid_capstyle="butt")
-        axes.plot(seeds, [y + 0.27] * len(seeds), "o", color=color, markersize=3.5, markeredgewidth=0)
-        face = color if row.sure else "white"
-        marker = "D" if row.summary else "o"
+        axes.plot(trainings, [y + 0.27] * len(trainings), "o", color=color, markersize=3.5, markeredgewidth=0)
+        face = color if row.significant else "white"
+        marker = "D" if row.is_mean else "o"
         axes.plot(row.delta, y, marker, color=color, markerfacecolor=face, markersize=6.5, markeredgewidth=1.5)
-        text = row.show("delta", signed=True)
-        axes.text(1.02, y, text, transform=axes.get_yaxis_transform(), va="center", fontsize=9, color=color)
-    axes.axvline(0, color=GREY, linewidth=1, linestyle="--", zorder=0.5)
+        label_row(axes, y, row.show("delta"), color)
+    zero_line(axes)
 
 
-def representation(found: Found) -> Figure:
-    """Uniformity against alignment of every encoder; both are better when lower."""
-    points = _points(found)
+def representation(records: Records) -> Figure:
+    """Draw uniformity against alignment of every encoder; both are better when lower."""
+    points = _points(records)
     if not points:
-        return sentence("This run has no task Representation (evaluate.tasks), so there are no points to draw.")
-    names = list(dict.fromkeys(name for name, _, _, _ in points))
-    colors = looks([name for name in names if name != "base"], found.chosen)
+        return message("This run has no task Representation (evaluate.tasks), so there are no points to draw.")
+    names = dict.fromkeys(records.experiment(row) for row, _ in points)
+    assigned = looks([name for name in names if name != "base"], records.chosen)
     with rc_context(STYLE):
         figure = Figure(figsize=(8.5, 5))
         axes = figure.subplots()
-        for name, row, x, y in points:
-            look = colors.get(name, Look("black", "s"))
-            if row.model != name:  # a single seed beside its mean
-                axes.plot(x, y, "o", color=look.color, markersize=3.5, alpha=0.6, markeredgewidth=0)
+        for row, uniformity in points:
+            name = records.experiment(row)
+            look = assigned.get(name, Look("black", "s"))
+            if row.model != name:  # a single training beside its mean
+                style = {"markersize": 3.5, "alpha": 0.6, "markeredgewidth": 0}
+                axes.plot(row.value, uniformity, "o", color=look.color, **style)
                 continue
-            axes.plot(x, y, look.marker, color=look.color, markersize=9, linestyle="none", label=short(name))
+            style = {"markersize": 9, "linestyle": "none"}
+            axes.plot(row.value, uniformity, look.marker, color=look.color, label=short(name), **style)
         axes.set_xlabel("alignment (lower is better)")
         axes.set_ylabel("uniformity (lower is better)")
         axes.margins(0.12)
-        axes.annotate(
-            "better",
-            (0.02, 0.02),
-            (0.12, 0.12),
-            "axes fraction",
-            color=GREY,
-            arrowprops={"arrowstyle": "->", "color": GREY},
-        )
+        arrow = {"arrowstyle": "->", "color": GREY}
+        axes.annotate("better", (0.02, 0.02), (0.12, 0.12), "axes fraction", color=GREY, arrowprops=arrow)
         figure.legend(loc="outside right upper")
     return figure
 
 
-def _points(found: Found) -> list[tuple[str, Score, float, float]]:
-    """(experiment or encoder, its row of alignment, alignment, uniformity)."""
-    values = {
-        (row.model, row.metric): row
-        for row in found.scores
-        if row.task == REPRESENTATION and row.subset == "all" and row.metric in RAW
-    }
+def _points(records: Records) -> list[tuple[Score, float]]:
+    """Return each encoder's row of alignment with its uniformity."""
+    whole = [row for row in records.scores if row.task == REPRESENTATION and row.subset == "all"]
+    uniformity = {row.model: row.value for row in whole if row.metric == "uniformity"}
     return [
-        (experiment(row, found.experiments), row, row.value, values[model, "uniformity"].value)
-        for (model, metric), row in values.items()
-        if metric == "alignment" and (model, "uniformity") in values and np.isfinite(row.value)
+        (row, uniformity[row.model])
+        for row in whole
+        if row.metric == "alignment" and row.model in uniformity and np.isfinite(row.value)
     ]

@@ -1,4 +1,4 @@
-"""What all figures share: palette, style, and how they become files."""
+"""Palette, style and elements that the figures share."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Okabe and Ito's palette, told apart with every kind of colour vision
+# palette of Okabe and Ito, distinguishable with colour vision deficiencies
 BLUE, ORANGE, RED, GREY = "#0072B2", "#E69F00", "#D55E00", "#6E6E6E"
-OTHERS = (RED, "#009E73", "#CC79A7", ORANGE, "#56B4E9", "#4D4D4D", "#9C7A00")  # blue is the chosen one's
-MARKERS = "s^vDPX"  # the circle is the chosen one's
+OTHERS = (RED, "#009E73", "#CC79A7", ORANGE, "#56B4E9", "#4D4D4D", "#9C7A00")  # blue is the chosen experiment
+MARKERS = "s^vDPX"  # the circle is the chosen experiment
 DASHES = ("-", "--", ":", "-.")
 STYLE = {
-    "svg.hashsalt": "rankrefine",  # ids, and with them the bytes, are the same in every run
+    "svg.hashsalt": "rankrefine",  # fixed ids, so that equal figures have equal bytes
     "svg.fonttype": "none",  # text stays text: small files, sharp at any size
     "font.family": "sans-serif",
     "font.size": 11,
@@ -34,14 +34,14 @@ LONGEST = 28  # characters of a name in a figure
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write an SVG whose bytes depend on what it shows alone."""
+    """Write a figure as SVG without a date, so that equal figures have equal bytes."""
     with rc_context(STYLE):
         figure.savefig(path, format="svg", metadata={"Date": None})
 
 
 @dataclass(frozen=True)
 class Look:
-    """How an experiment is drawn."""
+    """Colour, marker and line style of an experiment."""
 
     color: str
     marker: str = "o"
@@ -49,29 +49,44 @@ class Look:
 
 
 def looks(names: Sequence[str], chosen: str) -> dict[str, Look]:
-    """The look of each name, the same in every figure: blue for the chosen one, dashes where colours repeat."""
-    found = {chosen: Look(BLUE)}
+    """Assign each name a look, the same in every figure: blue for the chosen one, dashes once colours repeat."""
+    assigned = {chosen: Look(BLUE)}
     for i, name in enumerate(name for name in names if name != chosen):
         dashes = DASHES[i // len(OTHERS) % len(DASHES)]
-        found[name] = Look(OTHERS[i % len(OTHERS)], MARKERS[i % len(MARKERS)], dashes)
-    return found
+        assigned[name] = Look(OTHERS[i % len(OTHERS)], MARKERS[i % len(MARKERS)], dashes)
+    return assigned
 
 
 def short(name: str, longest: int = LONGEST) -> str:
-    """`name`, cut where it would squeeze a figure."""
+    """Cut `name` to `longest` characters."""
     return name if len(name) <= longest else f"{name[: longest - 1]}…"
 
 
 def rows(axes: Axes, names: Sequence[str], longest: int = LONGEST) -> None:
-    """One line for each name, the first one above; names are cut at `longest` characters."""
+    """Set up one row for each name, from top to bottom; names are cut to `longest` characters."""
     axes.set_yticks(range(len(names)), [short(name, longest) for name in names])
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)
     axes.tick_params(axis="y", length=0)
 
 
-def sentence(text: str) -> Figure:
-    """A figure of a run that has nothing to draw: it says so."""
+def label_bar(axes: Axes, length: float, y: float, text: str) -> None:
+    """Write `text` beside the end of a bar."""
+    axes.annotate(text, (length, y), (5, 0), textcoords="offset points", va="center", fontsize=9)
+
+
+def label_row(axes: Axes, y: float, text: str, color: str) -> None:
+    """Write `text` at the right of a row."""
+    axes.text(1.02, y, text, transform=axes.get_yaxis_transform(), va="center", fontsize=9, color=color)
+
+
+def zero_line(axes: Axes) -> None:
+    """Mark zero with a dashed vertical line behind the data."""
+    axes.axvline(0, color=GREY, linewidth=1, linestyle="--", zorder=0.5)
+
+
+def message(text: str) -> Figure:
+    """Return a figure that says why there is nothing to draw."""
     with rc_context(STYLE):
         figure = Figure(figsize=(7.5, 1.2))
         axes = figure.subplots()

@@ -1,17 +1,17 @@
-"""Figure of what each stage took."""
+"""Figure of the time and memory of each stage."""
 
 from __future__ import annotations
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from rankrefine.report.collect import Found
-from rankrefine.report.figures.style import BLUE, ORANGE, STYLE, rows
+from rankrefine.report.figures.style import BLUE, ORANGE, STYLE, label_bar, rows
+from rankrefine.report.records import Records
 
 
-def timings(found: Found) -> Figure:
-    """Wall time of each stage, all jobs added up, and the memory of its largest job."""
-    stages = found.stages
+def timings(records: Records) -> Figure:
+    """Draw the wall time of each stage, summed over its jobs, and the memory of its largest job."""
+    stages = records.stages
     with rc_context(STYLE):
         figure = Figure(figsize=(9, 1.5 + 0.4 * len(stages)))
         left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
@@ -19,16 +19,12 @@ def timings(found: Found) -> Figure:
         right.barh(range(len(stages)), [stage.memory or 0 for stage in stages], height=0.7, color=ORANGE)
         for y, stage in enumerate(stages):
             jobs = f" in {len(stage.jobs)} jobs" if len(stage.jobs) > 1 else ""
-            memory = "not recorded" if stage.memory is None else f"{stage.memory:,.0f} MB"
-            for axes, x, text in (
-                (left, stage.seconds, duration(stage.seconds) + jobs),
-                (right, stage.memory or 0, memory),
-            ):
-                axes.annotate(text, (x, y), (5, 0), textcoords="offset points", va="center", fontsize=9)
+            label_bar(left, stage.seconds, y, duration(stage.seconds) + jobs)
+            label_bar(right, stage.memory or 0, y, "unknown" if stage.memory is None else f"{stage.memory:,.0f} MB")
         rows(left, [stage.name for stage in stages])
         right.grid(axis="y", visible=False)
         right.tick_params(axis="y", length=0)
-        for axes, label in ((left, "seconds, all jobs added up"), (right, "MB of memory, the largest job")):
+        for axes, label in ((left, "seconds, sum over all jobs"), (right, "peak memory in MB, largest job")):
             axes.set_xlim(0, axes.dataLim.x1 * 1.35 or 1)
             axes.xaxis.get_major_locator().set_params(nbins=4)
             axes.set_xlabel(label)
@@ -36,7 +32,7 @@ def timings(found: Found) -> Figure:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: 8.3 s, 2 min 47 s, 3 h 5 min."""
+    """Format seconds for readers: 8.3 s, 2 min 47 s, 3 h 5 min."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -1,5 +1,5 @@
-# In place of stages 1 and 2: lists that exist already, in the files that the stages after read.
-rule lists:
+# In place of stages 1 and 2: existing lists, written as the files that later stages read.
+rule import_lists:
     input:
         data=LISTS,
         assets=sorted(set(DECONTAMINATION)),
@@ -9,20 +9,20 @@ rule lists:
         shard="results/lists/00000.parquet",
         stats="results/lists/00000.json",
     log:
-        "results/logs/lists.log",
+        "results/logs/import_lists.log",
     benchmark:
-        "results/benchmarks/lists.tsv"
+        "results/benchmarks/import_lists.tsv"
     conda:
         "../../envs/rankrefine.yaml"
     resources:
         mem_mb=4000,
         runtime=120,
     params:
-        config=stage("lists", "seeds.decontaminate", "seeds.overlap_ngram", "seeds.overlap_limit"),
-        code=digest.code("rankrefine.import_lists.run"),
+        config=reads("import_lists"),
+        code=code("import-lists"),
     message:
         "Stages 1 and 2: importing ranking lists"
     shell:
-        "python -m rankrefine lists --config {params.config:q} --data {input.data:q} --assets {input.assets:q}"
+        "{PYTHON:q} -m rankrefine import-lists --config {params.config:q} --data {input.data:q} --assets {input.assets:q}"
         " --pool {output.pool:q} --pool-stats {output.pool_stats:q}"
         " --output {output.shard:q} --stats {output.stats:q} --log {log:q}"

@@ -1,0 +1,79 @@
+"""Cross-field checks: conditions between keys, which a JSON schema cannot express."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rankrefine.config import views
+from rankrefine.sources import is_gguf
+
+# keys of `refine` that all experiments share
+SHARED = ("experiments", "seeds", "teacher_pooling", "teacher_prompt", "development", "max_length", "report_to")
+
+
+def problems(config: dict[str, Any]) -> Iterator[str]:
+    """Yield one sentence per violated condition of a completed configuration."""
+    yield from _lists(config)
+    for name, changes in config["refine"]["experiments"].items():
+        yield from _experiment(config, name, changes)
+    yield from _base(config)
+    yield from _evaluate(config)
+    teachers = [("refine.teacher", source) for source in views.all_teachers(config)]
+    added = [("evaluate.encoders", encoder["source"]) for encoder in config["evaluate"]["encoders"]]
+    for key, source in (("base.model", config["base"]["model"]), *teachers, *added):
+        if is_gguf(source):
+            yield f"{key} is '{source}', a GGUF file of a language model; give the folder of an encoder."
+
+
+def _lists(config: dict[str, Any]) -> Iterator[str]:
+    """Check seed sentences, generation, import and consolidation."""
+    for name in _repeated([source["name"] for source in config["seeds"]["sources"]]):
+        yield f"seeds.sources: two sources have the name '{name}'; rename one."
+    for part in ("seeds", "generate", "consolidate"):
+        low, high = config[part]["min_words"], config[part]["max_words"]
+        if low > high:
+            yield f"{part}.min_words ({low}) is above {part}.max_words ({high}); nothing would be left."
+    source, file = config["lists"]["source"], config["lists"]["file"]
+    if source == "import" and file is None:
+        yield "lists.source is import, but lists.file is null; give the file with the lists."
+    if source == "generate" and file is not None:
+        yield "lists.file is set, but lists.source is generate; set lists.source to import."
+    scales, rounds = config["generate"]["guidance_scale"], config["generate"]["rounds"]
+    if isinstance(scales, list) and len(scales) > rounds:
+        yield (
+            f"generate.guidance_scale has {len(scales)} numbers, but there are {rounds} rounds (generate.rounds); "
+            f"give at most {rounds}."
+        )
+
+
+def _experiment(config: dict[str, Any], name: str, changes: dict[str, Any]) -> Iterator[str]:
+    where, merged = f"refine.experiments.{name}", config["refine"] | changes
+    if shared := sorted(set(changes) & set(SHARED)):
+        yield f"{where}.{shared[0]}: all experiments share this key; set refine.{shared[0]} instead."
+    if merged["contrastive"] > 0 and merged["batch_size"] < 2:
+        yield f"{where}: contrastive compares the lists of a batch; set batch_size to 2 or more."
+    if merged["anchor"] > 0 and config["base"]["pooling"] == "cls_training_head":
+        yield f"{where}: anchor compares with the base encoder, which has no training head; use another base.pooling."
+
+
+def _base(config: dict[str, Any]) -> Iterator[str]:
+    recipe, data = config["base"]["recipe"], config["base"]["data"]
+    if recipe == "none" and data is not None:
+        yield "base.data is set, but base.recipe is none; set a recipe or remove base.data."
+    if recipe != "none" and config["refine"]["development"] is None:
+        yield "base.recipe selects its best step with refine.development, which is null; set refine.development."
+    if recipe == "simcse_sup" and data is None:
+        yield "base.recipe simcse_sup trains on triplets; set base.data to them."
+
+
+def _evaluate(config: dict[str, Any]) -> Iterator[str]:
+    if not config["evaluate"]["suites"] and not config["evaluate"]["tasks"]:
+        yield "evaluate.suites and evaluate.tasks are both empty; give at least one task."
+    names = [*config["refine"]["experiments"], *(encoder["name"] for encoder in config["evaluate"]["encoders"])]
+    for name in _repeated(names):
+        yield f"evaluate.encoders: two models have the name '{name}'; rename one."
+
+
+def _repeated(names: list[str]) -> list[str]:
+    return sorted({name for name in names if names.count(name) > 1})

@@ -1,0 +1,47 @@
+"""Schema of the configuration: keys, defaults, ranges, and the rules that read each key.
+
+Imports no heavy library: the Snakefile imports this package in every cluster job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+FILE = Path(__file__).with_name("schema.yaml")
+
+
+@cache
+def schema() -> dict[str, Any]:
+    """Return the JSON schema (draft 2020-12) with its `$ref` resolved. Do not modify it."""
+    content = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    return _resolved(content, content.pop("$defs"))
+
+
+def _resolved(node: Any, definitions: dict[str, Any]) -> Any:
+    """Replace each `$ref` by its definition; keys beside the `$ref` override those of the definition."""
+    if isinstance(node, list):
+        return [_resolved(item, definitions) for item in node]
+    if not isinstance(node, dict):
+        return node
+    name = node.get("$ref", "").rpartition("/")[2] if isinstance(node.get("$ref"), str) else ""
+    merged = definitions[name] | {key: value for key, value in node.items() if key != "$ref"} if name else node
+    return {key: _resolved(value, definitions) for key, value in merged.items()}
+
+
+def leaves(node: dict[str, Any] | None = None, prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield all leaves of the schema as (dotted key, schema of the leaf)."""
+    for key, child in (node or schema())["properties"].items():
+        if "x-reads" in child or "x-plans" in child:
+            yield prefix + key, child
+        else:
+            yield from leaves(child, f"{prefix}{key}.")
+
+
+def reruns(leaf: dict[str, Any]) -> list[str]:
+    """Rules that a change of a leaf reruns; the early check, which reruns nothing else, is left out."""
+    return [rule for rule in (*leaf.get("x-plans", ()), *leaf.get("x-reads", ())) if rule != "check"]

@@ -1,0 +1,102 @@
+"""Views of a completed configuration: the part that a rule reads, experiments, teachers, encoders to evaluate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rankrefine.config.schema import leaves
+
+UNTRAINED = ("recipe", "pooling", "prompt")  # keys of `base` that count without a recipe
+
+
+def for_rule(config: dict[str, Any], rule: str) -> dict[str, Any]:
+    """Return the keys of `config` whose schema names `rule` under `x-reads`, nested as in `config`.
+
+    The result is what a job of the rule receives, what Snakemake compares between runs, and what the job's record
+    states. With imported lists, only what import_lists reads of `seeds` and `generate` counts.
+    """
+    is_import = config["lists"]["source"] == "import"
+    part: dict[str, Any] = {}
+    for key, leaf in leaves():
+        section, _, name = key.partition(".")
+        rules = leaf.get("x-reads", ())
+        if rule not in rules or (is_import and section in ("seeds", "generate") and "import_lists" not in rules):
+            continue
+        if not name:
+            part[section] = config[section]
+        elif name in config[section]:
+            part.setdefault(section, {})[name] = config[section][name]
+    if rule == "base" and config["base"]["recipe"] == "none":
+        part["base"] = {key: part["base"][key] for key in UNTRAINED}
+    return part
+
+
+def experiment(config: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return section `refine` with the changes of an experiment, without the list of experiments."""
+    merged = config["refine"] | config["refine"]["experiments"][name]
+    return {key: value for key, value in merged.items() if key not in ("experiments", "seeds")}
+
+
+def training(config: dict[str, Any], name: str, random_seed: int) -> dict[str, Any]:
+    """Return what one training reads: `for_rule` of refine with the experiment's settings and its random seed."""
+    return for_rule(config | {"seed": random_seed, "refine": experiment(config, name)}, "refine")
+
+
+def embedding(config: dict[str, Any], teacher: str) -> dict[str, Any]:
+    """Return what embedding the lists reads; the base encoder as a teacher keeps its own pooling and prompt."""
+    part = for_rule(config, "teacher")
+    return {"refine": {"max_length": part["refine"]["max_length"]}} if teacher == "base" else part
+
+
+def is_prepared(config: dict[str, Any]) -> bool:
+    """Whether a job makes the base encoder from `base.model`."""
+    settings = config["base"]
+    return settings["recipe"] != "none" or settings["pooling"] != "model" or settings["prompt"] is not None
+
+
+def random_seeds(config: dict[str, Any]) -> list[int]:
+    """Random seeds of each experiment."""
+    return config["refine"]["seeds"] or [config["seed"]]
+
+
+def teachers(settings: dict[str, Any]) -> dict[str, float]:
+    """Teachers of an experiment with their weights, which sum to 1."""
+    teacher = settings["teacher"]
+    weights = teacher if isinstance(teacher, dict) else {teacher: 1.0}
+    return {source: weight / sum(weights.values()) for source, weight in weights.items()}
+
+
+def all_teachers(config: dict[str, Any]) -> list[str]:
+    """Sources of the teachers of all experiments, each once."""
+    experiments = (experiment(config, name) for name in config["refine"]["experiments"])
+    return list(dict.fromkeys(source for settings in experiments for source in teachers(settings)))
+
+
+def first_teacher(config: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Source of the first teacher, with `max_length`, `teacher_pooling` and `teacher_prompt` for it.
+
+    If the base encoder is its own teacher, this is the encoder before any training.
+    """
+    settings = {key: config["refine"][key] for key in ("max_length", "teacher_pooling", "teacher_prompt")}
+    first = all_teachers(config)[0]
+    if first != "base":
+        return first, settings
+    base = config["base"]
+    pooling = "cls" if base["pooling"] == "cls_training_head" else base["pooling"]
+    return base["model"], settings | {"teacher_pooling": pooling, "teacher_prompt": base["prompt"]}
+
+
+def other_encoders(config: dict[str, Any]) -> list[tuple[str, str, str, str, str | None]]:
+    """Encoders to evaluate beside base and refined ones: (name, config key, source, pooling, prompt).
+
+    Teachers are among them, except a teacher that is the base encoder.
+    """
+    opening = (config["refine"]["teacher_pooling"], config["refine"]["teacher_prompt"])
+    base = () if is_prepared(config) else (config["base"]["model"], "model", None)
+    sources = [source for source in all_teachers(config) if source != "base" and (source, *opening) != base]
+    names = ["teacher"] if len(sources) == 1 else [f"teacher-{number}" for number in range(1, len(sources) + 1)]
+    found = [(name, "refine.teacher", source, *opening) for name, source in zip(names, sources, strict=True)]
+    return found + [
+        (each["name"], f"evaluate.encoders ({each['name']})", each["source"], each["pooling"], each["prompt"])
+        for each in config["evaluate"]["encoders"]
+    ]

@@ -1,0 +1,122 @@
+"""Data of MTEB's tasks, loaded from local files so that MTEB downloads nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rankrefine.assets.mteb import known_task
+from rankrefine.errors import UserError, reason
+from rankrefine.evaluate import data_tables
+from rankrefine.evaluate.prepared import PreparedTask
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from mteb.abstasks.abstask import AbsTask
+
+
+def open_task(prepared: PreparedTask) -> AbsTask:
+    """Return MTEB's task with its data.
+
+    Raises:
+        UserError: the data have changed since they were checked, or cannot be read.
+    """
+    prepared.check_files()
+    task = known_task(prepared.task)
+    origin = {"path": prepared.path.as_posix(), "revision": prepared.revision}
+    task.metadata = task.metadata.model_copy(update={"dataset": origin})
+    LOADERS[prepared.kind](task, prepared)
+    return task
+
+
+def texts(task: AbsTask) -> Iterator[str]:
+    """Yield all texts of an open task, including those of queries and corpora."""
+    for table in _tables(task.dataset):
+        for column in table.column_names:
+            if column != "id":
+                yield from (text for value in table[column] for text in _strings(value))
+
+
+def size(task: AbsTask, kind: str) -> tuple[int, str]:
+    """Return the number of pairs, queries or rows of an open task, and the name of these units."""
+    queries = [part["queries"] for part in _parts(task.dataset) if isinstance(part, dict) and "queries" in part]
+    count = sum(map(len, queries or _tables(task.dataset)))
+    return count, "queries" if queries else "pairs" if kind == "pairs" else "rows"
+
+
+def _load_folder(task: AbsTask, prepared: PreparedTask) -> None:
+    try:
+        task.load_data()
+        if hasattr(task, "convert_v1_dataset_format_to_v2"):
+            task.convert_v1_dataset_format_to_v2(num_proc=None)
+    except Exception as error:  # the readers of many formats have no common exception
+        raise UserError(
+            f"{prepared.path} cannot be opened as the data of {prepared.task}: {reason(error)}; the folder must "
+            "contain the files of the task's repository on the hub."
+        ) from error
+
+
+def _load_pairs(task: AbsTask, prepared: PreparedTask) -> None:
+    from datasets import Dataset
+
+    (split, file), *_ = prepared.split_files().items()
+    # from memory and not by path: `datasets` would first copy the file to its cache
+    task.dataset = {split: Dataset.from_dict(data_tables.pairs(file).to_pydict())}
+    task.data_loaded = True
+
+
+def _load_reranking(task: AbsTask, prepared: PreparedTask) -> None:
+    (split, file), *_ = prepared.split_files().items()
+    task.dataset = {"default": {split: _retrieval(file)}}
+    task.data_loaded = True
+
+
+LOADERS: dict[str, Callable[[AbsTask, PreparedTask], None]] = {
+    "pairs": _load_pairs,
+    "reranking": _load_reranking,
+    "mteb": _load_folder,
+}
+
+
+def _retrieval(file: Path) -> dict[str, Any]:
+    """Queries and candidates in MTEB's form; equal texts of a query are one candidate."""
+    from datasets import Dataset
+
+    queries, corpus, relevant, candidates = {}, {}, {}, {}
+    for number, row in enumerate(data_tables.reranking(file).to_pylist()):
+        query = f"q{number:06d}_0"  # MTEB reads the suffix after the last _ as a part of a query in MindSmallReranking
+        queries[query] = row["query"]
+        for text in (*row["positive"], *row["negative"]):
+            corpus.setdefault(text, f"d{len(corpus):08d}")
+        positive = dict.fromkeys(corpus[text] for text in row["positive"])
+        relevant[query] = dict.fromkeys(positive, 1)
+        candidates[query] = list(positive | dict.fromkeys(corpus[text] for text in row["negative"]))
+    return {
+        "corpus": Dataset.from_dict({"id": list(corpus.values()), "text": list(corpus), "title": [""] * len(corpus)}),
+        "queries": Dataset.from_dict({"id": list(queries), "text": list(queries.values())}),
+        "relevant_docs": relevant,
+        "top_ranked": candidates,
+    }
+
+
+def _parts(node: Any) -> Iterator[Any]:
+    """Yield all nodes of a task's nested dictionaries."""
+    yield node
+    if isinstance(node, dict):
+        for child in node.values():
+            yield from _parts(child)
+
+
+def _tables(node: Any) -> list[Dataset]:
+    from datasets import Dataset
+
+    return [part for part in _parts(node) if isinstance(part, Dataset)]
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item)

@@ -1,0 +1,139 @@
+"""Interface of evaluation tasks, and the base class of those that read parquet files.
+
+To add a task, write a module in this package with a subclass of `TableTask` named by its constant `TASK`, and add a
+row to `OWN` in `rankrefine.evaluate.catalogue`.
+"""
+
+from __future__ import annotations
+
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from rankrefine.assets.manifest import Manifest
+from rankrefine.errors import UserError
+from rankrefine.evaluate import data_tables
+from rankrefine.evaluate.metric import Metric
+from rankrefine.evaluate.prepared import Kind, PreparedTask, hashes
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from sentence_transformers import SentenceTransformer
+
+BATCH_SIZE = 32
+
+
+class Result(NamedTuple):
+    """Metrics of an encoder on a task, and for MTEB's tasks its own files `result` and `model_meta`."""
+
+    metrics: list[Metric]
+    mteb: dict[str, Any] | None = None
+
+
+class Task(ABC):
+    """An evaluation task, without its data: those are named by a `PreparedTask`."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @property
+    def module(self) -> str:
+        """Name of the module that defines the task."""
+        return type(self).__module__.rpartition(".")[2]
+
+    @abstractmethod
+    def prepare(self, data: Manifest) -> tuple[PreparedTask, str]:
+        """Check the data, and return the prepared task and the name of its units.
+
+        Raises:
+            UserError: the task cannot be evaluated on these data.
+        """
+
+    @abstractmethod
+    def texts(self, prepared: PreparedTask) -> Iterator[str]:
+        """Yield all texts of the task.
+
+        Raises:
+            UserError: the data have changed since they were checked.
+        """
+
+    @abstractmethod
+    def evaluate(self, encoder: SentenceTransformer, prepared: PreparedTask) -> Result:
+        """Evaluate the encoder.
+
+        Raises:
+            UserError: the data have changed since they were checked, or the embeddings are not usable.
+        """
+
+
+def load(module: str, name: str) -> Task:
+    """Return the task `name` from `module` in this package."""
+    return import_module(f"{__package__}.{module}").TASK(name)
+
+
+class TableTask(Task):
+    """A task on parquet files, one per split. Subclasses implement `read`, `size` and `score`."""
+
+    kind: Kind = "pairs"
+
+    def splits(self, path: Path) -> Sequence[str]:
+        """Return the splits to read from the data at `path`."""
+        return ("test",)
+
+    @abstractmethod
+    def read(self, file: Path) -> pa.Table:
+        """Read and check the file of one split."""
+
+    @abstractmethod
+    def size(self, tables: Mapping[str, pa.Table], files: Mapping[str, Path]) -> tuple[int, str]:
+        """Return the number of units that are scored and their name.
+
+        Raises:
+            UserError: the labels or gold scores do not suit the task.
+        """
+
+    @abstractmethod
+    def score(self, encoder: SentenceTransformer, tables: Mapping[str, pa.Table]) -> list[Metric]:
+        """Return the metrics of the encoder."""
+
+    def prepare(self, data: Manifest) -> tuple[PreparedTask, str]:
+        """See `Task`."""
+        splits = self.splits(data.path)
+        if data.path.is_file() and len(splits) > 1:
+            raise UserError(data_tables.needs_folder(self.name, splits, data.path))
+        files = {split: data_tables.split_file(self.name, split, data.path) for split in splits}
+        units, unit = self.size({split: self.read(file) for split, file in files.items()}, files)
+        folder = data.path.parent if data.path.is_file() else data.path
+        sha256 = hashes(list(files.values()), folder)
+        origin = (data.source, data.revision)
+        return PreparedTask(self.name, self.module, self.kind, tuple(splits), folder, sha256, units, *origin), unit
+
+    def texts(self, prepared: PreparedTask) -> Iterator[str]:
+        """See `Task`."""
+        for table in self.tables(prepared).values():
+            for column in text_columns(table):
+                yield from column
+
+    def evaluate(self, encoder: SentenceTransformer, prepared: PreparedTask) -> Result:
+        """See `Task`."""
+        return Result(self.score(encoder, self.tables(prepared)))
+
+    def tables(self, prepared: PreparedTask) -> dict[str, pa.Table]:
+        """Read the file of each split, after comparing it with its hash."""
+        prepared.check_files()
+        return {split: self.read(file) for split, file in prepared.split_files().items()}
+
+
+def text_columns(table: pa.Table) -> list[list[str]]:
+    """Return the columns that contain text to embed."""
+    return [table[name].to_pylist() for name in table.column_names if name not in ("label", "score", "subset")]
+
+
+def embed(encoder: SentenceTransformer, sentences: list[str]) -> np.ndarray:
+    """Return the embeddings of the sentences, `[n, dim]`."""
+    return encoder.encode(sentences, batch_size=BATCH_SIZE, show_progress_bar=sys.stderr.isatty())

@@ -1,0 +1,137 @@
+"""Train the student, in one of the processes of a training."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+
+from rankrefine.encoders.embed import embed
+from rankrefine.encoders.lengths import PASS_CPU, PASS_GPU, preprocessor
+from rankrefine.encoders.opening import go_offline, open_encoder
+from rankrefine.errors import UserError
+from rankrefine.ranking_lists import teacher_embeddings
+from rankrefine.ranking_lists.lists import Lists
+from rankrefine.refine.collator import COLUMN, ListCollator
+from rankrefine.refine.losses import LOSSES, RankingLoss
+from rankrefine.refine.student import prepare
+from rankrefine.refine.targets import target_function
+from rankrefine.training import development
+from rankrefine.training.hyperparameters import Hyperparameters
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Job:
+    """Inputs of a training, the same in all its processes.
+
+    Attributes:
+        config: Configuration of refine.
+        lists: Ranking lists, held-out ones included.
+        teacher_files: Embeddings of the lists, one file for each teacher.
+        weights: Weights of the teachers.
+        base: Folder of the base encoder.
+        development: Folder of the development data; without it, lists are held out.
+        threads: CPU threads of each process (default: torch's own choice).
+        report_to: Experiment trackers.
+        folder: Work folder.
+    """
+
+    config: dict[str, Any]
+    lists: Lists
+    teacher_files: list[Path]
+    weights: list[float]
+    base: Path
+    development: Path | None
+    threads: int | None
+    report_to: list[str]
+    folder: Path
+
+
+def train(job: Job, teacher: list[Tensor] | None = None) -> dict[str, Any]:
+    """Train the student and save the best model in the work folder, as `best_model`.
+
+    Args:
+        job: Inputs of the training.
+        teacher: Embeddings of each list by the teachers, if they are already read.
+
+    Returns:
+        Losses, development scores and the best step.
+
+    Raises:
+        UserError: see `rankrefine.refine.run`.
+    """
+    go_offline()
+    from datasets import Dataset
+
+    from rankrefine.training import trainer
+
+    section, lists = job.config["refine"], job.lists
+    hyperparameters = Hyperparameters.of(section, job.config["seed"])
+    if teacher is None:
+        teacher, _ = teacher_embeddings.read_mixed(job.teacher_files, job.weights, lists)
+    evaluator, held_out = _evaluator(job.development, lists, hyperparameters.max_length)
+    student = open_encoder(job.base, threads=job.threads)
+    anchor = embed(student, lists.flat, hyperparameters.max_length).split(lists.sizes) if section["anchor"] else None
+    base_score = development.score(evaluator, student) if section["layers"] else None
+    prepare(student, section, job.config["base"]["pooling"], hyperparameters.random_seed)
+    collator = ListCollator(
+        preprocessor(student, hyperparameters.max_length),
+        lists.ids,
+        lists.sentences,
+        teacher,
+        target_function(section["target"], section["tau_teacher"], section["omega"], teacher),
+        anchor,
+        PASS_CPU if student.device.type == "cpu" else PASS_GPU,
+    )
+    training, best_step, checkpoint = trainer.build(
+        student,
+        Dataset.from_dict({COLUMN: [index for index in range(len(lists.ids)) if index not in held_out]}),
+        ranking_loss(student, section),
+        evaluator,
+        hyperparameters,
+        job.folder,
+        collator,
+        job.report_to,
+    )
+    if checkpoint:
+        log.info("refine: resuming from %s.", Path(checkpoint).name)
+    os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(job.folder.with_name("tensorboard")))
+    training.train(resume_from_checkpoint=checkpoint)
+    summary = best_step.summary()
+    # a shortened student is compared with the whole base encoder, not with its first layers
+    return summary if base_score is None else summary | {"base_development": base_score}
+
+
+def _evaluator(folder: Path | None, lists: Lists, max_length: int) -> tuple[Any, set[int]]:
+    """Return the evaluator of the development score, and the indices of the lists that it holds out."""
+    if folder:
+        return development.evaluator(folder), set()
+    held_out = development.held_out(len(lists.ids))
+    log.info("refine: no development data; using the generated order of %d held-out lists instead.", len(held_out))
+    return development.list_evaluator([lists.sentences[index] for index in held_out], max_length), set(held_out)
+
+
+def ranking_loss(student: SentenceTransformer, section: dict[str, Any]) -> nn.Module:
+    """Return the loss of full embeddings and, with `matryoshka`, of truncated ones.
+
+    Raises:
+        UserError: `matryoshka` has more dimensions than the encoder.
+    """
+    loss = RankingLoss(student, section["tau"], LOSSES[section["loss"]], section["contrastive"], section["anchor"])
+    if not section["matryoshka"]:
+        return loss
+    from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss
+
+    full = student.get_embedding_dimension()
+    if wide := [dim for dim in section["matryoshka"] if dim > full]:
+        raise UserError(f"refine.matryoshka: {wide[0]} exceeds the {full} dimensions of the encoder.")
+    return MatryoshkaLoss(student, loss, sorted({full, *section["matryoshka"]}, reverse=True))

@@ -1,0 +1,22 @@
+"""Filters of single sentences, from the config section `seeds`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+Filters = dict[str, Callable[[str], bool]]
+
+
+def filters(section: dict[str, Any]) -> Filters:
+    """Return the filters in the order of their use: reason to drop -> predicate of a normalised sentence."""
+    require, exclude = re.compile(section["require_pattern"]), re.compile(section["exclude_pattern"])
+    has_exclude = bool(section["exclude_pattern"])
+    return {
+        "empty": lambda text: not text,
+        "too short": lambda text: len(text.split()) < section["min_words"],
+        "too long": lambda text: len(text.split()) > section["max_words"],
+        "not like require_pattern": lambda text: not require.search(text),
+        "like exclude_pattern": lambda text: has_exclude and bool(exclude.search(text)),
+    }

@@ -1,0 +1,67 @@
+"""Views: each rule receives the keys that the schema names for it, and no others."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from rankrefine.config import views
+from rankrefine.config.load import complete, load
+from rankrefine.config.schema import leaves
+
+RULES = sorted({rule for _, leaf in leaves() for rule in leaf.get("x-reads", ())})
+
+
+def keys(part: dict) -> set[str]:
+    """Dotted keys of a configuration or a part of one."""
+    sections = {key for key, _ in leaves() if "." in key}
+    return {
+        f"{section}.{name}" if any(key.startswith(f"{section}.") for key in sections) else section
+        for section, values in part.items()
+        for name in (values if any(key.startswith(f"{section}.") for key in sections) else [""])
+    }
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rule_receives_the_keys_that_the_schema_names(rule: str) -> None:
+    config = complete({"base": {"recipe": "simcse_unsup"}})
+    assert keys(views.for_rule(config, rule)) == {key for key, leaf in leaves() if rule in leaf.get("x-reads", ())}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_part_that_a_job_completes_gives_the_same_part(rule: str) -> None:
+    """The job completes the inline JSON with defaults and takes its keys again."""
+    config = complete({"seed": 3, "refine": {"omega": 1, "max_length": 16}, "base": {"pooling": "cls"}})
+    part = views.for_rule(config, rule)
+    assert views.for_rule(load(json.dumps(part)), rule) == part
+
+
+def test_imported_lists_leave_the_keys_of_generation_out() -> None:
+    config = complete({"lists": {"source": "import", "file": "lists.csv"}})
+    assert keys(views.for_rule(config, "consolidate")) & {"seeds.count", "generate.shard_size"} == set()
+    assert views.for_rule(config, "overlap")["seeds"].keys() == {"decontaminate", "overlap_ngram", "overlap_limit"}
+
+
+def test_without_a_recipe_its_settings_do_not_count() -> None:
+    one, other = (complete({"base": {"pooling": "cls", "learning_rate": rate}}) for rate in (0.1, 0.2))
+    assert views.for_rule(one, "base") == views.for_rule(other, "base")
+
+
+def test_a_training_reads_the_keys_of_its_experiment() -> None:
+    config = complete({"refine": {"omega": 1, "experiments": {"a": {}, "b": {"omega": 2}}}})
+    part = views.training(config, "b", 7)
+    assert (part["seed"], part["refine"]["omega"]) == (7, 2.0)
+    assert "experiments" not in part["refine"] and "teacher" not in part["refine"]
+    assert views.for_rule(load(json.dumps(part)), "refine") == part
+
+
+def test_swapped_values_differ() -> None:
+    one, other = (complete({"refine": {"tau": tau, "omega": 1 - tau}}) for tau in (0.1, 0.9))
+    assert json.dumps(views.training(one, "refined", 1)) != json.dumps(views.training(other, "refined", 1))
+
+
+def test_the_base_encoder_as_teacher_keeps_its_own_opening() -> None:
+    config = complete({"refine": {"teacher": "base", "teacher_prompt": "query: "}})
+    assert views.embedding(config, "base") == {"refine": {"max_length": 128}}
+    assert views.embedding(config, "other")["refine"]["teacher_prompt"] == "query: "

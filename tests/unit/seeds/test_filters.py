@@ -1,0 +1,46 @@
+"""Filters of single sentences."""
+
+from __future__ import annotations
+
+import pytest
+
+from rankrefine.config import load as configuration
+from rankrefine.seeds.filters import filters
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("The committee met again on Monday.", None),
+        ('"We will see," said Mr. Berlin, who lives in the U.S. now.', None),
+        ("Did Gov. Roemer of Louisiana sign the bill?", None),
+        ("Déjà vu, he thought, and went home.", None),
+        ("", "empty"),
+        ("Four words are few.", "too short"),
+        ("Word " * 24 + "end.", "too long"),
+        ("no capital letter at the start.", "not like require_pattern"),
+        ("No stop at the end of it", "not like require_pattern"),
+        ("See http://example.org for the rest.", "like exclude_pattern"),
+        ("Thanks to @anonymous for the nice day.", "like exclude_pattern"),
+        ("Well... that was not so good.", "like exclude_pattern"),
+        ("What was that about again?!", "like exclude_pattern"),
+        ("It was raining all day :( again.", "like exclude_pattern"),
+        ("That was sooo very nice of you.", "like exclude_pattern"),
+        ("STOP DOING THAT to your poor brother.", "like exclude_pattern"),
+        ("I was at home. Nobody rang the bell.", "like exclude_pattern"),
+        ("Is it late? I did not notice.", "like exclude_pattern"),
+        ('"They took it; the bank took my money.', "like exclude_pattern"),
+        ("Это предложение не на латинице.", "not like require_pattern"),
+        ("He said привет and went away.", "like exclude_pattern"),
+    ],
+)
+def test_default_filters(text: str, reason: str | None) -> None:
+    tests = filters(configuration.complete({})["seeds"])
+    assert next((name for name, drops in tests.items() if drops(text)), None) == reason
+
+
+def test_empty_patterns_allow_all() -> None:
+    section = configuration.complete({"seeds": {"require_pattern": "", "exclude_pattern": "", "min_words": 1}})[
+        "seeds"
+    ]
+    assert not any(drops("anything # goes") for drops in filters(section).values())

@@ -1,0 +1,15 @@
+"""Words, and the overlap of two sets of them."""
+
+from __future__ import annotations
+
+from rankrefine.text.words import jaccard, words
+
+
+def test_words_ignore_case_punctuation_and_kind_of_apostrophe() -> None:
+    assert words("“Don’t STOP,” (she) said!") == words("don't stop she said") == ["don't", "stop", "she", "said"]
+
+
+def test_jaccard_is_the_shared_part_of_all_items() -> None:
+    assert jaccard({"a", "b", "c"}, {"b", "c", "d"}) == jaccard({"b", "c", "d"}, {"a", "b", "c"}) == 0.5
+    assert jaccard({"a"}, {"a"}) == 1
+    assert jaccard({"a"}, set()) == jaccard(set(), set()) == 0
