@@ -54,7 +54,7 @@ class Disk:
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a job."""
         environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-        return self._python.run(self._python.rankrefine, *arguments, folder=self.path, environment=environment)
+        return self._python.run(*arguments, folder=self.path, environment=environment)
 
     def make_run(self, target: str) -> subprocess.CompletedProcess[str]:
         """Run workflow/run.py, everything in real processes."""
@@ -78,7 +78,7 @@ def small(tmp_path: Path):
 def commands(finished_run: Path, python) -> dict[str, list[str]]:
     """Arguments of one job of each rule."""
     plan = ["--snakefile", str(ROOT / "Snakefile"), "--nolock", "--cores", "2", "--dry-run", "--forceall"]
-    completed = python.run(python.snakemake, *plan, "--printshellcmds", folder=finished_run)
+    completed = python.run_snakemake(*plan, "--printshellcmds", folder=finished_run)
     lines = re.findall(r"Shell command: .* -m rankrefine (.*)", completed.stdout + completed.stderr)
     return {line.split()[0]: shlex.split(line) for line in lines}
 
