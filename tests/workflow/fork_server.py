@@ -60,8 +60,8 @@ class ForkServer:
     def stop(self) -> None:
         """End the server."""
         if self._process is not None:
-            self._process.stdin.close()
-            self._process.wait(timeout=30)
+            self._process.terminate()
+            self._process.wait()
 
 
 def request_run(
