@@ -250,6 +250,7 @@ def test_comments_docstrings_and_formatting_of_the_code_plan_nothing(edited) -> 
         ("src/rankrefine/export/run.py", "log.info(", "log.warning(", {"export"}),
         ("src/rankrefine/evaluate/task.py", "log.info(", "log.warning(", {"task"}),
         ("src/rankrefine/evaluate/run.py", "log.info(", "log.warning(", {"evaluate"}),
+        ("src/rankrefine/evaluate/tasks/transfer.py", "FOLD_SEED = 0", "FOLD_SEED = 1", set()),  # no such task here
         ("src/rankrefine/evaluate/scores.py", "log.info(", "log.warning(", {"scores"}),
         ("src/rankrefine/report/run.py", "log.info(", "log.warning(", {"report"}),
         ("src/rankrefine/cli/commands.py", '"Stage 3: apply', '"Stage 3, apply', set()),
@@ -259,6 +260,14 @@ def test_comments_docstrings_and_formatting_of_the_code_plan_nothing(edited) -> 
 )
 def test_changed_code_plans_its_stage_and_what_follows(edited, file: str, old: str, new: str, rules: set[str]) -> None:
     assert set(edited(file, old, new).planned()) == with_readers(rules)
+
+
+def test_changed_code_of_a_task_reruns_that_task_alone(edited) -> None:
+    folder = edited("src/rankrefine/evaluate/tasks/representation.py", "alpha = 2", "alpha = 2")
+    assert folder.planned() == {}  # a docstring
+    folder = edited("src/rankrefine/evaluate/tasks/representation.py", 'Metric("uniformity"', 'Metric("other"')
+    expected = {"task": 1, "overlap": 1, "evaluate": 3, "scores": 1, "export": 1, "report": 1, "page": 1}
+    assert folder.planned() == expected
 
 
 def test_a_larger_count_plans_new_shards_and_a_partly_filled_last_one(finished) -> None:
