@@ -1,8 +1,8 @@
-"""How guidance, temperature and prompt shape the chains: python benchmarks/drift.py [--lists 96]
+"""Effect of guidance, temperature and prompt on the chains: python benchmarks/drift.py [--lists 96]
 
-Runs the same seed sentences with one setting at a time away from the default, and prints a Markdown table of what
-docs/drift.md explains: the teacher's similarity to the seed by rank, the share of neighbouring rewrites in the
-generated order, what was given up, and tokens per second. --figure also draws the similarity by rank.
+Runs the same seed sentences with one setting at a time changed from its default, and prints the Markdown table of
+docs/drift.md: the teacher's similarity to the seed sentence by rank, the share of neighbouring rewrites in the
+generated order, chains given up, and tokens per second. --figure also draws the similarity by rank.
 """
 
 from __future__ import annotations
@@ -10,21 +10,20 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import material
 import numpy as np
-import pyarrow as pa
 
 from rankrefine.assets.manifest import Manifest
 from rankrefine.config import load as configuration
 from rankrefine.encoders.embed import embed
 from rankrefine.encoders.opening import open_encoder
 from rankrefine.generate import blocks
-from rankrefine.generate import run as shard
+from rankrefine.generate.recipes import ranking
+from rankrefine.generate.run import load_engine
 from rankrefine.ranking_lists.lists import Lists
 from rankrefine.ranking_lists.similarity_to_seed import statistics, to_seed
 
@@ -63,14 +62,11 @@ def main() -> None:
 def measure(
     llm: Manifest, teacher: Manifest, texts: list[str], changed: dict[str, Any], threads: int | None
 ) -> dict[str, Any]:
-    """Chains with the defaults but for `changed`, and what the teacher thinks of them."""
+    """Generate chains with the defaults except for `changed`; return statistics of their similarities."""
     settings = DEFAULTS["generate"] | changed
-    plan = shard.plan_of({"seed": DEFAULTS["seed"], "generate": settings})
-    engine = shard.load_engine(settings, plan, shard.sampling_of(settings), llm, len(texts), threads)
-    seeds = pa.table({"seed_id": [f"{place:016x}" for place in range(len(texts))], "text": texts})
-    started = time.perf_counter()
-    chains = blocks.run(seeds, engine, plan, lambda *_: None)
-    seconds = time.perf_counter() - started
+    recipe = ranking.load({"seed": DEFAULTS["seed"], "generate": settings})
+    engine = load_engine(settings, recipe, llm, len(texts), threads)
+    chains, seconds = blocks.run(material.seeds(texts), engine, recipe, lambda *_: None)
     kept = [chain for chain in chains if len(chain.sentences) > 2]
     whole = [chain for chain in chains if chain.status == "complete"]
     lists = Lists([chain.seed_id for chain in kept], [chain.sentences for chain in kept])
@@ -79,12 +75,12 @@ def measure(
         lists.sizes,
     )
     low, high = _interval(cosines)
-    found = statistics(cosines)
+    order = statistics(cosines)
     return {
         "changed": changed,
         "lists": len(whole),
-        "by_rank": [entry["mean"] for entry in found["by_rank"]],
-        "in_order": found["in_order"],
+        "by_rank": [entry["mean"] for entry in order["by_rank"]],
+        "in_order": order["in_order"],
         "interval": [low, high],
         "dropped": 1 - len(whole) / len(chains),
         "redraws": sum(chain.redraws for chain in chains) / sum(len(chain.sentences) - 1 for chain in chains),
@@ -104,7 +100,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     """The rows as Markdown."""
     ranks = [f"rank {rank}" for rank in RANKS]
     lines = [
-        ["setting", *ranks, "in order, % [95 %]", "given up, %", "re-draws, %", "whole lists", "tokens/s"],
+        ["setting", *ranks, "in order, % [95 %]", "given up, %", "retries, %", "whole lists", "tokens/s"],
         ["---", *["---:"] * (len(ranks) + 5)],
     ]
     for row in rows:

@@ -1,9 +1,9 @@
-"""Are our tokens those of the library's guided `generate`? python benchmarks/equality.py [--pairs 256]
+"""Compare our tokens with those of the library's guided `generate`: python benchmarks/equality.py [--pairs 256]
 
 Greedy, float32. The prompts come from sampled chains (a rewrite, and the one before it): under plain greedy decoding a
 small model copies its input, both prompts become equal, and guidance cancels. Where tokens differ, the two best guided
-logits must be closer than 1e-4; and guidance must change more than 2 % of the choices, or the comparison would say
-nothing. Exit code 1 if either fails.
+logits must be closer than 1e-4. Guidance must change more than 2 % of the choices, or the comparison would be
+meaningless. Exit code 1 if either fails.
 """
 
 from __future__ import annotations
@@ -15,15 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import material
-import pyarrow as pa
 import torch
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM
 
 from rankrefine.config import load as configuration
 from rankrefine.generate import blocks
-from rankrefine.generate import run as shard
-from rankrefine.generate.recipes import ranking as chains
+from rankrefine.generate.recipes import ranking
 from rankrefine.llm.guidance import NEAR
 from rankrefine.llm.interface import Completion, Request, Sampling
 from rankrefine.llm.tokens import encode
@@ -32,6 +30,7 @@ from rankrefine.llm.transformers import engine as engines
 ROUNDS = 5
 SETTINGS = configuration.complete({})["generate"] | {"rounds": ROUNDS}
 SCALE = SETTINGS["guidance_scale"]
+RECIPE = ranking.load({"seed": 1, "generate": SETTINGS})
 LEAST_CHANGED = 0.02
 
 
@@ -40,7 +39,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default=material.SMALL)
     parser.add_argument("--pairs", type=int, default=256)
-    parser.add_argument("--tokens", type=int, default=48, help="tokens at most for each")
+    parser.add_argument("--tokens", type=int, default=48, help="most tokens of each")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = material.model(options.model, Path(scratch)).path
@@ -49,9 +48,9 @@ def main() -> int:
 
 
 def compare(folder: Path, pairs: list[tuple[str, str]], most: int) -> int:
-    """Print how many completions are equal; 0 if all differences are near-ties and guidance mattered."""
-    prompt = shard.plan_of({"seed": 1, "generate": SETTINGS}).prompt
-    engine = engines.load(folder, prompt, Sampling(max_new_tokens=most), 64, SETTINGS | {"dtype": "float32"}, None)
+    """Print the number of equal completions; return 0 if all differences are near-ties and guidance mattered."""
+    prompt = RECIPE.prompt
+    engine = engines.load(folder, [prompt], Sampling(max_new_tokens=most), 64, SETTINGS | {"dtype": "float32"}, None)
     ours = _complete(engine, [Request(i, *map(prompt.fill, pair), SCALE, (i,)) for i, pair in enumerate(pairs)])
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     ends = engine._stops | engine._newlines
@@ -79,37 +78,32 @@ def compare(folder: Path, pairs: list[tuple[str, str]], most: int) -> int:
 
 
 def _sampled_pairs(folder: Path, texts: list[str]) -> list[tuple[str, str]]:
-    plan = shard.plan_of({"seed": 1, "generate": SETTINGS})
-    engine = engines.load(folder, plan.prompt, shard.sampling_of(SETTINGS), len(texts), SETTINGS, None)
-    seeds = pa.table({"seed_id": [f"{place:016x}" for place in range(len(texts))], "text": texts})
-    started = blocks.start(seeds)
-    for _ in chains.run(started, engine, plan):
-        pass
-    found = [chain.sentences for chain in started]
-    return [(s[k], s[k - 1]) for k in range(1, ROUNDS) for s in found if len(s) > k]
+    engine = engines.load(folder, RECIPE.prompts, RECIPE.sampling, len(texts), SETTINGS, None)
+    chains, _ = blocks.run(material.seeds(texts), engine, RECIPE, lambda *_: None)
+    return [(s[k], s[k - 1]) for k in range(1, ROUNDS) for s in (chain.sentences for chain in chains) if len(s) > k]
 
 
 def _complete(engine: engines.TransformersEngine, requests: list[Request]) -> dict[int, Completion]:
-    waiting, found, running = list(requests), {}, 0
+    waiting, completed, running = list(requests), {}, 0
     while waiting or running:
-        while waiting and running < engine.seats:
+        while waiting and running < engine.max_running:
             engine.add(waiting.pop())
             running += 1
         ended = engine.step()
         running -= len(ended)
-        found |= {completion.id: completion for completion in ended}
-    return found
+        completed |= {completion.id: completion for completion in ended}
+    return completed
 
 
 @torch.inference_mode()
 def _library(
-    model: Any, positive: list[int], negative: list[int], most: int, ends: list[int]
+    model: Any, prompt: list[int], negative: list[int], most: int, ends: list[int]
 ) -> tuple[list[int], list[int], torch.Tensor]:
-    """The library's guided tokens, what plain decoding would have chosen in their place, and the guided scores."""
-    prompt = torch.tensor([positive])
-    found = model.generate(
-        prompt,
-        attention_mask=torch.ones_like(prompt),
+    """Return the library's guided tokens, the choices of plain decoding in their place, and the guided scores."""
+    ids = torch.tensor([prompt])
+    out = model.generate(
+        ids,
+        attention_mask=torch.ones_like(ids),
         guidance_scale=SCALE,
         negative_prompt_ids=torch.tensor([negative]),
         do_sample=False,
@@ -120,8 +114,8 @@ def _library(
         output_scores=True,
         return_dict_in_generate=True,
     )
-    plain = torch.cat(found.logits).argmax(-1).tolist()
-    return found.sequences[0, len(positive) :].tolist(), plain, torch.cat(found.scores)
+    plain = torch.cat(out.logits).argmax(-1).tolist()
+    return out.sequences[0, len(prompt) :].tolist(), plain, torch.cat(out.scores)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
 """Speed of guided generation on transformers: python benchmarks/generation.py [--chains 320] [--repeats 3]
 
-Ours, the library's guided `generate` one completion at a time (as in the paper's script), and the same batched at its
-best batch size complete, in turn, the same prompts with the same model at the same temperature (the library has no
-plausibility cut). The prompts come from chains that were sampled for the purpose: a rewrite and the one before it, so
-that all completions are guided.
-A guided token is one that is emitted for both prompts. The bound is what the matrix products of the model's weights
-alone would allow with as many rows as run together; prompts, attention and everything else come on top.
---profile says where the time of a step goes; --blocks runs whole chains in blocks of several sizes instead.
+Compares, in turn, our engine, the library's guided `generate` with one completion at a time (as in the paper's
+script), and the same at its best batch size, on the same prompts with the same model at the same temperature (the
+library has no plausibility cut). The prompts come from sampled chains: a rewrite and the one before it, so that all
+completions are guided. A guided token is one that is emitted for both prompts. The bound is the speed of the matrix
+products with the model's weights alone, with the same number of rows.
+--profile prints the time of each part of a step; --blocks runs whole chains in blocks of several sizes instead.
 """
 
 from __future__ import annotations
@@ -23,14 +22,13 @@ from typing import Any
 from unittest import mock
 
 import material
-import pyarrow as pa
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rankrefine.config import load as configuration
 from rankrefine.generate import blocks
-from rankrefine.generate import run as shard
-from rankrefine.generate.recipes import ranking as chains
+from rankrefine.generate.recipes import ranking
+from rankrefine.generate.recipes.ranking import Ranking
 from rankrefine.llm.interface import Request
 from rankrefine.llm.tokens import encode
 from rankrefine.llm.transformers import engine as engines
@@ -51,7 +49,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=8, help="rewrites of each; the first is not guided")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--profile", action="store_true", help="ours alone, and where its time goes")
+    parser.add_argument("--profile", action="store_true", help="time of each part of our engine's steps")
     parser.add_argument("--blocks", type=int, nargs="*", help="whole chains in blocks of these sizes")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
@@ -61,42 +59,39 @@ def main() -> None:
 
 
 def compare(folder: Path, texts: list[str], options: argparse.Namespace) -> None:
-    """Ours against the library, in turn."""
-    plan, sampling = shard.plan_of({"seed": 1, "generate": SETTINGS | {"rounds": options.rounds}}), _sampling()
-    size = min(SETTINGS["block_size"], len(texts))
-    engine = engines.load(folder, plan.prompt, sampling, size, SETTINGS, options.threads)
-    sampled = blocks.start(_seeds(texts))
-    for _ in chains.run(sampled, engine, plan):
-        pass
-    pairs = [list(zip(chain.sentences[1:], chain.sentences[:-1], strict=True)) for chain in sampled]
-    pairs = [found[:-1] if len(found) == options.rounds else found for found in pairs if len(found) > 1]
+    """Print the speed of our engine and of the library, measured in turn."""
+    recipe, size = _recipe(rounds=options.rounds), min(SETTINGS["block_size"], len(texts))
+    engine = engines.load(folder, recipe.prompts, recipe.sampling, size, SETTINGS, options.threads)
+    chains, _ = blocks.run(material.seeds(texts), engine, recipe, lambda *_: None)
+    pairs = [list(zip(chain.sentences[1:], chain.sentences[:-1], strict=True)) for chain in chains]
+    pairs = [own[:-1] if len(own) == options.rounds else own for own in pairs if len(own) > 1]
     print(f"{sum(map(len, pairs))} pairs of prompts from {len(pairs)} chains; {engine.describe()}")
-    bound = engine.seats / _weights_only(engine.model, 2 * engine.seats)
-    print(f"weights alone at {2 * engine.seats} rows: {bound:.0f} guided tokens/s")
+    bound = engine.max_running / _weights_only(engine.model, 2 * engine.max_running)
+    print(f"weights alone at {2 * engine.max_running} rows: {bound:.0f} guided tokens/s")
     if options.profile:
-        profile(engine, plan.prompt, pairs)
+        profile(engine, recipe.prompt, pairs)
         return
-    library = _Library(folder, engine.model.dtype, plan.prompt)
-    flat = [pair for found in pairs for pair in found]
+    library = _Library(folder, engine.model.dtype, recipe.prompt)
+    flat = [pair for own in pairs for pair in own]
     rates = {size: library.rate(flat[: max(size, SIZES[-2])], size) for size in SIZES if size <= len(flat)}
     best = max(rates, key=rates.get)
     print("library, batched:", ", ".join(f"{size}: {rate:.1f}" for size, rate in rates.items()), "guided tokens/s")
-    found = []
+    ratios = []
     for _ in range(options.repeats):
-        ours, at_full = run(engine, plan.prompt, pairs)
+        ours, at_full = run(engine, recipe.prompt, pairs)
         one, many = library.rate(flat[:FEW], 1), library.rate(flat[: 2 * best], best)
-        found.append((ours / one, ours / many, ours / bound))
+        ratios.append((ours / one, ours / many, ours / bound))
         print(
-            f"ours {ours:.0f} guided tokens/s ({at_full:.0f} while all seats are taken), library {one:.1f} one at a "
+            f"ours {ours:.0f} guided tokens/s ({at_full:.0f} at full batches), library {one:.1f} one at a "
             f"time and {many:.1f} at batch size {best}: {ours / one:.1f} and {ours / many:.1f} times; "
             f"{ours / bound:.0%} of the bound"
         )
-    medians = [statistics.median(values) for values in zip(*found, strict=True)]
+    medians = [statistics.median(values) for values in zip(*ratios, strict=True)]
     print("medians: {:.1f} times one at a time, {:.1f} times batched, {:.0%} of the bound".format(*medians))
 
 
 def run(engine: engines.TransformersEngine, prompt: Any, pairs: Pairs) -> tuple[float, float]:
-    """Guided tokens per second over all pairs, chain by chain as they would be made, and while all seats are taken."""
+    """Guided tokens per second over all pairs, chain by chain as they would be made, and at full batches."""
     engine.reset()
     waiting = iter(enumerate(pairs))
     places: dict[int, Iterator[Request]] = {}
@@ -108,10 +103,9 @@ def run(engine: engines.TransformersEngine, prompt: Any, pairs: Pairs) -> tuple[
         return request is not None
 
     def refill() -> bool:
-        found = next(waiting, None)
-        if found is None:
+        if (item := next(waiting, None)) is None:
             return False
-        chain, sentences = found
+        chain, sentences = item
         places[chain] = (
             Request(chain, prompt.fill(now), prompt.fill(before), SCALE, (1, chain, place))
             for place, (now, before) in enumerate(sentences)
@@ -119,9 +113,9 @@ def run(engine: engines.TransformersEngine, prompt: Any, pairs: Pairs) -> tuple[
         return ask(chain)
 
     tokens = running = 0
-    full: list[float] = []  # seconds and tokens when the first seat stayed empty
+    full: list[float] = []  # seconds and tokens when the first place stayed empty
     started = time.perf_counter()
-    while running < engine.seats and refill():
+    while running < engine.max_running and refill():
         running += 1
     while running:
         for completion in engine.step():
@@ -133,7 +127,7 @@ def run(engine: engines.TransformersEngine, prompt: Any, pairs: Pairs) -> tuple[
 
 
 class _Library:
-    """Guided `generate` of transformers, as it comes."""
+    """Guided `generate` of transformers, unchanged."""
 
     def __init__(self, folder: Path, dtype: torch.dtype, prompt: Any) -> None:
         self._model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
@@ -150,15 +144,15 @@ class _Library:
 
     @torch.inference_mode()
     def _complete(self, pairs: list[tuple[str, str]]) -> int:
-        positive, negative = (
+        prompt, negative = (
             self._tokenizer.pad(
                 {"input_ids": [encode(self._tokenizer, self._prompt.fill(text)) for text in texts]},
                 return_tensors="pt",
             )
             for texts in zip(*pairs, strict=True)
         )
-        found = self._model.generate(
-            **positive,
+        out = self._model.generate(
+            **prompt,
             guidance_scale=SCALE,
             negative_prompt_ids=negative["input_ids"],
             negative_prompt_attention_mask=negative["attention_mask"],
@@ -168,12 +162,12 @@ class _Library:
             pad_token_id=self._tokenizer.pad_token_id,
         )
         ends = torch.tensor([*engines.stop_tokens(self._tokenizer, self._model.generation_config.eos_token_id)])
-        new = found[:, positive["input_ids"].shape[1] :]
+        new = out[:, prompt["input_ids"].shape[1] :]
         return int((torch.isin(new, ends).cumsum(-1) == 0).sum())
 
 
 def _weights_only(model: torch.nn.Module, rows: int) -> float:
-    """Seconds that the products with all weights take for so many rows: the least of several tries."""
+    """Seconds of the products with all weights for `rows` rows: the minimum of several tries."""
     layers = [m for m in model.modules() if isinstance(m, torch.nn.Linear | packed_linear.PackedLinear)]
     widths = {layer.weight.shape[1] for layer in layers}
     inputs = {width: torch.randn(rows, width, dtype=model.dtype, device=model.device) for width in widths}
@@ -191,11 +185,11 @@ def _weights_only(model: torch.nn.Module, rows: int) -> float:
 
 
 def profile(engine: engines.TransformersEngine, prompt: Any, pairs: Pairs) -> None:
-    """Print where the time goes. Parts are measured in a run of their own, and each includes what it calls."""
+    """Print the time of each part of a step, in a separate run; a part includes the parts that it calls."""
     spent: Counter[str] = Counter()
     linear = packed_linear.PackedLinear if engine.model.dtype == torch.bfloat16 else torch.nn.Linear
     parts = {
-        "all of it": (engine, "step"),
+        "whole step": (engine, "step"),
         "  model": (engine, "_forward"),
         "    products with weights": (linear, "forward"),
         "    attention, own tokens": (shared_prefix, "_decode"),
@@ -207,10 +201,10 @@ def profile(engine: engines.TransformersEngine, prompt: Any, pairs: Pairs) -> No
     steps = rows = fed = 0
     forward = engine._forward
 
-    def counted(found: list[Any]) -> torch.Tensor:
+    def counted(batch: list[Any]) -> torch.Tensor:
         nonlocal steps, rows, fed
-        steps, rows, fed = steps + 1, rows + len(found), fed + sum(len(row.feed) for row in found)
-        return forward(found)
+        steps, rows, fed = steps + 1, rows + len(batch), fed + sum(len(row.feed) for row in batch)
+        return forward(batch)
 
     engine._forward = counted
     with ExitStack() as stack:
@@ -218,8 +212,8 @@ def profile(engine: engines.TransformersEngine, prompt: Any, pairs: Pairs) -> No
             timed = _timed(getattr(owner, function), spent, name)
             stack.enter_context(mock.patch.object(owner, function, timed))
         rate, at_full = run(engine, prompt, pairs)
-    print(f"{rate:.0f} guided tokens/s, {at_full:.0f} while all seats are taken")
-    print(f"a step has {rows / steps:.0f} rows and feeds {fed / steps:.0f} tokens, the rest being prompts")
+    print(f"{rate:.0f} guided tokens/s, {at_full:.0f} at full batches")
+    print(f"a step has {rows / steps:.0f} rows and {fed / steps:.0f} input tokens, including those of prompts")
     for name in parts:
         print(f"{name:28s} {1000 * spent[name] / steps:6.0f} ms a step")
 
@@ -236,25 +230,23 @@ def _timed(function: Callable[..., Any], spent: Counter[str], name: str) -> Call
 
 
 def compare_blocks(folder: Path, texts: list[str], options: argparse.Namespace) -> None:
-    """Tokens per second of whole chains in blocks of several sizes; the largest is free refilling."""
-    config = {"seed": 1, "generate": SETTINGS}
-    plan = shard.plan_of(config)
+    """Print tokens per second of whole chains in blocks of several sizes."""
+    recipe = _recipe()
     for size in options.blocks:
-        engine = engines.load(folder, plan.prompt, _sampling(), size, SETTINGS, options.threads)
+        engine = engines.load(folder, recipe.prompts, recipe.sampling, size, SETTINGS, options.threads)
         started, tokens = time.perf_counter(), 0
         for first in range(0, len(texts), size):
-            ended = blocks.run(_seeds(texts[first : first + size]), engine, plan, lambda *_: None)
-            tokens += sum(chain.tokens for chain in ended)
+            chains, _ = blocks.run(material.seeds(texts[first : first + size]), engine, recipe, lambda *_: None)
+            tokens += sum(chain.tokens for chain in chains)
         rate = tokens / (time.perf_counter() - started)
-        print(f"blocks of {size:4d}, {engine.seats} seats: {rate:.0f} tokens/s, {tokens} tokens", flush=True)
+        print(
+            f"blocks of {size:4d}, {engine.max_running} at the same time: {rate:.0f} tokens/s, {tokens} tokens",
+            flush=True,
+        )
 
 
-def _sampling() -> Any:
-    return shard.sampling_of(SETTINGS)
-
-
-def _seeds(texts: list[str]) -> pa.Table:
-    return pa.table({"seed_id": [f"{place:016x}" for place in range(len(texts))], "text": texts})
+def _recipe(**settings: Any) -> Ranking:
+    return ranking.load({"seed": 1, "generate": SETTINGS | settings})
 
 
 if __name__ == "__main__":

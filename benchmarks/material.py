@@ -1,9 +1,10 @@
-"""What the benchmarks run on: the language model, and sentences of the default corpus."""
+"""Inputs of the benchmarks: the language model, and sentences of the default corpus."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rankrefine.assets import run as fetch
@@ -13,20 +14,25 @@ SMALL = "embedded:smollm2-135m-instruct"
 
 
 def model(source: str, folder: Path) -> Manifest:
-    """A model by its source, fetched into a folder."""
+    """Fetch a model into a folder."""
     return _fetched(source, "model", folder)
 
 
 def dataset(source: str, folder: Path) -> Manifest:
-    """A data set by its source, fetched into a folder."""
+    """Fetch a data set into a folder."""
     return _fetched(source, "dataset", folder)
 
 
 def sentences(count: int, folder: Path) -> list[str]:
-    """Whole sentences of the New York Times corpus."""
+    """Return whole sentences of the New York Times corpus."""
     texts = pq.read_table(dataset("embedded:vader", folder).path / "nyt.parquet")["text"].to_pylist()
     whole = (text for text in texts if text[0].isupper() and text.endswith(".") and 6 <= len(text.split()) <= 24)
     return [text for text, _ in zip(whole, range(count), strict=False)]
+
+
+def seeds(texts: list[str]) -> pa.Table:
+    """Return sentences as a pool of seed sentences."""
+    return pa.table({"seed_id": [f"{place:016x}" for place in range(len(texts))], "text": texts})
 
 
 def _fetched(source: str, kind: str, folder: Path) -> Manifest:

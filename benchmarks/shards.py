@@ -1,9 +1,9 @@
-"""Generation across shards on a processor: two jobs of one thread each, or one of two threads after the other?
+"""Speed of generation on a processor with two jobs of one thread each, and with one job of two threads.
 
     python benchmarks/shards.py [--chains 160] [--rounds 8] [--repeats 3]
 
-Both make the same two shards with the commands of the workflow, in turn, at the settings of the config: the model
-opens once for each shard, as it does in a run. --jobs 4 compares four jobs of one thread with one of four threads, on
+Both generate the same two shards with the commands of the workflow, in turn, with the settings of the configuration:
+the model is loaded once per shard, as in a run. --jobs 4 compares four jobs of one thread with one of four threads, on
 four shards.
 """
 
@@ -26,7 +26,7 @@ from rankrefine.config import load as configuration
 
 
 def main() -> None:
-    """Measure in turn and print the ratio."""
+    """Measure both in turn and print the ratio."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default=material.SMALL)
     parser.add_argument("--chains", type=int, default=160, help="seed sentences of a shard")
@@ -39,21 +39,23 @@ def main() -> None:
         folder = Path(scratch)
         commands = _commands(folder, options)
         for repeat in range(options.repeats):
-            found = {}
-            # the other way round every second time
+            measured = {}
+            # in the opposite order every second time
             for name in ("many", "one") if repeat % 2 == 0 else ("one", "many"):
-                found[name] = _many(commands) if name == "many" else _one(commands, options.jobs)
-                print(f"{_DID[name].format(options.jobs)}: {_told(folder, options, *found[name])}", flush=True)
-            ratios.append(found["one"][0] / found["many"][0])
+                measured[name] = _many(commands) if name == "many" else _one(commands, options.jobs)
+                print(
+                    f"{_TITLES[name].format(options.jobs)}: {_summary(folder, options, *measured[name])}", flush=True
+                )
+            ratios.append(measured["one"][0] / measured["many"][0])
             print(f"{options.jobs} jobs are {ratios[-1]:.2f} times as fast as one", flush=True)
     print(f"median: {statistics.median(ratios):.2f} times")
 
 
-_DID = {"many": "{0} jobs of 1 thread", "one": "1 job of {0} threads"}
+_TITLES = {"many": "{0} jobs of 1 thread", "one": "1 job of {0} threads"}
 
 
 def _commands(folder: Path, options: argparse.Namespace) -> list[list[str]]:
-    """The command of every shard, without its threads."""
+    """Return the command of every shard, without its threads."""
     texts = material.sentences(options.chains * options.jobs, folder)
     ids = [f"{place:016x}" for place in range(len(texts))]
     io.write_table(folder / "pool.parquet", pa.table({"seed_id": ids, "text": texts, "source": ["nyt"] * len(texts)}))
@@ -75,7 +77,7 @@ def _commands(folder: Path, options: argparse.Namespace) -> list[list[str]]:
 
 
 def _many(commands: list[list[str]]) -> tuple[float, float]:
-    """Seconds of all jobs at once, and the GB that they had together at most."""
+    """Run all jobs at once; return seconds, and the sum of their peak memory in GB."""
     started = time.monotonic()
     running = [subprocess.Popen([*command, "--threads", "1"]) for command in commands]
     memory = sum(_wait(job) for job in running)
@@ -83,29 +85,29 @@ def _many(commands: list[list[str]]) -> tuple[float, float]:
 
 
 def _one(commands: list[list[str]], threads: int) -> tuple[float, float]:
-    """Seconds of all jobs one after the other, and the GB of the largest."""
+    """Run all jobs one after the other; return seconds, and the largest peak memory in GB."""
     started = time.monotonic()
     memory = max(_wait(subprocess.Popen([*command, "--threads", str(threads)])) for command in commands)
     return time.monotonic() - started, memory
 
 
 def _wait(job: subprocess.Popen[bytes]) -> float:
-    """GB that a job had at most."""
+    """Wait for a job; return its peak memory in GB."""
     _, status, usage = os.wait4(job.pid, 0)
     job.returncode = os.waitstatus_to_exitcode(status)
     if job.returncode:
-        raise SystemExit(f"generation ended with exit code {job.returncode}")
+        raise SystemExit(f"generation failed with exit code {job.returncode}")
     return usage.ru_maxrss / 1024**2
 
 
-def _told(folder: Path, options: argparse.Namespace, seconds: float, memory: float) -> str:
+def _summary(folder: Path, options: argparse.Namespace, seconds: float, memory: float) -> str:
     records = [io.read_json(file) for file in folder.glob("*-record.json")]
     tokens = sum(record["tokens"] for record in records)
     opening = sum(record["seconds"] - record["generating_seconds"] for record in records) / len(records)
     chains = options.chains * options.jobs
     return (
         f"{seconds:.0f} s, {chains / seconds:.2f} chains/s, {tokens / seconds:.0f} tokens/s, {memory:.1f} GB "
-        f"(of each job {opening:.0f} s are not generation)"
+        f"({opening:.0f} s of each job are not generation)"
     )
 
 

@@ -1,9 +1,9 @@
 """The vLLM engine at full size: python benchmarks/vllm_engine.py [--dtype bfloat16] [--pairs 32] [--repeats 5]
 
-First the slow tests with 256 pairs and 200 chains, then the speed: guided tokens per second (one for each token that
-both rows of a pair emit) against the tokens per second of vLLM's own sampling without guidance on the same prompts,
-with as many rows. Two rows emit one guided token, so 0.5 is the limit. The two run in turn on one engine, after a
-warm-up in which each fills its caches. RANKREFINE_VLLM_PYTHON names the Python of vLLM's environment.
+Runs the slow tests with 256 pairs and 200 chains, then compares the speed: guided tokens per second (one for each
+token that both rows of a pair emit) with the tokens per second of vLLM's own sampling without guidance, on the same
+prompts and with the same number of rows. Two rows emit one guided token, so 0.5 is the limit. Both run in turn on one
+engine, after a warm-up that fills its caches. RANKREFINE_VLLM_PYTHON is the Python of vLLM's environment.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TOKENS = 48
 
 
 def main() -> None:
-    """Parse the command line; in vLLM's environment (`--model`) only the speed is left to do."""
+    """Parse the command line; in vLLM's environment (`--model`) measure the speed alone."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dtype", default="bfloat16")
     parser.add_argument("--pairs", type=int, default=32)
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def speed(model: Path, dtype: str, pairs: int, repeats: int) -> None:
-    """Print tokens per second and the ratio, the median over `repeats`."""
+    """Print tokens per second and the median ratio over `repeats`."""
     from vllm import SamplingParams
     from vllm.inputs import tokens_input
 
@@ -66,8 +66,8 @@ def speed(model: Path, dtype: str, pairs: int, repeats: int) -> None:
     sampling = Sampling(temperature=0.8, plausibility=3.0, max_new_tokens=TOKENS)
 
     def guided() -> int:
-        for place, (positive, negative) in enumerate(encoded):
-            llm.add(place, positive, negative, 1.5, sampling, (place,), stops=())
+        for index, (prompt, negative) in enumerate(encoded):
+            llm.add(index, prompt, negative, 1.5, sampling, (index,), stops=())
         ended = []
         while len(ended) < pairs:
             ended += llm.step()
@@ -89,7 +89,7 @@ def speed(model: Path, dtype: str, pairs: int, repeats: int) -> None:
 
 
 def _rate(work: Callable[[], int]) -> float:
-    """Tokens per second of `work`, which returns how many it made."""
+    """Tokens per second of `work`, which returns the number of tokens."""
     started = time.perf_counter()
     return work() / (time.perf_counter() - started)
 

@@ -38,7 +38,8 @@ refine:
     lora: {lora: 4, TARGET: generated}
     two-teachers: {teacher: {encoder: 2, base: 1}, accumulation: 2, TARGET: teacher, learning_rate: 0.0001}
 """
-ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}  # each uses its own src/
+# each checkout uses its own src/; threads that wait do not spin, which takes minutes on a busy machine
+ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {"OMP_WAIT_POLICY": "passive"}
 
 
 def prepare(part: str, new: Path, checkout: Path, folder: Path, seeds: int) -> None:

@@ -7,7 +7,7 @@
 
 docs/vllm.md explains how it works and what its limits are. The code is in `rankrefine.llm.vllm`: `guided_llm` admits
 pairs of prompts so that their rows stay in step, `pairs` matches the rows and chooses their token, `runner_v1` and
-`runner_v2` adapt it to the logits processors of vLLM's two model runners. Besides vLLM it needs `rankrefine.llm` alone.
+`runner_v2` adapt it to the logits processors of vLLM's two model runners.
 """
 
 from rankrefine.llm.guidance import Sampling

@@ -40,9 +40,9 @@ def test_a_plain_prompt_needs_no_chat_template(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lacks", "sentence"),
     [
-        ({"weights": False}, "holds no .safetensors weights; convert the model first"),
+        ({"weights": False}, "has no .safetensors weights; convert the model first"),
         ({"tokenizer": False}, "has no tokenizer"),
-        ({"template": "none"}, r"has no chat template, which generate.prompt \(few_shot\) needs; take an instr"),
+        ({"template": "none"}, r"has no chat template, which generate.prompt \(few_shot\) needs; use an instr"),
     ],
 )
 def test_what_is_missing_is_named(tmp_path: Path, lacks: dict, sentence: str) -> None:
@@ -52,16 +52,16 @@ def test_what_is_missing_is_named(tmp_path: Path, lacks: dict, sentence: str) ->
 
 def test_a_gguf_file_in_a_folder_is_pointed_at(tmp_path: Path) -> None:
     (tmp_path / "small.gguf").touch()
-    with pytest.raises(UserError, match=r"holds no .safetensors weights; name the file .*small.gguf itself\."):
+    with pytest.raises(UserError, match=r"has no .safetensors weights; give the path of .*small.gguf itself\."):
         check_language_model(model(tmp_path, weights=False), CHAT)
 
 
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"layers": 9}, "refine.experiments.a: layers is 9 but the encoder has 6 layers"),
-        ({"matryoshka": [64, 512]}, "refine.experiments.a: matryoshka holds 512 but the encoder has 384 dimensions"),
-        ({"report_to": ["wandb"]}, "refine.report_to: wandb is not installed here; pip install wandb"),
+        ({"layers": 9}, "refine.experiments.a: layers is 9, but the encoder has 6 layers"),
+        ({"matryoshka": [64, 512]}, "refine.experiments.a: matryoshka has 512, but the encoder has 384 dimensions"),
+        ({"report_to": ["wandb"]}, "refine.report_to: wandb is not installed; run: pip install wandb"),
     ],
 )
 def test_what_the_encoder_cannot_have_is_named_before_generation(
@@ -79,7 +79,7 @@ def test_a_transformer_without_a_head_is_told_early(tmp_path: Path) -> None:
     from safetensors.numpy import save_file
 
     save_file({"bert.embeddings.weight": np.zeros(2)}, tmp_path / "model.safetensors")
-    with pytest.raises(UserError, match=r"holds no head \(pooler.dense\), which the pooling cls_head needs"):
+    with pytest.raises(UserError, match=r"has no head \(pooler.dense\), which pooling cls_head needs"):
         check_head(tmp_path)
     save_file({"bert.pooler.dense.weight": np.zeros(2)}, tmp_path / "model.safetensors")
     check_head(tmp_path)

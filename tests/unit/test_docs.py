@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "rankrefine"
-PAGES = ("docs/walkthrough.md", "docs/architecture.md", "CONTRIBUTING.md")
+PAGES = sorted(str(file.relative_to(ROOT)) for file in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")))
 FILES = re.compile(r"`((?:[\w.-]+/)*[\w.-]+\.(?:py|smk|yaml|toml|md|rst))(?:: ([\w., ]+))?`")
 FOLDERS = re.compile(r"`((?:[\w.-]+/)+)`")
 OUTPUT = re.compile(r"results/|prompts/|data/|…|\b(?:NAME|PACKAGE|COMMAND|STEM)\b")  # not part of the repository
@@ -64,7 +64,9 @@ def test_every_file_and_function_that_a_page_names_exists(page: str) -> None:
 
 
 def test_the_walkthrough_names_functions_of_every_stage() -> None:
-    named = {file for file, names in FILES.findall((ROOT / PAGES[0]).read_text(encoding="utf-8")) if names}
+    named = {
+        file for file, names in FILES.findall((ROOT / "docs/walkthrough.md").read_text(encoding="utf-8")) if names
+    }
     stages = ("seeds", "generate", "consolidate", "refine", "evaluate", "export", "report")
     assert all(f"{stage}/run.py" in named for stage in stages)
     assert len(named) > 30
@@ -84,9 +86,7 @@ def test_names_that_do_not_exist_are_found(text: str, missing: list[str]) -> Non
     assert problems(text) == missing
 
 
-@pytest.mark.parametrize(
-    "page", sorted(str(file.relative_to(ROOT)) for file in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")))
-)
+@pytest.mark.parametrize("page", PAGES)
 def test_links_lead_to_files_and_headings(page: str) -> None:
     for name, heading in LINKS.findall((ROOT / page).read_text(encoding="utf-8")):
         target = (ROOT / page).parent / name

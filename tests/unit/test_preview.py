@@ -1,4 +1,4 @@
-"""The preview: what it shows, what it estimates, when it stops, and what it asks the workflow for."""
+"""The preview: its output and estimate, its time limit, and the inputs that it lets the workflow make."""
 
 from __future__ import annotations
 
@@ -17,15 +17,18 @@ from rankrefine.assets.manifest import write_manifest
 from rankrefine.cli import main as cli
 from rankrefine.config import load as config
 from rankrefine.errors import UserError
-from rankrefine.generate import run as shard
-from rankrefine.generate.recipes.ranking import Chain
+from rankrefine.generate import blocks
+from rankrefine.generate.recipes import ranking
+from rankrefine.generate.recipes.ranking import Chain, Ranking
 from rankrefine.llm.interface import Completion, OutOfMemory, Request
 
 TEXTS = [f"The {adjective} boat left the harbour." for adjective in ("old", "red", "slow", "small", "last", "blue")]
 
 
 def ended(sentences: list[str], status: str, tokens: int = 0) -> Chain:
-    return Chain(0, "id", sentences, status=status, tokens=tokens)
+    chain = Chain(0, "id", sentences[0], status=status, tokens=tokens)
+    chain.sentences = sentences
+    return chain
 
 
 def test_chains_are_shown_with_similarities_and_why_they_ended() -> None:
@@ -46,7 +49,7 @@ def test_chains_are_shown_with_similarities_and_why_they_ended() -> None:
         "      (given up: repeat)",
         "",
         "      Seed three.",
-        "      (stopped: time is up)",
+        "      (stopped: time limit)",
     ]
 
 
@@ -60,7 +63,7 @@ def test_the_hours_follow_from_the_work_that_is_done() -> None:
     assert preview.Pace.of(half, rounds=4, seconds=36).hours(2000) == pytest.approx(20)
     nothing = preview.Pace.of([ended(["s"], "running")], rounds=4, seconds=9)
     assert nothing.hours(5) == float("inf")
-    assert "would take longer than can be told from no rewrite on this machine" in nothing.sentence(5)
+    assert "would take an unknown time (no rewrite was finished) on this machine" in nothing.sentence(5)
     sentence = whole.sentence(2000)
     assert "100% of their rewrites in 36 s, 1 tokens/s, 1 given up" in sentence
     assert "All 2000 lists (seeds.count) would take about 10.0 hours on this machine" in sentence
@@ -70,12 +73,14 @@ def test_the_hours_follow_from_the_work_that_is_done() -> None:
 class Slow:
     """An engine that answers one request a step; a step takes one second of `clock`."""
 
-    def __init__(self, clock: SimpleNamespace, seats: int, most: int = 99) -> None:
-        self.clock, self.seats, self.most = clock, seats, most
-        self.waiting: list[Request] = []
+    def __init__(self, clock: SimpleNamespace, max_running: int, most: int = 99) -> None:
+        self.clock, self.max_running, self.most = clock, max_running, most
+        self.resets: list[int] = []
 
-    def reset(self, seats: int | None = None) -> None:
-        self.waiting, self.seats = [], seats or self.seats
+    def reset(self, max_running: int | None = None) -> None:
+        self.waiting: list[Request] = []
+        self.max_running = max_running or self.max_running
+        self.resets.append(self.max_running)
 
     def add(self, request: Request) -> None:
         self.waiting.append(request)
@@ -91,7 +96,7 @@ class Slow:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     time = SimpleNamespace(now=0)
-    monkeypatch.setattr(preview.time, "monotonic", lambda: time.now)
+    monkeypatch.setattr(blocks.time, "monotonic", lambda: time.now)
     return time
 
 
@@ -100,44 +105,46 @@ def seeds() -> pa.Table:
     return pa.table({"seed_id": list("abcdef"), "text": TEXTS, "source": ["x"] * len(TEXTS)})
 
 
-def plan(rounds: int) -> shard.Plan:
-    return shard.plan_of(config.complete({"generate": {"rounds": rounds}}))
+def recipe(rounds: int) -> Ranking:
+    return ranking.load(config.complete({"generate": {"rounds": rounds}}))
 
 
 def test_a_block_that_ends_in_time_is_whole(clock: SimpleNamespace, seeds: pa.Table) -> None:
-    chains, seconds = preview._timed(seeds, Slow(clock, seats=4), plan(rounds=2), limit=100)
+    chains, seconds = preview._timed(seeds, Slow(clock, max_running=4), recipe(rounds=2), limit=100)
     assert [chain.status for chain in chains] == ["complete"] * 6
     assert seconds == 12
 
 
 def test_it_stops_when_the_time_is_up_and_keeps_what_there_is(clock: SimpleNamespace, seeds: pa.Table) -> None:
-    chains, seconds = preview._timed(seeds, Slow(clock, seats=4), plan(rounds=2), limit=7)
+    chains, seconds = preview._timed(seeds, Slow(clock, max_running=4), recipe(rounds=2), limit=7)
     assert 7 <= seconds <= 8
     assert sum(len(chain.sentences) - 1 for chain in chains) == seconds
     assert {chain.status for chain in chains} == {"complete", "running"}
 
 
 def test_however_slow_something_is_shown(clock: SimpleNamespace, seeds: pa.Table) -> None:
-    chains, _ = preview._timed(seeds, Slow(clock, seats=4), plan(rounds=2), limit=0)
+    chains, _ = preview._timed(seeds, Slow(clock, max_running=4), recipe(rounds=2), limit=0)
     assert sum(len(chain.sentences) - 1 for chain in chains) == 1
 
 
 def test_it_goes_on_with_fewer_chains_when_memory_runs_out(clock: SimpleNamespace, seeds: pa.Table) -> None:
-    engine = Slow(clock, seats=6, most=2)
-    chains, seconds = preview._timed(seeds, engine, plan(rounds=2), limit=100)
-    assert engine.seats == 1 and [chain.status for chain in chains] == ["complete"] * 6
+    engine = Slow(clock, max_running=6, most=2)
+    chains, seconds = preview._timed(seeds, engine, recipe(rounds=2), limit=100)
+    assert engine.resets == [6, 3, 3, 1, 1] and [chain.status for chain in chains] == ["complete"] * 6
     assert seconds == 12  # not those that were lost
-    with pytest.raises(UserError, match="There is not enough memory for one pair of prompts"):
-        preview._timed(seeds, Slow(clock, seats=2, most=0), plan(rounds=2))
+    with pytest.raises(UserError, match="Out of memory with a single request"):
+        preview._timed(seeds, Slow(clock, max_running=2, most=0), recipe(rounds=2))
 
 
 def test_what_is_missing_or_old_is_made_by_the_workflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     there, gone = Path("there.json"), Path("results/assets/gone.json")
     there.touch()
-    with pytest.raises(UserError, match=r"results/assets/gone.json is missing; run this where the Snakefile lies"):
-        preview._provide({}, [there, gone])
-    preview._provide({}, [there])
+    with pytest.raises(
+        UserError, match=r"results/assets/gone.json is missing; run this in the folder with the Snakefile"
+    ):
+        preview._make({}, [there, gone])
+    preview._make({}, [there])
     Path("Snakefile").touch()
     calls = []
 
@@ -147,12 +154,12 @@ def test_what_is_missing_or_old_is_made_by_the_workflow(tmp_path: Path, monkeypa
         return SimpleNamespace(returncode=len(calls) - 1)
 
     monkeypatch.setattr(subprocess, "run", run)
-    preview._provide({"seed": 3}, [there, gone])
+    preview._make({"seed": 3}, [there, gone])
     ((command, given),) = calls
     assert "results/assets/gone.json" in command and "there.json" in command  # which may be of another configuration
     assert given == {"seed": 3}
-    with pytest.raises(UserError, match=r"Snakemake could not make results/assets/gone.json; see what it says above"):
-        preview._provide({}, [gone])
+    with pytest.raises(UserError, match=r"Snakemake could not make results/assets/gone.json; see its messages above"):
+        preview._make({}, [gone])
 
 
 def test_an_engine_with_an_environment_of_its_own_previews_there(
@@ -167,17 +174,17 @@ def test_an_engine_with_an_environment_of_its_own_previews_there(
 
     monkeypatch.setattr(subprocess, "run", run)
     config = {"generate": {"python": "other/bin/python", "rounds": 3}}
-    preview._elsewhere(config, 5, 2)
+    preview._run_in_environment(config, 5, 2)
     ((command, given, env),) = calls
-    assert command[:6] == ["other/bin/python", "-m", "rankrefine", "generate", "--preview", "5"]
+    assert command[:6] == ["other/bin/python", "-m", "rankrefine", "preview", "--count", "5"]
     assert command[-2:] == ["--threads", "2"]
     assert given == {"generate": {"rounds": 3}}
     assert (Path(env["PYTHONPATH"]) / "rankrefine").is_dir()
     with pytest.raises(UserError, match="The preview failed in the environment of other/bin/python"):
-        preview._elsewhere(config, 5, None)
+        preview._run_in_environment(config, 5, None)
     monkeypatch.undo()
-    with pytest.raises(UserError, match=r"generate\.python: other/bin/python does not start"):
-        preview._elsewhere(config, 5, None)
+    with pytest.raises(UserError, match=r"generate\.python: cannot start other/bin/python"):
+        preview._run_in_environment(config, 5, None)
 
 
 @pytest.mark.parametrize("teacher", ["encoder", {"encoder": 2, "other": 1}, "base"], ids=str)
@@ -193,21 +200,21 @@ def test_the_verb_shows_chains_and_writes_nothing(
     before = sorted(tmp_path.rglob("*"))
     settings = {"generate": {"engine": "fake", "rounds": 2}, "refine": {"teacher": teacher}, "seeds": {"count": 50}}
     settings["base"] = {"model": "encoder", "pooling": "cls_training_head"}
-    assert cli.main(["generate", "--config", json.dumps(settings), "--preview", "2"]) == 0
+    assert cli.main(["preview", "--config", json.dumps(settings), "--count", "2"]) == 0
     lines = capsys.readouterr().out.splitlines()
     shown = [line.strip() for line in lines if line.startswith(" ")]
     assert shown[0] == TEXTS[0] and shown[3] == TEXTS[1] and len(shown) == 6
     assert all(-1 <= float(shown[i].split()[0]) <= 1 for i in (1, 2, 4, 5))
-    assert lines[-2].startswith("6 chains together: 100% of their rewrites")
+    assert lines[-2].startswith("6 concurrent chains: 100% of their rewrites")
     assert lines[-1].startswith("All 50 lists (seeds.count) would take about 1 min on")
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_shard_flags_are_needed_without_a_preview(capsys: pytest.CaptureFixture) -> None:
+def test_generate_needs_all_flags_and_preview_none(capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit) as stop:
         cli.main(["generate", "--first", "0", "--rows", "3"])
     assert stop.value.code == 2
     assert "required: --pool, --pool-stats, --budget, --output, --stats" in capsys.readouterr().err
     with pytest.raises(SystemExit):
-        cli.main(["generate", "--preview", "none"])
-    assert "'none' is no whole number of at least 1" in capsys.readouterr().err
+        cli.main(["preview", "--count", "none"])
+    assert "'none'" in capsys.readouterr().err

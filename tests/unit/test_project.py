@@ -42,14 +42,22 @@ def test_versions_agree() -> None:
     assert project["version"] == citation["version"] == rankrefine.__version__
 
 
-def test_every_rule_is_a_verb_with_its_name() -> None:
-    from rankrefine.cli.main import VERBS
+def test_every_rule_is_a_command_with_its_name_and_a_module_of_its_package() -> None:
+    """A package's command is its module `run`; further commands of a package are modules with their names."""
+    from rankrefine.cli.commands import COMMANDS, rule
 
     rules = set()
     for file in (ROOT / "workflow" / "rules").glob("*.smk"):
-        rules |= set(re.findall(r"^rule (\w+):", file.read_text(encoding="utf-8"), re.MULTILINE))
-    verbs = {verb.replace("-", "_") for verb in VERBS}
-    assert rules - {"local_asset", "gguf_asset", "page"} == verbs - {"config"}
+        found = set(re.findall(r"^rule (\w+):", file.read_text(encoding="utf-8"), re.MULTILINE))
+        assert not found or file.stem in found | {"assets"}, f"{file.name} has no rule of its name"
+        rules |= found
+    others = {"config", "preview", "list-tasks"}
+    assert rules - {"local_asset", "gguf_asset", "page"} == {rule(command) for command in COMMANDS} - {
+        rule(command) for command in others
+    }
+    for command, module in COMMANDS.items():
+        *_, package, name = module.split(".")
+        assert command == "config" or rule(command) in ((package, name) if name != "run" else (package, package[:-1]))
 
 
 def test_the_pins_of_vllms_environments_agree_with_the_rest() -> None:

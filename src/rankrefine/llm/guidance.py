@@ -80,8 +80,8 @@ def plausible(logits: torch.Tensor, nats: float) -> tuple[torch.Tensor | None, t
     """Tokens of each row within `nats` of its best one, in ascending order.
 
     Returns:
-        Token ids int64 [rows, most], padded with 0, and a mask of the valid ones, bool [rows, most]. If more than
-        an eighth of the vocabulary is plausible in a row, None and a mask [rows, vocabulary]; if nothing is cut, None and None.
+        Token ids int64 [rows, most], padded with 0, and a mask of the valid ones, bool [rows, most]. If more than an
+        eighth of the vocabulary is plausible, None and a mask [rows, vocabulary]; if nothing is cut, None and None.
     """
     if nats == float("inf"):
         return None, None

@@ -155,10 +155,10 @@ def test_draws_depend_on_every_part_of_the_key_alone() -> None:
 
 @pytest.mark.parametrize("plausibility", [3.0, float("inf")])
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
-def test_logits_that_are_no_numbers_are_told(plausibility: float, value: float) -> None:
+def test_logits_that_are_not_finite_are_an_error(plausibility: float, value: float) -> None:
     broken = torch.zeros(2, 40)
     broken[1] = value
-    with pytest.raises(UserError, match=r"logits are not finite numbers; set generate\.dtype"):
+    with pytest.raises(UserError, match=r"logits are not finite; set generate\.dtype"):
         choose(broken, broken, 1.5, Sampling(1.0, plausibility=plausibility), torch.zeros(2))
 
 

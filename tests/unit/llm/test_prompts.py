@@ -26,6 +26,15 @@ def test_shipped_templates_hold_the_sentence_once_and_ask_for_it_last(name: str)
     assert isinstance(filled, tuple if prompt.chat else str)
 
 
+def test_a_record_names_the_template_and_shows_it() -> None:
+    prompt = prompts.load("plain_few_shot")
+    assert prompt.describe() == {
+        "prompt": "plain_few_shot",
+        "prompt_sha256": prompt.sha256,
+        "prompt_text": prompt.template,
+    }
+
+
 def test_both_kinds_ship() -> None:
     assert {prompts.load(name).chat for name in SHIPPED} == {True, False}
 
@@ -65,22 +74,25 @@ def test_a_chat_is_shown_with_its_roles(tmp_path: Path) -> None:
     [
         ("text: [", "mine.yaml is not valid YAML"),
         ("\xff", "mine.yaml is not valid YAML"),
-        ("", "mine.yaml is no prompt template: it needs either a list `messages` or a string `text`."),
-        ("[1]", "mine.yaml is no prompt template: it needs either"),
+        ("", "mine.yaml is not a prompt template: it needs either a list `messages` or a string `text`."),
+        ("[1]", "mine.yaml is not a prompt template: it needs either"),
         ("{text: '{sentence}', messages: []}", "it needs either a list `messages` or a string `text`."),
         ("{text: '{sentence}', name: x}", "it needs either a list `messages` or a string `text`."),
-        ("text: 3", "mine.yaml: `text` must be a string that holds {sentence}."),
-        ("text: Rewrite this.", "mine.yaml: `text` must be a string that holds {sentence}."),
-        ("text: '{sentence}: '", "mine.yaml: `text` must not end with a blank or a newline; write it as a block"),
-        ("text: |\n  {sentence}\n", "mine.yaml: `text` must not end with a blank or a newline"),
-        ("messages: {}", "mine.yaml: the last message must be of role user and hold {sentence}."),
-        ("messages: 3", "mine.yaml is no prompt template: each of its messages needs a role and a content."),
-        ("messages: [{role: user}]", "each of its messages needs a role and a content."),
-        ("messages: [{role: user, content: Say it.}]", "the last message must be of role user and hold {sentence}."),
-        ("messages: [{role: system, content: '{sentence}'}]", "the last message must be of role user and hold"),
+        ("text: 3", "mine.yaml: `text` must be a string that contains {sentence}."),
+        ("text: Rewrite this.", "mine.yaml: `text` must be a string that contains {sentence}."),
+        ("text: '{sentence}: '", "mine.yaml: `text` must not end with a space or a newline; write it as a block"),
+        ("text: |\n  {sentence}\n", "mine.yaml: `text` must not end with a space or a newline"),
+        ("messages: {}", "mine.yaml: the last message must have the role user and contain {sentence}."),
+        ("messages: 3", "mine.yaml is not a prompt template: every message needs a role and a content."),
+        ("messages: [{role: user}]", "every message needs a role and a content."),
+        (
+            "messages: [{role: user, content: Say it.}]",
+            "the last message must have the role user and contain {sentence}.",
+        ),
+        ("messages: [{role: system, content: '{sentence}'}]", "the last message must have the role user and contain"),
         (
             "messages: [{role: system, content: '{sentence}'}, {role: user, content: '{sentence}'}]",
-            "mine.yaml: only the last message may hold {sentence}.",
+            "mine.yaml: only the last message may contain {sentence}.",
         ),
     ],
 )
@@ -93,5 +105,7 @@ def test_a_bad_template_is_refused_in_one_sentence(tmp_path: Path, content: str,
 
 
 def test_an_unknown_name_lists_those_there_are() -> None:
-    with pytest.raises(UserError, match=r"generate.prompt: there is no template 'nine_shot'; there are: few_shot, "):
+    with pytest.raises(
+        UserError, match=r"generate.prompt: no template 'nine_shot'; use one of few_shot, .*, or the path of a"
+    ):
         prompts.load("nine_shot")

@@ -517,7 +517,8 @@ def test_each_process_reads_teacher_embeddings_once(
     def launch(count: int, function, *arguments: object) -> object:
         """Stand for the processes: `count` calls, one after the other."""
         assert count == processes
-        return [function(*arguments) for _ in range(count)][0]
+        results = [function(*arguments) for _ in range(count)]
+        return results[0]
 
     monkeypatch.setattr(distributed, "launch", launch)
     refine(folder, tmp_path / "out", processes=processes)

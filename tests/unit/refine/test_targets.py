@@ -189,23 +189,23 @@ def test_the_released_rule_compares_with_the_index():
     assert not torch.equal(found.sign(), paper.sign())
 
 
-def place(similarity: Tensor, j: int, l: int) -> int:  # noqa: E741
-    """Place of sentence l in row j, the most similar sentence first."""
-    return sorted(similarity[j].tolist(), reverse=True).index(similarity[j, l].item())
+def place(similarity: Tensor, j: int, k: int) -> int:
+    """Place of sentence k in row j, the most similar sentence first."""
+    return sorted(similarity[j].tolist(), reverse=True).index(similarity[j, k].item())
 
 
 # the table of docs/method.md, and the same element by element; C is tested above, omega is 2
 DOCUMENTED = {
-    "teacher": ("`A[j, l]`", lambda a, m, j, l: a[j, l]),
-    "generated": ("`-abs(j - l)`", lambda a, m, j, l: -abs(j - l)),
-    "paper": ("`A[j, l] + C[j, l]`", lambda a, m, j, l: a[j, l] + oracle(a.tolist(), 2.0)[j][l]),
+    "teacher": ("`A[j, l]`", lambda a, m, j, k: a[j, k]),
+    "generated": ("`-abs(j - l)`", lambda a, m, j, k: -abs(j - k)),
+    "paper": ("`A[j, l] + C[j, l]`", lambda a, m, j, k: a[j, k] + oracle(a.tolist(), 2.0)[j][k]),
     "borda": (
         "`-(P[j, l] + omega * abs(j - l)) / (1 + omega)`",
-        lambda a, m, j, l: -(place(a, j, l) + 2.0 * abs(j - l)) / (1 + 2.0),
+        lambda a, m, j, k: -(place(a, j, k) + 2.0 * abs(j - k)) / (1 + 2.0),
     ),
     "profile": (
         "`(A[j, l] + omega * M[j, l]) / (1 + omega)`",
-        lambda a, m, j, l: (a[j, l] + 2.0 * m[j, l]) / (1 + 2.0),
+        lambda a, m, j, k: (a[j, k] + 2.0 * m[j, k]) / (1 + 2.0),
     ),
 }
 
@@ -219,8 +219,8 @@ def test_targets_are_the_formulas_of_the_documentation(name: str):
     mean, found = mean_profile(embeddings, 0.05), target_function(name, 0.05, 2.0, embeddings)(embeddings)
     for i, vectors in enumerate(embeddings):
         similarity = cosines(vectors, 0.05)
-        for j, l in permutations(range(len(vectors)), 2):  # noqa: E741
-            assert found[i, j, l].item() == pytest.approx(float(element(similarity, mean, j, l)), rel=1e-5)
+        for j, k in permutations(range(len(vectors)), 2):
+            assert found[i, j, k].item() == pytest.approx(float(element(similarity, mean, j, k)), rel=1e-5)
 
 
 def test_every_target_is_documented_and_in_the_schema():

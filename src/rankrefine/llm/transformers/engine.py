@@ -281,8 +281,8 @@ class TransformersEngine:
         limit = shared_prefix.longest(self.model)
         if limit is not None and whole + new > limit:
             raise UserError(
-                f"The prompt for '{ending(request.prompt)}' has {whole} tokens; with generate.max_new_tokens ({new}) it "
-                f"exceeds the language model's context of {limit} tokens."
+                f"The prompt for '{ending(request.prompt)}' has {whole} tokens; with generate.max_new_tokens ({new}) "
+                f"it exceeds the language model's context of {limit} tokens."
             )
         needed = max(len(prompt.tail) for prompt in prompts) + new
         if 2 * needed > self.token_budget:

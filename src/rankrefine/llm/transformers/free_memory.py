@@ -24,7 +24,7 @@ def check(needed: int, device: torch.device) -> None:
 
 
 def available() -> int | None:
-    """Bytes that this process may still take: of the machine, or of its control group if that is less (SLURM sets one).
+    """Bytes that this process may still take: of the machine, or of its control group if fewer (SLURM sets one).
 
     None if the system does not say (not Linux).
     """

@@ -47,7 +47,7 @@ class Packed:
     lengths: torch.Tensor
 
     def __post_init__(self) -> None:
-        """Prepare what is the same for all layers: masks, as numbers to add to scores, and the tokens of each prefix."""
+        """Prepare what all layers share: masks, as numbers to add to scores, and the tokens of each prefix."""
         cache, device = self.cache, self.slots.device
         if self.decoding:
             own, slots = self.positions[: self.decoding], self.slots[: self.decoding]

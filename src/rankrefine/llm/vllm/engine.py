@@ -21,7 +21,7 @@ from rankrefine.llm.guidance import Sampling
 from rankrefine.llm.interface import Completion, OutOfMemory, Request, Text
 from rankrefine.llm.prompts import Prompt
 from rankrefine.llm.tokens import decode, encode, ending, newline_tokens, open_tokenizer, stop_tokens
-from rankrefine.vllm_guidance import Guided, GuidedLLM, OutOfStep
+from rankrefine.llm.vllm.guided_llm import Guided, GuidedLLM, OutOfStep
 
 ROOM = 32  # spare tokens per prompt, for long sentences
 LONGEST = 8192  # most tokens of a prompt with its completion; vLLM needs memory for one such sequence
@@ -158,7 +158,7 @@ class VLLMEngine:
         return Completion(guided.id, text, guided.tokens, stop, redone=guided.redone)
 
     def _encode(self, text: Text) -> list[int]:
-        """Return the token ids of a prompt. Before 5.20 transformers cannot encode a control token in a chat as text."""
+        """Return the token ids of a prompt. Before 5.20 transformers cannot encode a chat's control tokens as text."""
         can_sanitize = "sanitize_control_tokens" in inspect.signature(self.tokenizer.apply_chat_template).parameters
         if not can_sanitize and not isinstance(text, str):
             special = (token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
+import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +20,7 @@ from rankrefine.llm.interface import OutOfMemory, Request
 from rankrefine.llm.prompts import Prompt
 from rankrefine.llm.tokens import decode, encode, open_tokenizer
 from rankrefine.llm.transformers import engine as engine_module
-from rankrefine.llm.transformers import free_memory as memory
+from rankrefine.llm.transformers import free_memory
 from rankrefine.llm.transformers.shared_prefix import longest
 
 GREEDY = Sampling(temperature=0, max_new_tokens=12)
@@ -34,8 +37,8 @@ def folder(tmp_path_factory) -> Path:
     return build_llm(tmp_path_factory.mktemp("llm"))
 
 
-def load(folder: Path, sampling: Sampling, seats: int = 8, prompt: Prompt = PROMPT, **settings):
-    return engine_module.load(folder, prompt, sampling, seats, SETTINGS | settings, 1)
+def load(folder: Path, sampling: Sampling, max_running: int = 8, prompts: Sequence[Prompt] = (PROMPT,), **settings):
+    return engine_module.load(folder, prompts, sampling, max_running, SETTINGS | settings, 1)
 
 
 def sentences(count: int) -> list[str]:
@@ -49,10 +52,10 @@ def requests(count: int, scale: float = 1.5) -> list[Request]:
 
 
 def complete(engine, waiting: list[Request]) -> dict[int, tuple[tuple[int, ...], str]]:
-    """All completions, refilling seats as they become free."""
+    """All completions; a waiting request takes each place that becomes free."""
     waiting, found, running = list(waiting), {}, 0
     while waiting or running:
-        while waiting and running < engine.seats:
+        while waiting and running < engine.max_running:
             engine.add(waiting.pop(0))
             running += 1
         for completion in engine.step():
@@ -73,8 +76,8 @@ def reference(folder: Path, request: Request, scale: float, count: int) -> tuple
             list(messages), add_generation_prompt=True, return_tensors="pt", return_dict=False
         )
 
-    ids = encode(request.positive)
-    guided = {} if scale == 1 else {"guidance_scale": scale, "negative_prompt_ids": encode(request.negative)}
+    ids = encode(request.prompt)
+    guided = {} if scale == 1 else {"guidance_scale": scale, "negative_prompt_ids": encode(request.negative_prompt)}
     out = model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=count, **guided)
     tokens = out[0, ids.shape[1] :].tolist()
     end = tokenizer.eos_token_id
@@ -102,8 +105,8 @@ def test_each_request_has_its_own_scale(folder: Path) -> None:
 
 def test_without_a_negative_prompt_it_is_plain_decoding(folder: Path) -> None:
     some = requests(6)
-    alone = [replace(r, negative=None) for r in some]
-    same = [replace(r, negative=r.positive) for r in some]
+    alone = [replace(r, negative_prompt=None) for r in some]
+    same = [replace(r, negative_prompt=r.prompt) for r in some]
     plain = complete(load(folder, GREEDY), requests(6, 1.0))
     assert plain == complete(load(folder, GREEDY), alone) == complete(load(folder, GREEDY), same)
 
@@ -111,42 +114,175 @@ def test_without_a_negative_prompt_it_is_plain_decoding(folder: Path) -> None:
 @pytest.mark.parametrize("sampling", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
 def test_a_request_is_completed_alike_alone_in_any_batch_and_in_any_order(folder: Path, sampling: Sampling) -> None:
     some = requests(13)
-    alone = complete(load(folder, sampling, seats=1), some)
-    assert alone == complete(load(folder, sampling, seats=5), some)
-    assert alone == complete(load(folder, sampling, seats=13), some[::-1])
+    alone = complete(load(folder, sampling, max_running=1), some)
+    assert alone == complete(load(folder, sampling, max_running=5), some)
+    assert alone == complete(load(folder, sampling, max_running=13), some[::-1])
 
 
 def test_the_shared_prefix_changes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     some = requests(8)
     engine = load(folder, SAMPLED)
-    assert engine._cache.prefix_length > 5
+    assert engine._cache.prefix_lengths[0] > 5
     monkeypatch.setattr(engine_module, "common_prefix", lambda prompts: [])
     without = load(folder, SAMPLED)
-    assert without._cache.prefix_length == 0
+    assert without._cache.prefix_lengths == [0]
     assert complete(engine, some) == complete(without, some)
 
 
+SHORT = Prompt("short", "1" * 64, ({"role": "user", "content": "{sentence}"},))
+PLAIN = Prompt("plain", "2" * 64, "the old man likes one red boat . {sentence} rewrite :")
+LONGER = replace(PROMPT, template=(*PROMPT.template[:1], {"role": "user", "content": "rewrite one {sentence}"}))
+TEMPLATES = (PROMPT, SHORT, PLAIN, LONGER)
+
+
+def of_templates(count: int) -> list[Request]:
+    """Requests whose prompts, and negative prompts, are of different templates, in all combinations."""
+    texts = sentences(2 * count)
+    chosen = [
+        (TEMPLATES[i % 4].fill(texts[2 * i]), TEMPLATES[i // 4 % 4].fill(texts[2 * i + 1])) for i in range(count)
+    ]
+    return [Request(i, *pair, 1.5, (1, f"s{i}", 1, 0)) for i, pair in enumerate(chosen)]
+
+
+def test_each_template_has_a_shared_prefix_and_a_prompt_takes_the_longest_that_fits(folder: Path) -> None:
+    engine = load(folder, GREEDY, prompts=(*TEMPLATES, PROMPT))
+    heads = engine._heads
+    assert len(heads) == len(set(map(tuple, heads))) == 4  # equal ones are computed once
+    assert [len(head) for head in heads] == engine._cache.prefix_lengths
+    for template in TEMPLATES:
+        tokens = encode(engine.tokenizer, template.fill("cat sees a dog"))
+        fitting = [head for head in heads if tokens[: len(head)] == head]
+        encoded = engine._encode(template.fill("cat sees a dog"))
+        assert heads[encoded.prefix] == max(fitting, key=len)
+        assert heads[encoded.prefix] + list(encoded.tail) == tokens
+    assert heads[0][: len(heads[1])] == heads[1], "no template begins with another one: no longest match was tested"
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
+def test_templates_in_one_batch_give_the_tokens_of_each_alone(
+    folder: Path, sampling: Sampling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = of_templates(48)
+    engine = load(folder, sampling, max_running=9, prompts=TEMPLATES)
+    together = complete(engine, some)
+    engine.reset(4)
+    assert together == complete(engine, some[::-1])
+    for i, template in enumerate(TEMPLATES):
+        own = [request for request in some if request.id % 16 == 5 * i]  # both prompts are of this template
+        alone = complete(load(folder, sampling, max_running=1, prompts=[template]), own)
+        assert len(alone) == 3
+        assert alone == {request.id: together[request.id] for request in own}
+    monkeypatch.setattr(engine_module, "common_prefix", lambda prompts: [])
+    assert together == complete(load(folder, sampling, max_running=9, prompts=TEMPLATES), some)
+
+
+def test_contrast_between_two_templates_equals_two_plain_forward_passes(folder: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    engine = load(folder, GREEDY, max_running=5, prompts=TEMPLATES)
+    some = of_templates(16)
+    found = complete(engine, some)
+    changed = 0
+    for request in some:
+        prompts = [encode(engine.tokenizer, text) for text in (request.prompt, request.negative_prompt)]
+        tokens: list[int] = []
+        while len(tokens) < 12:
+            with torch.inference_mode():
+                logits, negative = (model(torch.tensor([[*ids, *tokens]])).logits[0, -1] for ids in prompts)
+            best = int(torch.lerp(negative, logits, request.guidance_scale).argmax())
+            changed += best != int(logits.argmax())
+            if best in engine._stops:
+                break
+            tokens.append(best)
+        assert found[request.id][0] == tuple(tokens)
+    assert changed > 10, "guidance changed nothing, so the test is meaningless"
+
+
+def test_kept_prompts_of_several_templates_change_nothing(folder: Path) -> None:
+    """The tails of two prompts are equal where their prefixes differ; neither may be taken for the other."""
+    first, second = (Prompt(name, "3" * 64, f"{name} {{sentence}} rewrite :") for name in ("the old", "one red"))
+    engine, fresh = (load(folder, SAMPLED, max_running=2, prompts=(first, second)) for _ in range(2))
+    assert len(engine._heads) == 2
+    for i, text in enumerate(sentences(6)):
+        assert engine._encode(first.fill(text)).tail == engine._encode(second.fill(text)).tail
+        for j, pair in enumerate([(first, second), (second, first), (first, None), (second, None)]):
+            prompts = [template and template.fill(text) for template in pair]
+            request = Request(i, *prompts, 1.5, (1, i, j))
+            fresh.reset(1)
+            assert complete(engine, [request]) == complete(fresh, [request])
+
+
+def test_one_template_needs_no_copies(folder: Path) -> None:
+    """Nor do several, in a step whose rows are all of one."""
+    for templates in ((PROMPT,), TEMPLATES):
+        engine = load(folder, GREEDY, prompts=templates)
+        groups = []
+        for request in requests(4):
+            engine.add(request)
+        with pytest.MonkeyPatch.context() as patch:
+            packed = engine_module.shared_prefix.Packed
+            patch.setattr(packed, "__post_init__", _recording(packed.__post_init__, groups))
+            engine.step()
+        ((_, rows),) = groups[0]
+        assert rows is None
+
+
+def _recording(prepare, groups: list):
+    def recording(self) -> None:
+        prepare(self)
+        groups.append(self.groups)
+
+    return recording
+
+
+def test_a_newline_ends_the_text_of_requests_of_one_line_alone(folder: Path, tmp_path: Path) -> None:
+    with_newlines = shutil.copytree(folder, tmp_path / "llm")
+    file = with_newlines / "tokenizer.json"
+    tokenizer = json.loads(file.read_text(encoding="utf-8"))
+    words = tokenizer["model"]["vocab"]
+    for word in ("cat", "dog", "the", "red", "boat", "never", "under"):
+        words[f"{word}\n"] = words.pop(word)
+    file.write_text(json.dumps(tokenizer), encoding="utf-8")
+    engine = load(with_newlines, SAMPLED, max_running=5)
+    lines, texts = (
+        complete(engine, [replace(r, one_line=one_line) for r in requests(24)]) for one_line in (True, False)
+    )
+    newlines = engine._newlines
+    assert len(newlines) == 7
+    assert {stop for _, stop in lines.values()} >= {"newline", "length"}
+    assert "newline" not in {stop for _, stop in texts.values()}
+    assert not any(newlines & set(tokens) for tokens, _ in lines.values())
+    for i, (tokens, stop) in lines.items():
+        longer, _ = texts[i]
+        assert longer[: len(tokens)] == tokens
+        assert stop != "newline" or longer[len(tokens)] in newlines
+    mixed = complete(engine, [replace(r, one_line=bool(r.id % 2)) for r in requests(24)])
+    assert mixed == {i: (lines if i % 2 else texts)[i] for i in mixed}
+
+
 def test_kept_prompts_change_nothing(folder: Path) -> None:
-    """A chain's second request finds its negative prompt in the cache, a redrawn one both; fresh engines find none."""
+    """A chain's second request finds its negative prompt in the cache, a retried one both; fresh engines find none."""
     texts = sentences(20)
-    engine = load(folder, SAMPLED, seats=4)
+    engine, fresh = load(folder, SAMPLED, max_running=4), load(folder, SAMPLED, max_running=1)
     for i in range(0, 16):
         for attempt in (0, 1):
             request = Request(i, prompt(texts[i + 1]), prompt(texts[i]), 1.5, (1, i, 2, attempt))
-            assert complete(engine, [request]) == complete(load(folder, SAMPLED, seats=1), [request])
+            fresh.reset()
+            assert complete(engine, [request]) == complete(fresh, [request])
 
 
 def test_long_prompts_make_room_without_losing_what_is_stored(folder: Path) -> None:
     some = requests(4)
     long = Request(99, prompt(" ".join(WORDS * 2)), prompt("cat sees a dog"), 1.5, (1, "long", 1, 0))
-    engine = load(folder, SAMPLED, seats=5)
+    engine = load(folder, SAMPLED, max_running=5)
     for request in some:
         engine.add(request)
     found = {c.id: (c.tokens, c.stop) for c in engine.step()}
     engine.add(long)
     while engine._running:
         found |= {c.id: (c.tokens, c.stop) for c in engine.step()}
-    assert found == complete(load(folder, SAMPLED, seats=1), [*some, long])
+    assert found == complete(load(folder, SAMPLED, max_running=1), [*some, long])
 
 
 def test_control_tokens_in_a_sentence_are_text(folder: Path) -> None:
@@ -163,13 +299,16 @@ def test_a_prompt_beyond_the_context_is_refused(folder: Path) -> None:
         engine.add(Request(0, prompt(" ".join(WORDS * 8)), None, 1.5, (1,)))
 
 
-def test_a_token_budget_limits_the_chains_and_refuses_what_can_never_fit(folder: Path) -> None:
-    assert load(folder, SAMPLED, seats=8, token_budget=500).seats == 4  # of 2 * (2 * 12 + 32) tokens
-    engine = load(folder, SAMPLED, seats=2, token_budget=180)
-    with pytest.raises(UserError, match=r"needs \d+ tokens of keys .* but generate.token_budget is 180; raise it"):
+def test_a_token_budget_limits_the_requests_and_refuses_what_can_never_fit(folder: Path) -> None:
+    assert load(folder, SAMPLED, max_running=8, token_budget=500).max_running == 4  # of 2 * (2 * 12 + 32) tokens
+    engine = load(folder, SAMPLED, max_running=2, token_budget=180)
+    with pytest.raises(
+        UserError,
+        match=r"and its negative prompt need \d+ tokens of keys .* but generate.token_budget is 180; raise it",
+    ):
         engine.add(Request(0, prompt(" ".join(WORDS * 3)), None, 1.5, (1,)))
-    engine = load(folder, SAMPLED, seats=2, token_budget=240)
-    with pytest.raises(OutOfMemory, match=r"token_budget \(240\) does not do for 2 chains"):
+    engine = load(folder, SAMPLED, max_running=2, token_budget=240)
+    with pytest.raises(OutOfMemory, match=r"token_budget \(240\) is too small for 2 concurrent requests"):
         engine.add(Request(0, prompt(" ".join(WORDS * 2)), None, 1.5, (1,)))
     engine.reset(1)
     engine.add(Request(0, prompt(" ".join(WORDS * 2)), None, 1.5, (1,)))
@@ -177,32 +316,32 @@ def test_a_token_budget_limits_the_chains_and_refuses_what_can_never_fit(folder:
 
 def test_a_reset_forgets_everything(folder: Path) -> None:
     some = requests(9)
-    engine = load(folder, SAMPLED, seats=3)
+    engine = load(folder, SAMPLED, max_running=3)
     first = complete(engine, some)
     engine.add(some[0])
     engine.step()
     engine.reset()
     assert complete(engine, some) == first
-    assert engine.seats == 3
+    assert engine.max_running == 3
 
 
-def test_full_memory_is_told_before_it_kills(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_memory_is_an_error_before_it_kills(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = load(folder, SAMPLED)
     engine.add(requests(1)[0])
     monkeypatch.setattr("rankrefine.llm.transformers.free_memory.available", lambda: 10_000)
-    with pytest.raises(OutOfMemory, match=r"do not fit the 0\.0 GB that are left"):
+    with pytest.raises(OutOfMemory, match=r"exceed the 0\.0 GB of free memory"):
         engine.step()
 
 
-def test_a_gpu_that_is_not_there_is_told(folder: Path) -> None:
+def test_a_missing_gpu_is_an_error(folder: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    with pytest.raises(UserError, match=r"generate\.device is cuda but torch finds no CUDA GPU here"):
+    with pytest.raises(UserError, match=r"generate\.device is cuda, but torch finds no CUDA GPU"):
         load(folder, SAMPLED, device="cuda")
 
 
 def test_folders_that_hold_no_chat_model_are_refused(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="does not open as a causal language model"):
+    with pytest.raises(UserError, match="cannot be loaded as a causal language model"):
         load(tmp_path, SAMPLED)
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -212,7 +351,7 @@ def test_folders_that_hold_no_chat_model_are_refused(folder: Path, tmp_path: Pat
     tokenizer.chat_template = None
     tokenizer.save_pretrained(bare)
     with pytest.raises(
-        UserError, match=r"has no chat template but generate\.prompt is a chat; take an instruction-tuned"
+        UserError, match=r"has no chat template, but generate\.prompt is a chat; use an instruction-tuned"
     ):
         load(bare, SAMPLED)
 
@@ -253,7 +392,7 @@ def test_files_in_the_kernels_cache_do_not_count_as_used(tmp_path: Path, cached:
     (tmp_path / "memory.current").write_text("900\n")
     (tmp_path / "memory.stat").write_text(f"anon 400\ninactive_file {cached}\nactive_file 0\n")
     names = ("memory.max", "memory.current", ("inactive_file", "active_file"))
-    assert memory.left_in(tmp_path, *names) == [100 + cached]
+    assert free_memory.free_in_group(tmp_path, *names) == [100 + cached]
     (tmp_path / "memory.max").write_text("max\n")
-    assert memory.left_in(tmp_path, *names) == []
-    assert memory.left_in(tmp_path / "none", *names) == []
+    assert free_memory.free_in_group(tmp_path, *names) == []
+    assert free_memory.free_in_group(tmp_path / "none", *names) == []

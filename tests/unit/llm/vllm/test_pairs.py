@@ -37,15 +37,15 @@ def test_both_rows_emit_the_token_of_the_guidance_arithmetic(sampling: Sampling)
     places = random.Random(5).sample(range(9), 9)
     rows = []
     for pair, (first, second) in enumerate([(0, 1), (2, 3), (4, 5)]):
-        for role, place in (("positive", first), ("negative", second)):
+        for role, place in (("prompt", first), ("negative", second)):
             rows.append(Row(part(pair, role, sampling, 1 + pair / 2), places[place], emitted=pair))
     rows.append(Row(part(9, "alone", sampling), places[6], emitted=3))
     random.Random(6).shuffle(rows)
     found = emitted(values, rows)
     for pair in range(3):
-        positive, negative = values[places[2 * pair]], values[places[2 * pair + 1]]
+        first, negative = values[places[2 * pair]], values[places[2 * pair + 1]]
         uniform = torch.tensor(draws(8, 2024, f"seed {pair}", 1)[pair : pair + 1])
-        expected = choose(positive[None], negative[None], 1 + pair / 2, sampling, uniform).item()
+        expected = choose(first[None], negative[None], 1 + pair / 2, sampling, uniform).item()
         assert found[places[2 * pair]] == found[places[2 * pair + 1]] == expected
     uniform = torch.tensor(draws(8, 2024, "seed 9", 1)[3:4])
     assert found[places[6]] == choose(values[places[6]][None], None, 1.0, sampling, uniform).item()
@@ -62,12 +62,12 @@ def test_guidance_changes_tokens_and_its_absence_does_not() -> None:
 
 
 def _positions() -> list[tuple[int, str, int, int]]:
-    return [(i, role, 2 * i + j, 0) for i in range(20) for j, role in ((0, "positive"), (1, "negative"))]
+    return [(i, role, 2 * i + j, 0) for i in range(20) for j, role in ((0, "prompt"), (1, "negative"))]
 
 
 def test_only_one_token_stays_possible_also_for_a_random_sampler() -> None:
     values = logits(2)
-    steer(values, [Row(part(1, "positive"), 0, 2), Row(part(1, "negative"), 1, 2)], torch.zeros(2, dtype=torch.long))
+    steer(values, [Row(part(1, "prompt"), 0, 2), Row(part(1, "negative"), 1, 2)], torch.zeros(2, dtype=torch.long))
     for temperature in (0.1, 1.0, 5.0):
         assert torch.equal((values / temperature).softmax(-1).amax(-1), torch.ones(2))
 
@@ -75,30 +75,30 @@ def test_only_one_token_stays_possible_also_for_a_random_sampler() -> None:
 @pytest.mark.parametrize(
     ("rows", "last"),
     [
-        ([("positive", 0, 2)], [7, 7]),
+        ([("prompt", 0, 2)], [7, 7]),
         ([("negative", 1, 2)], [7, 7]),
-        ([("positive", 0, 2), ("negative", 1, 1)], [7, 7]),
-        ([("positive", 0, 0), ("negative", 1, 3)], [7, 7]),
-        ([("positive", 0, 2), ("negative", 1, 2)], [7, 8]),
+        ([("prompt", 0, 2), ("negative", 1, 1)], [7, 7]),
+        ([("prompt", 0, 0), ("negative", 1, 3)], [7, 7]),
+        ([("prompt", 0, 2), ("negative", 1, 2)], [7, 8]),
     ],
-    ids=["no negative row", "no positive row", "a token behind", "ahead", "another last token"],
+    ids=["no negative row", "no row of the prompt", "a token behind", "ahead", "another last token"],
 )
 def test_rows_out_of_step_emit_their_marks(rows: list[tuple[str, int, int]], last: list[int]) -> None:
     """Marks differ between the roles, so the two completions differ, in whatever steps the rows emit them."""
     found = emitted(logits(2), [Row(part(1, role), place, count) for role, place, count in rows], torch.tensor(last))
     for role, place, _ in rows:
         assert found[place] == part(1, role).mark
-    assert part(1, "positive").mark != part(1, "negative").mark
+    assert part(1, "prompt").mark != part(1, "negative").mark
 
 
 def test_last_tokens_count_from_the_second_token_on() -> None:
-    rows = [Row(part(1, "positive"), 0, 0), Row(part(1, "negative"), 1, 0)]
+    rows = [Row(part(1, "prompt"), 0, 0), Row(part(1, "negative"), 1, 0)]
     assert emitted(logits(2), rows, torch.tensor([7, 8])) == emitted(logits(2), rows, torch.tensor([7, 7]))
 
 
 def test_rows_of_different_pairs_and_two_of_one_role_do_not_match() -> None:
-    strangers = [Row(part(1, "positive"), 0, 0), Row(part(2, "negative"), 1, 0)]
-    twins = [Row(part(3, "positive"), 2, 0), Row(part(3, "positive"), 3, 0)]
+    strangers = [Row(part(1, "prompt"), 0, 0), Row(part(2, "negative"), 1, 0)]
+    twins = [Row(part(3, "prompt"), 2, 0), Row(part(3, "prompt"), 3, 0)]
     together, apart = match([*strangers, *twins])
     assert together == []
     assert sorted(row.place for row in apart) == [0, 1, 2, 3]
@@ -108,7 +108,7 @@ def test_a_pair_once_out_of_step_stays_so() -> None:
     """A simulation in which rows miss steps: the completions are equal if and only if none was missed."""
     chooser = random.Random(1)
     for trial in range(30):
-        tokens: dict[str, list[int]] = {"positive": [], "negative": []}
+        tokens: dict[str, list[int]] = {"prompt": [], "negative": []}
         missed = False
         values = logits(2 + trial)[:2]
         for _ in range(8):
@@ -120,7 +120,7 @@ def test_a_pair_once_out_of_step_stays_so() -> None:
             found = emitted(values[: len(present)], rows, last) if present else []
             for role, place in places.items():
                 tokens[role].append(found[place])
-        assert (tokens["positive"] == tokens["negative"]) == (not missed)
+        assert (tokens["prompt"] == tokens["negative"]) == (not missed)
 
 
 def test_what_a_row_is_survives_its_way_through_plain_values() -> None:
@@ -131,9 +131,9 @@ def test_what_a_row_is_survives_its_way_through_plain_values() -> None:
     assert found.uniforms.tolist() == draws(8, 2024, "seed 3", 1).tolist()
 
 
-@pytest.mark.parametrize("wrong", [3, {}, {"pair": "1", "role": "positive"}])
+@pytest.mark.parametrize("wrong", [3, {}, {"pair": "1", "role": "prompt"}])
 def test_arguments_that_are_not_ours_are_refused(wrong: object) -> None:
-    with pytest.raises(ValueError, match="is not what GuidedLLM writes"):
+    with pytest.raises(ValueError, match="was not written by GuidedLLM"):
         read({KEY: wrong})
 
 
@@ -142,5 +142,5 @@ def test_without_vllm_the_error_says_how_to_get_it(monkeypatch, tmp_path) -> Non
     from rankrefine.llm.vllm import engine
 
     monkeypatch.setattr(engine, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"vLLM is not installed here; docs/vllm.md says"):
-        engine.load(tmp_path, None, SAMPLED, 4, {}, None)
+    with pytest.raises(UserError, match=r"vLLM is not installed in this environment; see docs/vllm\.md"):
+        engine.load(tmp_path, [], SAMPLED, 4, {}, None)
