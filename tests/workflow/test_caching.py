@@ -14,7 +14,7 @@ import pytest
 import yaml
 from workflow.folder import Folder
 
-from rankrefine.config import load as config
+from rankrefine.config.schema import leaves, reruns
 
 ROOT = Path(__file__).parents[2]
 
@@ -104,6 +104,12 @@ CHANGES = {
     "base.batch_size": 8,
     "base.epochs": 2,
     "base.max_length": 16,
+    "base.schedule": "cosine",
+    "base.warmup": 0.1,
+    "base.weight_decay": 0.1,
+    "base.clip": 2,
+    "base.accumulation": 2,
+    "base.patience": 3,
     "base.bf16": True,
     "base.evaluate_every": 3,
     "base.schedule": "cosine",
@@ -151,7 +157,7 @@ NOT_IMPORTING, IMPORTING = {"seeds", "generate"}, {"import_lists"}
 
 
 def test_every_leaf_of_the_schema_has_a_change() -> None:
-    changeable = {key for key, leaf in config.leaves() if len(leaf.get("enum", ())) != 1}
+    changeable = {key for key, leaf in leaves() if len(leaf.get("enum", ())) != 1}
     assert set(CHANGES) == changeable
 
 
@@ -162,9 +168,9 @@ def test_a_second_run_does_nothing(finished) -> None:
 
 @pytest.mark.parametrize("key", [key for key in CHANGES if not key.startswith("lists.")])
 def test_a_change_of_a_key_plans_the_rules_of_the_table(finished, key: str) -> None:
-    leaf = dict(config.leaves())[key]
+    leaf = dict(leaves())[key]
     finished.configure(key, CHANGES[key])
-    assert set(finished.planned()) == with_readers(set(leaf["x-reruns"]) - IMPORTING)
+    assert set(finished.planned()) == with_readers(set(reruns(leaf)) - IMPORTING)
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +204,7 @@ def importing(importing_run: Path, python, tmp_path: Path) -> Folder:
 )
 def test_a_change_of_a_key_plans_the_rules_of_the_table_where_lists_are_imported(importing, key: str) -> None:
     importing.configure(key, CHANGES[key])
-    rules = set(dict(config.leaves())[key]["x-reruns"])
+    rules = set(reruns(dict(leaves())[key]))
     if key == "seeds.count":
         rules = set()  # all lists of the file are used
     assert set(importing.planned()) == with_readers(rules - NOT_IMPORTING)
@@ -216,7 +222,7 @@ def test_reordered_keys_and_comments_plan_nothing(finished) -> None:
 
 
 def test_writing_a_default_out_plans_nothing(finished) -> None:
-    finished.configure("refine.omega", dict(config.leaves())["refine.omega"]["default"])
+    finished.configure("refine.omega", dict(leaves())["refine.omega"]["default"])
     assert finished.planned() == {}
 
 
