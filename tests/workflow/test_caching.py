@@ -14,7 +14,7 @@ import pytest
 import yaml
 from workflow.folder import Folder
 
-from rankrefine.config import load as config
+from rankrefine.config.schema import leaves, reruns
 
 ROOT = Path(__file__).parents[2]
 
@@ -151,7 +151,7 @@ NOT_IMPORTING, IMPORTING = {"seeds", "generate"}, {"import_lists"}
 
 
 def test_every_leaf_of_the_schema_has_a_change() -> None:
-    changeable = {key for key, leaf in config.leaves() if len(leaf.get("enum", ())) != 1}
+    changeable = {key for key, leaf in leaves() if len(leaf.get("enum", ())) != 1}
     assert set(CHANGES) == changeable
 
 
@@ -162,9 +162,9 @@ def test_a_second_run_does_nothing(finished) -> None:
 
 @pytest.mark.parametrize("key", [key for key in CHANGES if not key.startswith("lists.")])
 def test_a_change_of_a_key_plans_the_rules_of_the_table(finished, key: str) -> None:
-    leaf = dict(config.leaves())[key]
+    leaf = dict(leaves())[key]
     finished.configure(key, CHANGES[key])
-    assert set(finished.planned()) == with_readers(set(leaf["x-reruns"]) - IMPORTING)
+    assert set(finished.planned()) == with_readers(set(reruns(leaf)) - IMPORTING)
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +198,7 @@ def importing(importing_run: Path, python, tmp_path: Path) -> Folder:
 )
 def test_a_change_of_a_key_plans_the_rules_of_the_table_where_lists_are_imported(importing, key: str) -> None:
     importing.configure(key, CHANGES[key])
-    rules = set(dict(config.leaves())[key]["x-reruns"])
+    rules = set(reruns(dict(leaves())[key]))
     if key == "seeds.count":
         rules = set()  # all lists of the file are used
     assert set(importing.planned()) == with_readers(rules - NOT_IMPORTING)
@@ -216,7 +216,7 @@ def test_reordered_keys_and_comments_plan_nothing(finished) -> None:
 
 
 def test_writing_a_default_out_plans_nothing(finished) -> None:
-    finished.configure("refine.omega", dict(config.leaves())["refine.omega"]["default"])
+    finished.configure("refine.omega", dict(leaves())["refine.omega"]["default"])
     assert finished.planned() == {}
 
 
@@ -275,6 +275,7 @@ def extended(text: str) -> str:
         ("src/rankrefine/export/run.py", {"export"}),
         ("src/rankrefine/evaluate/task.py", {"task"}),
         ("src/rankrefine/evaluate/run.py", {"evaluate"}),
+        ("src/rankrefine/evaluate/tasks/transfer.py", set()),  # the miniature has no such task
         ("src/rankrefine/evaluate/scores.py", {"scores"}),
         ("src/rankrefine/report/run.py", {"report"}),
         ("src/rankrefine/cli/commands.py", set()),
@@ -284,6 +285,14 @@ def extended(text: str) -> str:
 )
 def test_changed_code_plans_its_stage_and_what_follows(edited, file: str, rules: set[str]) -> None:
     assert set(edited(file, extended).planned()) == with_readers(rules)
+
+
+def test_changed_code_of_a_task_reruns_that_task_alone(edited) -> None:
+    folder = edited("src/rankrefine/evaluate/tasks/representation.py", "alpha = 2", "alpha = 2")
+    assert folder.planned() == {}  # a docstring
+    folder = edited("src/rankrefine/evaluate/tasks/representation.py", 'Metric("uniformity"', 'Metric("other"')
+    expected = {"task": 1, "overlap": 1, "evaluate": 3, "scores": 1, "export": 1, "report": 1, "page": 1}
+    assert folder.planned() == expected
 
 
 def test_a_larger_count_plans_new_shards_and_a_partly_filled_last_one(finished) -> None:

@@ -53,9 +53,9 @@ def test_the_catalogue_loads_no_heavy_library() -> None:
 
 def test_sources_in_order_of_precedence(tmp_path: Path) -> None:
     (tmp_path / "EvalRank").mkdir()
-    settings = NONE | {"suites": ["representation"], "tasks": {"STS12": "mine", "STS13": None, "STSBenchmark": None}}
-    found = catalogue.tasks(settings | {"data": str(tmp_path)})
-    assert found == {
+    names = ("Representation", "EvalRank", "STS13", "STSBenchmark")
+    settings = NONE | {"tasks": dict.fromkeys(names) | {"STS12": "mine"}, "data": str(tmp_path)}
+    assert catalogue.tasks(settings) == {
         "Representation": "embedded:stsb",
         "EvalRank": str(tmp_path / "EvalRank"),
         "STS12": "mine",
