@@ -79,8 +79,8 @@ def compare(old: Path, new: Path) -> int:
         size = (new if missing == ["OLD"] else old) / name
         print(f"{f'results/{name}':<66} {size.stat().st_size:>11,}  {verdict}", flush=True)
         different += not equal
-    weights = {(new / name).read_bytes() for name in names if name.parts[0] == "refine" and (new / name).is_file()}
-    print(f"({len(weights)} different weights among the refined encoders)")
+    weights = [(new / name).read_bytes() for name in names if name.parts[0] == "refine" and (new / name).is_file()]
+    print(f"{len(weights)} refined encoders, {len(set(weights))} different ones")
     return different
 
 
