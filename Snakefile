@@ -1,8 +1,9 @@
 # rankrefine: plain sentences -> ranking lists from a language model -> a better sentence encoder.
 #
-#   snakemake --cores all                 the whole job with config.yaml
-#   snakemake --cores all consolidate     up to a stage: seeds, consolidate, teacher, scores, page
-#   snakemake -n                          what would run, and why
+#   snakemake --cores all                     run everything, with config.yaml
+#   snakemake --cores all consolidate         up to one stage: seeds, consolidate, scores, page
+#   snakemake --cores all --until teacher     up to all jobs of a rule: generate, teacher, refine, evaluate
+#   snakemake -n                              show what would run, and why
 from snakemake.utils import min_version
 
 min_version("9.27")
@@ -12,7 +13,7 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"  # it also reads config.yaml
-include: "workflow/rules/messages.smk"
+include: "workflow/rules/handlers.smk"
 include: "workflow/rules/assets.smk"
 
 

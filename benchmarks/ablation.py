@@ -64,7 +64,7 @@ def gains(table: dict[str, list], base: np.ndarray, models: list[np.ndarray], re
     for name in ("all", *dict.fromkeys(table.get("genre", []))):
         chosen = np.full(len(gold), True) if name == "all" else genres == name
         scores = [100 * spearmanr(gold[chosen], each[chosen]).statistic for each in (base, *models)]
-        samples = 100 * bootstrap(gold[chosen], np.stack([base, *models])[:, chosen], resamples, seed=0)
+        samples = 100 * bootstrap(gold[chosen], np.stack([base, *models])[:, chosen], resamples, random_seed=0)
         seeds = [score - scores[0] for score in scores[1:]]
         ends = interval(samples[1:].mean(0) - samples[0], 0.95)
         results[name] = {"base": scores[0], "gain": np.mean(seeds), "interval": ends, "seeds": seeds}

@@ -75,12 +75,12 @@ def measure(
         lists.sizes,
     )
     low, high = _interval(cosines)
-    found = statistics(cosines)
+    order = statistics(cosines)
     return {
         "changed": changed,
         "lists": len(whole),
-        "by_rank": [entry["mean"] for entry in found["by_rank"]],
-        "in_order": found["in_order"],
+        "by_rank": [entry["mean"] for entry in order["by_rank"]],
+        "in_order": order["in_order"],
         "interval": [low, high],
         "dropped": 1 - len(whole) / len(chains),
         "redraws": sum(chain.redraws for chain in chains) / sum(len(chain.sentences) - 1 for chain in chains),

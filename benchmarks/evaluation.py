@@ -1,11 +1,10 @@
-"""How long the seven STS tasks take: ours, with its shared embeddings, against MTEB called task by task, in turn.
+"""Time of the seven STS tasks: with shared embeddings, and with MTEB called task by task.
 
     python benchmarks/evaluation.py [--share 0.2] [--repeats 3]
 
-STSBenchmark is real; the data of the other tasks cannot be had without the hub and are simulated with as many pairs
-as they have, from news sentences and the other splits of STS Benchmark: STS12 to STS16 of sentences that occur once,
-SICK-R of a third as many sentences as it has places. `--share` takes that part of every task. Imports, which each job
-of the workflow pays once (some 10 s), are left out for both.
+STSBenchmark is real. The other data sets are on the hub alone and are simulated, with their number of pairs, from news
+sentences and the other splits of STS Benchmark: sentences of STS12 to STS16 occur once, those of SICK-R three times.
+`--share` uses that part of every task. Neither time includes imports, some 10 s per job of the workflow.
 """
 
 from __future__ import annotations
@@ -27,7 +26,8 @@ from rankrefine.assets.manifest import write_manifest
 from rankrefine.assets.mteb import load_mteb
 from rankrefine.encoders.opening import open_encoder
 from rankrefine.evaluate import run, task
-from rankrefine.evaluate.mteb_task import opened
+from rankrefine.evaluate.mteb_data import open_task
+from rankrefine.evaluate.prepared import PreparedTask
 
 PAIRS = {
     "STS12": 3108,
@@ -38,7 +38,7 @@ PAIRS = {
     "STSBenchmark": 1379,
     "SICK-R": 9927,
 }
-DISTINCT = 1 / 3  # of the places of SICK-R
+DISTINCT = 1 / 3  # distinct sentences of SICK-R, as a part of all
 
 
 def main() -> None:
@@ -55,22 +55,22 @@ def main() -> None:
         prepared = _tasks(folder, options.share)
         times: dict[str, list[float]] = {"ours": [], "MTEB": []}
         for repeat in range(options.repeats + 1):
-            found = {"ours": _ours(folder, prepared, repeat), "MTEB": _mteb(folder, prepared, encoder.path)}
-            assert all(abs(found["ours"][1][name] - found["MTEB"][1][name]) < 1e-3 for name in prepared)
-            if repeat:  # the first one warms up
-                for name, (seconds, _) in found.items():
+            results = {"ours": _ours(folder, prepared, repeat), "MTEB": _mteb(folder, prepared, encoder.path)}
+            assert all(abs(results["ours"][1][name] - results["MTEB"][1][name]) < 1e-3 for name in prepared)
+            if repeat:  # the first repeat is a warm-up
+                for name, (seconds, _) in results.items():
                     times[name].append(seconds)
         encoded = sum(json.loads((folder / f"{name}-out.json").read_text())["encoded"] for name in prepared)
-    asked = 2 * sum(prepared.values())
+    sentences = 2 * sum(prepared.values())
     median = {name: statistics.median(values) for name, values in times.items()}
-    print(f"{asked} places for sentences, {encoded} of them encoded by ours")
+    print(f"{sentences} sentences, {encoded} of them encoded by ours")
     for name, values in times.items():
         print(f"{name}: {median[name]:.1f} s (median of {', '.join(f'{value:.1f}' for value in values)})")
-    print(f"ratio {median['MTEB'] / median['ours']:.2f}, bound {asked / encoded:.2f} (places for each text encoded)")
+    print(f"ratio {median['MTEB'] / median['ours']:.2f}, bound {sentences / encoded:.2f} (sentences per encoded text)")
 
 
 def _tasks(folder: Path, share: float) -> dict[str, int]:
-    """Prepare the tasks as the workflow does; the number of pairs of each."""
+    """Prepare the tasks as in the workflow, and return the number of pairs of each."""
     stsb = material.dataset("embedded:stsb", folder).path
     pool = list(dict.fromkeys(text for split in ("train", "validation") for text in _texts(stsb / f"{split}.parquet")))
     pool += [text for text in material.sentences(5000, folder) if text not in set(pool)]
@@ -83,10 +83,10 @@ def _tasks(folder: Path, share: float) -> dict[str, int]:
         if name != "STSBenchmark":
             distinct = round(2 * count * DISTINCT) if name == "SICK-R" else 2 * count
             sentences = draw.sample(pool, min(distinct, len(pool)))
-            places = [sentences[place % len(sentences)] for place in range(2 * count)]
-            draw.shuffle(places)
+            drawn = [sentences[index % len(sentences)] for index in range(2 * count)]
+            draw.shuffle(drawn)
             scores = [draw.uniform(0, 5) for _ in range(count)]
-            table = pa.table({"sentence1": places[:count], "sentence2": places[count:], "score": scores})
+            table = pa.table({"sentence1": drawn[:count], "sentence2": drawn[count:], "score": scores})
         io.write_table(folder / name / "test.parquet", table)
         write_manifest(folder / f"{name}-data.json", source=name, kind="dataset", path=folder / name, revision="1")
         task.run(name, folder / f"{name}-data.json", folder / f"{name}.json")
@@ -100,29 +100,29 @@ def _texts(path: Path) -> list[str]:
 
 
 def _ours(folder: Path, prepared: dict[str, int], repeat: int) -> tuple[float, dict[str, float]]:
-    """Seconds and scores of the tasks one after the other with a new store."""
-    scores, seconds = {}, 0.0
+    """Seconds and scores of the tasks one after the other, with a new embedding cache."""
+    scores, seconds, cache = {}, 0.0, folder / f"cache{repeat}"
     for name in prepared:
         output = folder / f"{name}-out.json"
         started = time.perf_counter()
-        run.run(folder / f"{name}.json", folder / "model.json", "base", None, output, store=folder / f"store{repeat}")
+        run.run(folder / f"{name}.json", folder / "model.json", "base", None, output, embedding_cache=cache)
         seconds += time.perf_counter() - started
         scores[name] = json.loads(output.read_text())["metrics"][0]["value"]
     return seconds, scores
 
 
 def _mteb(folder: Path, prepared: dict[str, int], path: Path) -> tuple[float, dict[str, float]]:
-    """Seconds and scores of MTEB's own evaluation, called for one task after the other."""
+    """Seconds and scores of MTEB's own evaluation, called task by task."""
     mteb, scores, seconds = load_mteb(), {}, 0.0
     for name in prepared:
-        one = opened(io.read_json(folder / f"{name}.json"))
+        opened = open_task(PreparedTask.read(folder / f"{name}.json"))
         started = time.perf_counter()
         encoder = open_encoder(path)
-        with tempfile.TemporaryDirectory() as cache:
-            kept = mteb.ResultCache(cache)
-            found = mteb.evaluate(encoder, tasks=one, cache=kept, co2_tracker=False, show_progress_bar=False)
+        with tempfile.TemporaryDirectory() as scratch:
+            cache = mteb.ResultCache(scratch)
+            results = mteb.evaluate(encoder, tasks=opened, cache=cache, co2_tracker=False, show_progress_bar=False)
         seconds += time.perf_counter() - started
-        scores[name] = 100 * found.task_results[0].get_score()
+        scores[name] = 100 * results.task_results[0].get_score()
     return seconds, scores
 
 

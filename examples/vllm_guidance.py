@@ -12,7 +12,7 @@ MANNERS = ("You are polite.", "You are a pirate.", "You are a lawyer.")
 
 
 def chat(manner: str) -> list[dict[str, str]]:
-    """The question, asked of somebody with these manners."""
+    """Return the question to somebody with these manners."""
     return [{"role": "system", "content": manner}, {"role": "user", "content": ASK}]
 
 

@@ -1,10 +1,10 @@
-"""What `make run` runs: one Snakemake at a time in a folder, and on from where a killed one stopped.
+"""Run Snakemake behind a lock and resume after a kill; the program of `make run`.
 
-    python workflow/run.py --cores all [anything else for snakemake]
+    python workflow/run.py --cores all [further arguments of snakemake]
 
-Snakemake leaves its own lock behind when it is killed, and then refuses to go on; that lock cannot say whether its run
-is still alive. So this holds an flock on results/.lock, looks for other runs and for jobs that a killed run left, and
-only then removes Snakemake's lock and starts with --rerun-incomplete.
+A killed Snakemake leaves its lock behind, which then blocks the next run although no process holds it. This program
+takes an flock on results/.lock, checks for other runs and for jobs of a killed run, removes Snakemake's lock, and
+starts Snakemake with --rerun-incomplete.
 """
 
 from __future__ import annotations
@@ -18,78 +18,78 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from rankrefine.config import load as config
+from rankrefine.config import load
 from rankrefine.errors import UserError
 
-NEEDED = 2**16  # bytes
+MINIMUM_SPACE = 2**16  # bytes
+IN_USE = 75  # exit code: another run uses the folder (EX_TEMPFAIL)
 
 
 def main(arguments: list[str]) -> int:
-    """Run Snakemake with the arguments and return its exit code; 75 when another run is under way."""
+    """Run Snakemake with the arguments and return its exit code, or 75 if another run uses the folder."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--directory", "-d", type=Path, default=Path())
     parser.add_argument("--configfile", "--configfiles", nargs="+", default=[])
     folder, overlays = vars(parser.parse_known_args(arguments)[0]).values()
     try:
-        for file in overlays:  # Snakemake reads them before the Snakefile, and shows a trace
+        for file in overlays:  # Snakemake reads them before the Snakefile, and shows a traceback for broken YAML
             if Path(file).is_file() and Path(file).suffix != ".json":
-                config.read(file)
+                load.read(file)
     except UserError as error:
-        return refuse(str(error), 1)
+        return fail(str(error), 1)
     folder.mkdir(parents=True, exist_ok=True)
     code = 1 if is_full(folder) else run(arguments, folder.resolve())
-    if code and is_full(folder):  # of which Snakemake shows a trace at best
-        return refuse(
-            f"The disk is full: nothing can be written to {folder.resolve()}; free some space and run again.", code
-        )
+    if code and is_full(folder):  # Snakemake shows a traceback at best
+        return fail(f"The disk is full: cannot write to {folder.resolve()}; free some space and run again.", code)
     return code
 
 
 def is_full(folder: Path) -> bool:
-    """Whether the folder has no space for Snakemake's own files."""
-    return shutil.disk_usage(folder).free < NEEDED
+    """Return True if the disk of the folder has no space for Snakemake's own files."""
+    return shutil.disk_usage(folder).free < MINIMUM_SPACE
 
 
 def run(arguments: list[str], folder: Path) -> int:
-    """Run Snakemake, unless a run or a job of one is at work in the folder."""
+    """Run Snakemake unless another run, or a job of a killed run, still uses the folder."""
     (folder / "results").mkdir(exist_ok=True)
     with (folder / "results" / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            return refuse("Another run is under way in this folder; wait for it or stop it.")
-        if at_work := others(folder):
-            pids = ", ".join(map(str, at_work))
-            return refuse(
-                f"Snakemake or a job of a killed run is still at work in this folder (process {pids}); "
-                "wait for it or stop it."
+            return fail("Another run is using this folder; wait for it or stop it.", IN_USE)
+        if processes := running(folder):
+            pids = ", ".join(map(str, processes))
+            return fail(
+                f"Snakemake or a job of a killed run is still running in this folder (process {pids}); "
+                "wait for it or stop it.",
+                IN_USE,
             )
         snakemake = [sys.executable, "-m", "snakemake"]
-        # with the same arguments, which may name another Snakefile or folder; what is wrong with them the run will say
+        # with the same arguments, which may name another Snakefile or folder; the run reports errors in them
         subprocess.run([*snakemake, *arguments, "--unlock"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         return subprocess.run([*snakemake, "--rerun-incomplete", *arguments]).returncode
 
 
-def refuse(sentence: str, code: int = 75) -> int:
-    """Say why not."""
-    print(sentence, file=sys.stderr)
+def fail(message: str, code: int) -> int:
+    """Print the error message and return the exit code."""
+    print(message, file=sys.stderr)
     return code
 
 
-def others(folder: Path) -> list[int]:
-    """Processes that run Snakemake or a job of the workflow in the folder (Linux; elsewhere none are seen)."""
+def running(folder: Path) -> list[int]:
+    """Processes in the folder that run Snakemake or a job of the workflow (on Linux; empty elsewhere)."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if (process / "cwd").resolve() == folder and is_run((process / "cmdline").read_bytes()):
                 found.append(int(process.name))
-        except OSError:  # it has ended, or belongs to somebody else
+        except OSError:  # the process has ended or belongs to another user
             continue
     return sorted(found)
 
 
 def is_run(command: bytes) -> bool:
-    """Whether a command line (arguments that end with NUL) is Snakemake's or a rankrefine job's."""
+    """Return True for a command line (NUL-terminated arguments) of Snakemake or of a rankrefine job."""
     words = command.decode(errors="replace").split("\0")[:4]
     module = words[words.index("-m") + 1] if "-m" in words[:-1] else ""
     return module in ("snakemake", "rankrefine") or any(Path(word).name == "snakemake" for word in words[:2])

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from rankrefine import io, sources
 from rankrefine.assets.manifest import load_manifest
-from rankrefine.config.load import first_teacher, without
+from rankrefine.config.views import first_teacher
 from rankrefine.encoders.embed import embed
 from rankrefine.encoders.opening import open_encoder
 from rankrefine.errors import UserError
@@ -82,7 +82,7 @@ def _run_in_environment(config: dict[str, Any], count: int, threads: int | None)
     python = config["generate"]["python"]
     with tempfile.TemporaryDirectory() as temporary:
         file = Path(temporary) / "config.json"
-        io.write_json(file, without(config, "generate", "python"))
+        io.write_json(file, config | {"generate": config["generate"] | {"python": ""}})
         command = [python, "-m", "rankrefine", "preview", "--count", str(count), "--config", str(file)]
         command += ["--threads", str(threads)] if threads else []
         environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}

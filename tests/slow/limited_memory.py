@@ -1,4 +1,4 @@
-"""A block in a process whose memory is cut off: python limited_memory.py MODEL. The chains must be the same."""
+"""A block in a process with limited memory: python limited_memory.py MODEL. The chains must be the same."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from rankrefine.config import load as configuration
 from rankrefine.generate import blocks
-from rankrefine.generate import run as shard
+from rankrefine.generate.recipes import ranking
 from rankrefine.llm.transformers import engine as engines
 
 SETTINGS = configuration.complete({})["generate"] | {"dtype": "float32", "rounds": 2, "max_new_tokens": 8}
@@ -19,14 +19,14 @@ LEFT = 10_000_000  # bytes; keys and values of all 24 chains take ten times as m
 if __name__ == "__main__":
     texts = [f"In {1900 + year} the town by the river had {3 * year + 7} houses and one church." for year in range(24)]
     seeds = pa.table({"seed_id": [f"{place:016x}" for place in range(len(texts))], "text": texts})
-    plan = shard.plan_of({"seed": 1, "generate": SETTINGS})
-    engine = engines.load(Path(sys.argv[1]), plan.prompt, shard.sampling_of(SETTINGS), len(texts), SETTINGS, 2)
-    blocks.run(seeds.slice(0, 1), engine, plan, lambda *_: None)  # so that threads and buffers are there
+    recipe = ranking.load({"seed": 1, "generate": SETTINGS})
+    engine = engines.load(Path(sys.argv[1]), recipe.prompts, recipe.sampling, len(texts), SETTINGS, 2)
+    blocks.run(seeds.slice(0, 1), engine, recipe, lambda *_: None)  # allocates threads and buffers
     engine.reset()
     taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (taken + LEFT, resource.RLIM_INFINITY))
-    limited = blocks.run(seeds, engine, plan, lambda *_: None)
+    limited, _ = blocks.run(seeds, engine, recipe, lambda *_: None)
     resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    free = blocks.run(seeds, engine, plan, lambda *_: None)
+    free, _ = blocks.run(seeds, engine, recipe, lambda *_: None)
     assert [chain.sentences for chain in free] == [chain.sentences for chain in limited]
     print("equal")

@@ -1,4 +1,4 @@
-"""The real embedded assets, and the seed pool of the default configuration made from them."""
+"""Real embedded assets, and the seed pool of the default configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Published scores of the base encoder, through the whole of evaluation, with the real model and data."""
+"""Published scores of the base encoder, with the real model and data."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from rankrefine.evaluate import run, task
 
 def _evaluated(name: str, asset: Callable[[str], Path], folder: Path) -> list[dict]:
     task.run(name, asset("stsb"), folder / f"{name}-task.json")
-    output, store = folder / f"{name}.json", folder / "store"
-    run.run(folder / f"{name}-task.json", asset("all-minilm-l6-v2"), "base", None, output, store=store)
+    output, cache = folder / f"{name}.json", folder / "cache"
+    run.run(folder / f"{name}-task.json", asset("all-minilm-l6-v2"), "base", None, output, embedding_cache=cache)
     return json.loads(output.read_text())
 
 
@@ -27,7 +27,7 @@ def test_base_has_its_published_scores(asset: Callable[[str], Path], tmp_path: P
     assert found["encoded"] == 2552  # distinct sentences of 1379 pairs
     assert {genre["subset"] for genre in genres} == {"main-captions", "main-forums", "main-news"}
     space = _evaluated("Representation", asset, tmp_path)
-    assert space["encoded"] == 0  # the sentences are those of STSBenchmark
+    assert space["encoded"] == 0  # same sentences as in STSBenchmark
     values = {metric["metric"]: metric["value"] for metric in space["metrics"]}
-    # as a script of its own found them from the same sentences: one number each, to the third digit
+    # computed from the same sentences by a separate script, to the third digit
     assert values == pytest.approx({"alignment": 0.330, "uniformity": -3.819, "effective_rank": 304.9}, rel=2e-3)

@@ -1,4 +1,4 @@
-"""Generation with the real language model: equal to the library's guided decoding, and the same bytes every time."""
+"""Generation with the real language model: equal to the library's guided decoding, and reproducible."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SEEDS = (
 
 @pytest.fixture(scope="module")
 def shard(asset: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.Popen]:
-    """Starts the verb `generate` on the seeds above; give it a name and config keys."""
+    """Starts the verb `generate` on the seed sentences above, with a name and config keys."""
     folder = tmp_path_factory.mktemp("generate")
     ids = [f"{i:016x}" for i in range(len(SEEDS))]
     io.write_table(folder / "pool.parquet", pa.table({"seed_id": ids, "text": SEEDS, "source": ["x"] * len(SEEDS)}))
@@ -61,7 +61,7 @@ def test_a_killed_shard_keeps_its_blocks_and_gives_the_same_bytes(shard) -> None
     while not first_block.exists() and killed.poll() is None:
         time.sleep(0.05)
     time.sleep(0.5)
-    assert killed.poll() is None, "the shard was finished before it could be killed"
+    assert killed.poll() is None, "the shard was complete before it could be killed"
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     assert first_block.exists() and not (shard.folder / "killed.parquet").exists()
@@ -73,7 +73,7 @@ def test_a_killed_shard_keeps_its_blocks_and_gives_the_same_bytes(shard) -> None
             seen.add(first_block.stat().st_mtime_ns)
         time.sleep(0.1)
     assert again.wait() == 0
-    assert seen == {made}, "the finished block was made again"
+    assert seen == {made}, "the finished block was regenerated"
     assert (shard.folder / "killed.parquet").read_bytes() == (shard.folder / "whole.parquet").read_bytes()
     lists = io.read_table(shard.folder / "whole.parquet").to_pylist()
     complete = [row for row in lists if row["status"] == "complete"]
@@ -83,18 +83,18 @@ def test_a_killed_shard_keeps_its_blocks_and_gives_the_same_bytes(shard) -> None
 def test_in_float32_a_chain_does_not_depend_on_its_batch(shard) -> None:
     exact = {"dtype": "float32", "rounds": 2, "max_new_tokens": 32}
     assert shard("together", **exact).wait() == 0
-    assert shard("two-seats", **exact, block_size=2).wait() == 0
+    assert shard("two-at-a-time", **exact, block_size=2).wait() == 0
     assert shard("fewer", **exact, rows=3).wait() == 0
     together, two, fewer = (
         io.read_table(shard.folder / f"{name}.parquet")["sentences"].to_pylist()
-        for name in ("together", "two-seats", "fewer")
+        for name in ("together", "two-at-a-time", "fewer")
     )
     assert together == two
     assert together[:3] == fewer
 
 
 def test_greedy_float32_equals_the_librarys_guided_generate(asset) -> None:
-    """On prompts of sampled chains; the script judges, and says how (256 pairs by default)."""
+    """On prompts of sampled chains; the criteria are in the script (256 pairs by default)."""
     model = load_manifest(asset("smollm2-135m-instruct")).path
     command = [sys.executable, ROOT / "benchmarks/equality.py", "--model", model, "--pairs", "12"]
     done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT / "src")}, capture_output=True, text=True)
@@ -102,8 +102,8 @@ def test_greedy_float32_equals_the_librarys_guided_generate(asset) -> None:
     assert "12 pairs: " in done.stdout
 
 
-def test_memory_that_really_runs_out_halves_the_seats(asset) -> None:
-    """The chains come out the same (float32), with fewer of them at a time."""
+def test_memory_that_really_runs_out_halves_the_requests(asset) -> None:
+    """The chains are the same (float32), with fewer of them at the same time."""
     command = [
         sys.executable,
         ROOT / "tests/slow/limited_memory.py",
@@ -112,4 +112,4 @@ def test_memory_that_really_runs_out_halves_the_seats(asset) -> None:
     done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT / "src")}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "equal" in done.stdout
-    assert "going on with 12 chains at a time instead of 24" in done.stderr
+    assert "restarting with 12 of 24 requests" in done.stderr

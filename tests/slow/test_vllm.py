@@ -22,22 +22,22 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 # the full size (256 pairs, 200 chains) takes half an hour: benchmarks/vllm_engine.py
 PAIRS, CHAINS = (int(os.environ.get(f"RANKREFINE_VLLM_{name}", few)) for name, few in (("PAIRS", 32), ("CHAINS", 64)))
-SEATS, ROUNDS = 16, 2
+MAX_RUNNING, ROUNDS = 16, 2
 
 
 @pytest.fixture(scope="session")
 def python() -> str:
-    """The Python of the environment with vLLM. Where it is asked for by name, it must be there."""
+    """The Python of the environment with vLLM. If it is named, it must exist."""
     named = os.environ.get("RANKREFINE_VLLM_PYTHON")
-    found = ROOT / (named or ".venv-vllm/bin/python")
-    if named is None and not found.exists():
+    python = ROOT / (named or ".venv-vllm/bin/python")
+    if named is None and not python.exists():
         pytest.skip("vLLM's own environment is missing; `make vllm` builds it")
-    assert found.exists(), f"RANKREFINE_VLLM_PYTHON: there is no {found}"
-    return str(found)
+    assert python.exists(), f"RANKREFINE_VLLM_PYTHON: {python} does not exist"
+    return str(python)
 
 
 def run(python: str, *arguments: object, **environment: str) -> str:
-    """What a script prints in vLLM's environment."""
+    """The output of a script in vLLM's environment."""
     settings = {"PYTHONPATH": str(ROOT / "src"), "VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_LOGGING_LEVEL": "WARNING"}
     command = [python, *map(str, arguments)]
     done = subprocess.run(command, env=os.environ | settings | environment, capture_output=True, text=True)
@@ -52,28 +52,28 @@ def model(asset: Callable[[str], Path]) -> Path:
 
 @pytest.fixture(scope="session")
 def result(python: str, model: Path, asset: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> dict:
-    """Everything that `vllm_process` generates: one engine start."""
+    """The result of `vllm_process`, which starts one engine for all tests."""
     folder = tmp_path_factory.mktemp("vllm")
     texts = pq.read_table(Path(load_manifest(asset("vader")).path) / "nyt.parquet")["text"].to_pylist()
     seeds = [text for text in texts if text[0].isupper() and text.endswith(".") and 6 <= len(text.split()) <= 24]
-    job = {"folder": str(model), "seeds": seeds[:CHAINS], "seats": SEATS, "rounds": ROUNDS, "pairs": PAIRS}
+    job = {"folder": str(model), "seeds": seeds[:CHAINS], "max_running": MAX_RUNNING, "rounds": ROUNDS, "pairs": PAIRS}
     (folder / "job.json").write_text(json.dumps(job | {"dtype": "float32"}), encoding="utf-8")
     run(python, ROOT / "tests/slow/vllm_process.py", folder / "job.json", folder / "result.json")
     return json.loads((folder / "result.json").read_text(encoding="utf-8"))
 
 
-def test_many_chains_through_few_seats_stay_in_step(result: dict[str, Any]) -> None:
-    assert result["chains"]["ended"] == CHAINS > 2 * SEATS
+def test_many_chains_with_few_at_the_same_time_stay_in_step(result: dict[str, Any]) -> None:
+    assert result["chains"]["ended"] == CHAINS > 2 * MAX_RUNNING
     assert result["chains"]["redone"] == 0
     assert result["chains"]["complete"] > CHAINS / 2
-    assert result["engine"]["seats"] == SEATS
+    assert result["engine"]["max_running"] == MAX_RUNNING
 
 
 def test_both_rows_of_every_pair_emitted_the_same_tokens(result: dict[str, Any]) -> None:
-    """As vLLM gave them back, greedy and sampled; only rows whose partner was aborted by the test stand alone."""
+    """In the raw output of vLLM, greedy and sampled, except for the pair with a row that the test aborted."""
     rows = {tuple(name.split()): row["tokens"] for name, row in result["rows"].items()}
-    numbers = [number for number, role in rows if role == "positive"]
-    apart = [number for number in numbers if rows.get((number, "negative")) != rows[number, "positive"]]
+    numbers = [number for number, role in rows if role == "prompt"]
+    apart = [number for number in numbers if rows.get((number, "negative")) != rows[number, "prompt"]]
     assert len(numbers) > CHAINS / 2 + PAIRS
     assert len(apart) <= 1
 
@@ -84,14 +84,14 @@ def test_prompts_come_from_the_prefix_cache(result: dict[str, Any]) -> None:
 
 
 def test_aborted_rows_are_caught_and_their_pairs_run_again(result: dict[str, Any]) -> None:
-    """A negative row, a positive row, and both rows of a pair were aborted; sampled texts come out as undisturbed."""
+    """A negative row, a row of a prompt, and both rows of a pair were aborted; sampled texts are as undisturbed."""
     assert result["redone"] == {"0": 1, "1": 1, "2": 1}
     assert len(result["undisturbed"]) == 6
     assert result["disturbed"] == result["undisturbed"]
 
 
 def test_greedy_float32_equals_the_transformers_engine(result: dict[str, Any], model: Path) -> None:
-    """On pairs of a sampled chain, so that positive and negative differ; equal but for near-ties."""
+    """On pairs of a sampled chain, so that both prompts differ; equal except at near-ties."""
     from rankrefine.llm import prompts
     from rankrefine.llm.guidance import Sampling
     from rankrefine.llm.interface import Request
@@ -99,15 +99,15 @@ def test_greedy_float32_equals_the_transformers_engine(result: dict[str, Any], m
 
     prompt, sampling = prompts.load("few_shot"), Sampling(max_new_tokens=24)
     settings = {"dtype": "float32", "device": "cpu", "token_budget": 65536}
-    engine = engines.load(model, prompt, sampling, SEATS, settings, None)
-    pairs = [[prompt.fill(text) for text in pair] for pair in result["pairs"]]  # of a positive, a negative prompt
+    engine = engines.load(model, [prompt], sampling, MAX_RUNNING, settings, None)
+    pairs = [[prompt.fill(text) for text in pair] for pair in result["pairs"]]  # prompt, negative prompt
     assert len(pairs) == PAIRS
-    assert all(positive != negative for positive, negative in pairs)
+    assert all(text != negative for text, negative in pairs)
     guided, plain = (
         _complete(engine, [Request(i, *pair, scale, (i,)) for i, pair in enumerate(pairs)]) for scale in (1.5, 1.0)
     )
     ties = 0
-    for i, (*tokens, stop) in ((int(i), found) for i, found in result["greedy"].items()):
+    for i, (*tokens, stop) in ((int(i), tokens) for i, tokens in result["greedy"].items()):
         if (tuple(tokens), stop) != (guided[i].tokens, guided[i].stop):
             gap = _gap(engine, pairs[i], tokens, guided[i].tokens)
             assert gap < 1e-4, f"pair {i} differs where the two best logits are {gap} apart"
@@ -115,25 +115,25 @@ def test_greedy_float32_equals_the_transformers_engine(result: dict[str, Any], m
     changed = sum(guided[i].tokens != plain[i].tokens for i in guided)
     print(f"\n{PAIRS} pairs: {PAIRS - ties} equal, {ties} part at near-ties, guidance changed {changed}")
     assert ties <= PAIRS / 8
-    assert changed > PAIRS / 4, "guidance changed nothing, so this test says nothing"
+    assert changed > PAIRS / 4, "guidance changed nothing, so the test is meaningless"
 
 
 def _complete(engine, requests: list) -> dict[int, Any]:
-    waiting, found = list(requests), {}
+    waiting, completed = list(requests), {}
     running = 0
     while waiting or running:
-        while waiting and running < engine.seats:
+        while waiting and running < engine.max_running:
             engine.add(waiting.pop(0))
             running += 1
         for completion in engine.step():
-            found[completion.id] = completion
+            completed[completion.id] = completion
             running -= 1
-    return found
+    return completed
 
 
 @torch.inference_mode()
 def _gap(engine, pair: list, ours: list[int], theirs: tuple[int, ...]) -> float:
-    """How far apart the two best guided logits are where two completions part; computed by the library alone."""
+    """Difference of the two best guided logits where two completions part; computed by the library alone."""
     from transformers import AutoModelForCausalLM
 
     from rankrefine.llm.guidance import guided_logits
@@ -142,10 +142,10 @@ def _gap(engine, pair: list, ours: list[int], theirs: tuple[int, ...]) -> float:
     shared = ours[: next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), len(ours))]
     shared = shared[: len(theirs)]
     model = AutoModelForCausalLM.from_pretrained(engine.model.config._name_or_path, dtype=torch.float32)
-    positive, negative = (
+    logits, negative = (
         model(torch.tensor([[*encode(engine.tokenizer, text), *shared]])).logits[:, -1] for text in pair
     )
-    best = guided_logits(positive, negative, 1.5).topk(2).values[0]
+    best = guided_logits(logits, negative, 1.5).topk(2).values[0]
     return float(best[0] - best[1])
 
 
@@ -155,7 +155,7 @@ def test_the_adapter_of_the_second_model_runner_steers_alike(python: str) -> Non
 
 
 def test_the_example_runs(python: str, model: Path) -> None:
-    """As the documentation shows it: guidance away from an equal prompt changes nothing, away from another it does."""
+    """Guidance away from an equal prompt changes nothing, guidance away from another one does."""
     lines = [line.split("  ") for line in run(python, ROOT / "examples/vllm_guidance.py", model).splitlines()]
     texts = {(scale, manner): text for scale, manner, text in (line[:3] for line in lines if len(line) > 2)}
     assert len(texts) == 9
@@ -164,7 +164,7 @@ def test_the_example_runs(python: str, model: Path) -> None:
 
 
 def test_the_verb_generates_a_shard_with_vllm(python: str, asset: Callable[[str], Path], tmp_path: Path) -> None:
-    """From the command line, as the workflow calls it; what computed is in the record."""
+    """With the command of the workflow; the record names device, model runner and versions."""
     import pyarrow as pa
 
     from rankrefine import io

@@ -1,7 +1,7 @@
-"""What the tests of the vLLM engine run in vLLM's own environment: python vllm_process.py JOB RESULT (JSON files).
+"""Generation for the tests of the vLLM engine, in vLLM's own environment: python vllm_process.py JOB RESULT (JSON).
 
-JOB: folder (of the model), seeds (sentences), seats, rounds, pairs, dtype. One engine start serves all checks. RESULT
-holds what was generated and what vLLM itself gave back for each row; the tests judge it.
+JOB: folder (of the model), seeds (sentences), max_running, rounds, pairs, dtype. The engine starts once for all tests.
+RESULT: the completions, and the output of vLLM itself for each row.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rankrefine.generate.recipes import ranking as chains
+import pyarrow as pa
+
+from rankrefine.generate import blocks
+from rankrefine.generate.recipes.ranking import Ranking
 from rankrefine.llm import prompts
 from rankrefine.llm.guidance import Sampling
 from rankrefine.llm.interface import Completion, Request
@@ -25,16 +28,16 @@ PROMPT = "few_shot"
 
 
 def run(job: dict[str, Any]) -> dict[str, Any]:
-    """All checks, one after another, on one engine."""
+    """Generate everything, one after another, on one engine."""
     settings = {"dtype": job["dtype"], "device": "auto", "tensor_parallel": 1, "token_budget": 65536}
     prompt = prompts.load(PROMPT)
-    engine = engines.load(Path(job["folder"]), prompt, SAMPLED, job["seats"], settings, None)
+    engine = engines.load(Path(job["folder"]), [prompt], SAMPLED, job["max_running"], settings, None)
     rows = _recorded(engine)
     lists, statistics = _chains(engine, prompt, job)
     pairs = [(s[i], s[i - 1]) for i in range(1, job["rounds"] + 1) for s in lists if len(s) > i]
     requests = [
-        Request(i, prompt.fill(positive), prompt.fill(negative), SCALE, (i,))
-        for i, (positive, negative) in enumerate(pairs[: job["pairs"]])
+        Request(i, prompt.fill(text), prompt.fill(negative), SCALE, (i,))
+        for i, (text, negative) in enumerate(pairs[: job["pairs"]])
     ]
     few = requests[:6]
     result = {"engine": engine.describe(), "lists": lists, "chains": statistics, "pairs": pairs[: job["pairs"]]}
@@ -47,7 +50,7 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _recorded(engine: engines.VLLMEngine) -> dict[str, dict[str, Any]]:
-    """Follow what vLLM gives back, below everything that the engine makes of it: tokens and cached tokens by row."""
+    """Record the raw output of vLLM: tokens and the number of cached tokens, by row."""
     rows: dict[str, dict[str, Any]] = {}
     inner = engine.guided.llm.llm_engine
     step = inner.step
@@ -64,32 +67,32 @@ def _recorded(engine: engines.VLLMEngine) -> dict[str, dict[str, Any]]:
 
 
 def _chains(engine: engines.VLLMEngine, prompt: prompts.Prompt, job: dict[str, Any]) -> tuple[list, dict[str, Any]]:
-    plan = chains.Plan(prompt, job["rounds"], (SCALE,), 3, Limits(), 2024)
-    waiting = [chains.Chain(row, f"seed {row}", [text]) for row, text in enumerate(job["seeds"])]
-    ended = list(chains.run(waiting, engine, plan))
+    recipe = Ranking(prompt, SAMPLED, job["rounds"], SCALE, redraws=3, limits=Limits(), random_seed=2024)
+    ids = [f"seed {row}" for row in range(len(job["seeds"]))]
+    chains, _ = blocks.run(pa.table({"seed_id": ids, "text": job["seeds"]}), engine, recipe, lambda *_: None)
     statistics = {
-        "ended": len(ended),
-        "complete": sum(chain.status == "complete" for chain in ended),
-        "redone": sum(chain.redone for chain in ended),
-        "tokens": sum(chain.tokens for chain in ended),
+        "ended": sum(chain.status != "running" for chain in chains),
+        "complete": sum(chain.status == "complete" for chain in chains),
+        "redone": sum(chain.redone for chain in chains),
+        "tokens": sum(chain.tokens for chain in chains),
     }
-    return [chain.sentences for chain in waiting], statistics
+    return [chain.sentences for chain in chains], statistics
 
 
 def _complete(engine: engines.VLLMEngine, requests: list[Request]) -> list[Completion]:
     waiting, ended, running = list(requests), [], 0
     while waiting or running:
-        while waiting and running < engine.seats:
+        while waiting and running < engine.max_running:
             engine.add(waiting.pop(0))
             running += 1
-        found = engine.step()
-        running -= len(found)
-        ended += found
+        completions = engine.step()
+        running -= len(completions)
+        ended += completions
     return ended
 
 
 def _disturbed(engine: engines.VLLMEngine, requests: list[Request]) -> list[Completion]:
-    """Abort a negative row, a positive row, and both rows of a pair, behind the engine's back, after three steps."""
+    """After three steps, abort a negative row, a row of a prompt, and both rows of a pair, unknown to the engine."""
     for request in requests:
         engine.add(request)
     ended = [completion for _ in range(3) for completion in engine.step()]

@@ -1,4 +1,4 @@
-"""One made-up batch through the logits processors of both model runners of the installed vLLM. Prints "alike"."""
+"""A made-up batch through the logits processors of both model runners of the installed vLLM. Prints "alike"."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from rankrefine.llm.vllm.pairs import describe
 
 SAMPLED = Sampling(temperature=0.9, plausibility=4.0, max_new_tokens=8)
 WORDS = 50
-# pair, role, prompt length, tokens emitted; the last pair is out of step, one row has no part in any
+# pair, role, prompt length, tokens emitted; the last pair is out of step, one row belongs to none
 BATCH = [
-    ("1", "positive", 5, [7, 8]),
+    ("1", "prompt", 5, [7, 8]),
     ("2", "negative", 9, []),
     (None, None, 4, [1]),
     ("3", "alone", 6, [3]),
     ("1", "negative", 8, [7, 8]),
-    ("2", "positive", 3, []),
-    ("4", "positive", 3, [5, 6]),
+    ("2", "prompt", 3, []),
+    ("4", "prompt", 3, [5, 6]),
     ("4", "negative", 7, [5]),
 ]
 
 
 def params(pair: str | None, role: str | None) -> SamplingParams:
-    """Sampling parameters as the engine writes them."""
+    """Sampling parameters as written by the engine."""
     if pair is None:
         return SamplingParams(temperature=0)
     mark = 1 if role == "negative" else 0
@@ -42,7 +42,7 @@ def params(pair: str | None, role: str | None) -> SamplingParams:
 
 
 def first(logits: torch.Tensor) -> torch.Tensor:
-    """Steered by the V1 runner's processor: every request was added, and the first two then changed places."""
+    """Logits after the V1 runner's processor: every request is added, then the first two change places."""
     processor = v1.GuidedPairs(None, logits.device, False)
     builder = BatchUpdateBuilder()
     order = [1, 0, *range(2, len(BATCH))]
@@ -56,7 +56,7 @@ def first(logits: torch.Tensor) -> torch.Tensor:
 
 
 def second(logits: torch.Tensor) -> torch.Tensor:
-    """Steered by Model Runner V2's: requests lie in slots of their own, and rows are in another order than slots."""
+    """Logits after Model Runner V2's processor: requests have slots, and rows are in another order than slots."""
     count = len(BATCH)
     slots = np.array([(3 * place + 1) % count for place in range(count)])
     lengths = SimpleNamespace(np=np.zeros(count, dtype=np.int32))
@@ -65,7 +65,7 @@ def second(logits: torch.Tensor) -> torch.Tensor:
     )
     processor = v2.GuidedPairs(SimpleNamespace(speculative_config=None), state)
     for slot in range(count):  # earlier occupants
-        processor.add_request(slot, params("old", "positive"))
+        processor.add_request(slot, params("old", "prompt"))
     for slot, (pair, role, length, _) in zip(slots.tolist(), BATCH, strict=True):
         lengths.np[slot] = length
         assert processor.add_request(slot, params(pair, role)) == (pair is not None)

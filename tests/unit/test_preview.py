@@ -178,7 +178,7 @@ def test_an_engine_with_an_environment_of_its_own_previews_there(
     ((command, given, env),) = calls
     assert command[:6] == ["other/bin/python", "-m", "rankrefine", "preview", "--count", "5"]
     assert command[-2:] == ["--threads", "2"]
-    assert given == {"generate": {"rounds": 3}}
+    assert given == {"generate": {"python": "", "rounds": 3}}
     assert (Path(env["PYTHONPATH"]) / "rankrefine").is_dir()
     with pytest.raises(UserError, match="The preview failed in the environment of other/bin/python"):
         preview._run_in_environment(config, 5, None)

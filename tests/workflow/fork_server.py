@@ -1,7 +1,7 @@
 """Run `python -m MODULE` in forks of a process that has imported the heavy libraries once.
 
-    python tests/workflow/fork_server.py serve SOCKET IMPORT...      import the modules, then fork for every request
-    python tests/workflow/fork_server.py run FOLDER -m MODULE ...    like `python -m MODULE ...`, through FOLDER/MODULE.sock
+    python fork_server.py serve SOCKET IMPORT...      import the modules, then fork for every request
+    python fork_server.py run FOLDER -m MODULE ...    `python -m MODULE ...` by the server of FOLDER/MODULE.sock
 
 A start of Snakemake costs about one second of imports, a job that opens an encoder six. A fork has its own memory, so
 runs cannot influence each other, and the server never imports rankrefine: every run reads the checkout that its
@@ -60,8 +60,8 @@ class ForkServer:
     def stop(self) -> None:
         """End the server."""
         if self._process is not None:
-            self._process.stdin.close()
-            self._process.wait(timeout=30)
+            self._process.terminate()
+            self._process.wait()
 
 
 def request_run(

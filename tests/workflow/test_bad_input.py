@@ -1,4 +1,4 @@
-"""Bad input through the whole workflow: one clear sentence, exit code not zero, nothing half written."""
+"""Bad input through the whole workflow: one error message, a nonzero exit code, no partial output."""
 
 from __future__ import annotations
 
@@ -39,21 +39,21 @@ def test_a_wrong_config_stops_before_any_job(fresh, key: str, value: object, sen
     for name in ("a {b}.txt", "a <b>.txt"):
         (fresh.path / name).touch()
     fresh.configure(key, value)
-    done = fresh.snakemake("--cores", "2", check=False)
-    told = done.stdout + done.stderr
-    assert done.returncode != 0
-    assert sentence in told
-    assert "Traceback" not in told
+    completed = fresh.snakemake("--cores", "2", check=False)
+    printed = completed.stdout + completed.stderr
+    assert completed.returncode != 0
+    assert sentence in printed
+    assert "Traceback" not in printed
     assert not (fresh.path / "results").exists()
 
 
 def stops(folder, sentence: str, *targets: str) -> None:
-    """The run fails, says the sentence on the terminal and in a log, and leaves no part file."""
-    done = folder.snakemake("--cores", "2", *targets, check=False)
-    assert done.returncode != 0
-    last = done.stderr[done.stderr.rindex("rankrefine: error: ") :]  # below all that Snakemake says about the job
-    assert sentence in last, done.stderr
-    assert "Traceback" not in done.stderr
+    """Assert that the run fails, prints the message, logs it, and leaves no partial file."""
+    completed = folder.snakemake("--cores", "2", *targets, check=False)
+    assert completed.returncode != 0
+    last = completed.stderr[completed.stderr.rindex("rankrefine: error: ") :]  # below all output of Snakemake itself
+    assert sentence in last, completed.stderr
+    assert "Traceback" not in completed.stderr
     assert any(sentence in text.decode() for text in folder.read("results/logs/**/*.log").values())
     assert not list(folder.path.rglob("*.part"))
 
@@ -129,7 +129,7 @@ def test_models_and_development_data_are_checked_before_generation(fresh) -> Non
     ids=["shell", "dash and control characters"],
 )
 def test_odd_file_names_are_only_names(fresh, name: str) -> None:
-    """Shell characters, spaces, quotes and letters of any script in a source's path, and the same in its sentences."""
+    """Shell characters, spaces, quotes and non-Latin letters in a source's path and in its sentences."""
     text = fresh.path / "sentences.txt"
     kept = [
         "Run $(touch hacked) and {seed} {output} now.",

@@ -1,4 +1,4 @@
-"""What holds of the SLURM profile and of the workflow on a cluster, checked without one; tests/slurm has one."""
+"""Properties of the SLURM profile and of runs on a cluster, checked without one (tests/slurm starts a cluster)."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ PROFILE = ROOT / "workflow" / "profiles" / "slurm"
 
 
 def rules() -> dict[str, str]:
-    """The text of every rule that is submitted, by name."""
+    """Text of every rule that is submitted, by name."""
     found: dict[str, str] = {}
-    aside: set[str] = set()
+    local: set[str] = set()
     for file in (ROOT / "workflow" / "rules").glob("*.smk"):
         text = file.read_text(encoding="utf-8")
         for names in re.findall(r"^localrules:\n((?:    \w+,\n)+)", text, re.MULTILINE):
-            aside |= set(re.findall(r"\w+", names))
+            local |= set(re.findall(r"\w+", names))
         for part in re.split(r"^rule ", text, flags=re.MULTILINE)[1:]:
             found[part.partition(":")[0]] = part
-    return {name: text for name, text in found.items() if name not in aside and "localrule: True" not in text}
+    return {name: text for name, text in found.items() if name not in local and "localrule: True" not in text}
 
 
 @pytest.mark.parametrize("name", ["slurm", "workstation"])
@@ -45,12 +45,12 @@ def test_every_attempt_on_slurm_gets_more_memory_and_time() -> None:
     assert set(profile["set-threads"]) == {name for name, text in rules().items() if "    threads:" in text}
 
 
-def test_retries_stand_in_the_profile_alone() -> None:
-    """A rule's own would run inside the allocation, with the memory and time of the first attempt."""
+def test_only_the_profile_sets_retries() -> None:
+    """Retries of a rule would run inside the allocation, with the memory and time of the first attempt."""
     assert not [name for name, text in rules().items() if re.search(r"^    retries:", text, re.MULTILINE)]
 
 
-def test_what_a_site_must_edit_stands_in_the_marked_block() -> None:
+def test_all_values_that_a_site_must_edit_are_in_the_marked_block() -> None:
     text = (PROFILE / "profile.yaml").read_text(encoding="utf-8")
     block = text[text.index("# ==== EDIT") : text.index("# ==== end of what must be edited")]
     assert block.count('"EDIT"') == text.count('"EDIT"') == 3
@@ -62,7 +62,7 @@ def test_the_profile_plans_without_a_cluster(fresh) -> None:
 
 @pytest.fixture
 def queue(fresh, monkeypatch):
-    """Call it with the lines that `squeue` shall print; `scancel` writes what it is given into `cancelled`."""
+    """Call it with the lines that `squeue` prints; `scancel` writes its arguments to the file `cancelled`."""
 
     def show(*lines: str) -> None:
         folder = fresh.path.parent / "bin"
@@ -88,10 +88,10 @@ def test_the_documented_command_cancels_the_jobs_of_this_folder_alone(fresh, que
 
 def test_jobs_of_a_killed_run_in_this_folder_stop_a_run(fresh, queue) -> None:
     queue(f"12|rankrefine_abc|{fresh.path}", "13|rankrefine_abc|/elsewhere", f"14|mine|{fresh.path}")
-    done = fresh.snakemake("--cores", "1", "seeds", check=False)
-    assert done.returncode != 0
-    assert "still in the queue; wait for them, or cancel them with: scancel 12\n" in done.stderr
-    assert "Traceback" not in done.stderr
+    completed = fresh.snakemake("--cores", "1", "seeds", check=False)
+    assert completed.returncode != 0
+    assert "still in the queue; wait for them, or cancel them with: scancel 12\n" in completed.stderr
+    assert "Traceback" not in completed.stderr
     assert not fresh.read("results/**/*.parquet")
 
 
@@ -100,7 +100,7 @@ def test_other_jobs_in_the_queue_do_not_stop_a_run(fresh, queue) -> None:
     fresh.snakemake("--cores", "1", "seeds")
 
 
-def test_what_slurm_says_about_a_job_that_it_ended_is_told_last(fresh) -> None:
+def test_slurms_reason_for_ending_a_job_is_printed_last(fresh) -> None:
     log = fresh.path / "results" / "logs" / "slurm" / "rule_generate" / "00000" / "3.log"
     log.parent.mkdir(parents=True)
     log.write_text(
@@ -111,6 +111,6 @@ def test_what_slurm_says_about_a_job_that_it_ended_is_told_last(fresh) -> None:
     later = log.stat().st_mtime + 600  # as if it had been written while the run is under way
     os.utime(log, (later, later))
     fresh.configure("seeds.count", 1000)
-    done = fresh.snakemake("--cores", "2", "consolidate", check=False)
-    told = "SLURM ended a job: StepId=3.0 exceeded memory limit (8 > 7), being killed (results/logs/slurm/rule_"
-    assert done.stderr.count("SLURM ended a job") == done.stderr.count(told) == 1, done.stderr
+    completed = fresh.snakemake("--cores", "2", "consolidate", check=False)
+    message = "SLURM ended a job: StepId=3.0 exceeded memory limit (8 > 7), being killed (results/logs/slurm/rule_"
+    assert completed.stderr.count("SLURM ended a job") == completed.stderr.count(message) == 1, completed.stderr

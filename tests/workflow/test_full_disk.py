@@ -1,8 +1,9 @@
-"""A full disk: one sentence, nothing half written, and the same results once there is space."""
+"""A full disk: one error message, no partial output, and the same results once there is space."""
 
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -37,8 +38,8 @@ STAGES = {
 class Disk:
     """A small file system with a copy of a folder, and a file that takes the space."""
 
-    def __init__(self, path: Path, inputs: Path) -> None:
-        self.path, self._filler = path, path / "filler"
+    def __init__(self, path: Path, inputs: Path, python) -> None:
+        self.path, self._filler, self._python = path, path / "filler", python
         shutil.copytree(inputs, path, dirs_exist_ok=True)
 
     def leave(self, kilobytes: int) -> None:
@@ -50,11 +51,15 @@ class Disk:
     def free(self) -> None:
         self._filler.unlink()
 
-    def run(self, *command: str | Path) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a job."""
         environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-        return subprocess.run(
-            [sys.executable, *command], cwd=self.path, env=environment, capture_output=True, text=True
-        )
+        return self._python.run(*arguments, folder=self.path, environment=environment)
+
+    def make_run(self, target: str) -> subprocess.CompletedProcess[str]:
+        """Run workflow/run.py, everything in real processes."""
+        run = [sys.executable, ROOT / "workflow" / "run.py", "--snakefile", ROOT / "Snakefile", "--cores", "1"]
+        return subprocess.run([*run, target], cwd=self.path, capture_output=True, text=True)
 
 
 @pytest.fixture
@@ -70,13 +75,12 @@ def small(tmp_path: Path):
 
 
 @pytest.fixture(scope="session")
-def commands(finished_run: Path) -> dict[str, list[str]]:
-    """One job of each rule, as its arguments for Python."""
-    plan = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--nolock", "--cores", "2"]
-    out = subprocess.run([*plan, "--dry-run", "--forceall", "--printshellcmds"], cwd=finished_run, capture_output=True)
-    mark = "Shell command: python -m rankrefine "
-    lines = [line.partition(mark)[2] for line in (out.stdout + out.stderr).decode().splitlines() if mark in line]
-    return {line.split()[0]: ["-m", "rankrefine", *shlex.split(line)] for line in lines}
+def commands(finished_run: Path, python) -> dict[str, list[str]]:
+    """Arguments of one job of each rule."""
+    plan = ["--snakefile", str(ROOT / "Snakefile"), "--nolock", "--cores", "2", "--dry-run", "--forceall"]
+    completed = python.run_snakemake(*plan, "--printshellcmds", folder=finished_run)
+    lines = re.findall(r"Shell command: .* -m rankrefine (.*)", completed.stdout + completed.stderr)
+    return {line.split()[0]: shlex.split(line) for line in lines}
 
 
 def written(command: list[str]) -> list[Path]:
@@ -96,20 +100,20 @@ def content(folder: Path, outputs: list[Path]) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("rule", STAGES)
 def test_a_stage_ends_in_one_sentence_and_leaves_nothing_half_written(
-    small: Path, finished_run: Path, commands: dict[str, list[str]], rule: str
+    small: Path, finished_run: Path, python, commands: dict[str, list[str]], rule: str
 ) -> None:
     command = commands[rule]
     outputs = written(command)
-    disk = Disk(small, finished_run)
+    disk = Disk(small, finished_run, python)
     for path in (*outputs, Path("results/cache")):
         shutil.rmtree(small / path) if (small / path).is_dir() else (small / path).unlink(missing_ok=True)
     disk.leave(STAGES[rule])
-    done = disk.run(*command)
-    assert done.returncode == 1, done.stderr
-    (sentence,) = (line for line in done.stderr.splitlines() if "error: " in line)
+    completed = disk.run(*command)
+    assert completed.returncode == 1, completed.stderr
+    (sentence,) = (line for line in completed.stderr.splitlines() if "error: " in line)
     assert sentence.startswith("rankrefine: error: The disk is full: could not write results/")
     assert sentence.endswith("; free some space there, or for temporary files (TMPDIR), and run again.")
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in completed.stderr
     assert not [path for path in small.rglob("*.part")]
     whole = content(finished_run, outputs)
     assert content(small, outputs).items() < whole.items()
@@ -121,33 +125,31 @@ def test_a_stage_ends_in_one_sentence_and_leaves_nothing_half_written(
 
 
 def test_make_run_says_so_also_where_snakemake_itself_cannot_write(
-    small: Path, inputs: Path, finished_run: Path
+    small: Path, inputs: Path, finished_run: Path, python
 ) -> None:
-    run = [ROOT / "workflow" / "run.py", "--snakefile", ROOT / "Snakefile", "--cores", "1", "consolidate"]
-    disk = Disk(small, inputs)
+    disk = Disk(small, inputs, python)
     for kilobytes in (0, 80):  # too few for a start; they run out on the way
         disk.leave(kilobytes)
-        done = disk.run(*run)
-        assert done.returncode == 1, done.stderr
-        assert done.stderr.splitlines()[-1].startswith("The disk is full: ")
-        assert kilobytes or "Traceback" not in done.stderr
+        completed = disk.make_run("consolidate")
+        assert completed.returncode == 1, completed.stderr
+        assert completed.stderr.splitlines()[-1].startswith("The disk is full: ")
+        assert kilobytes or "Traceback" not in completed.stderr
         assert not list(small.rglob("*.part"))
         disk.free()
-    assert disk.run(*run).returncode == 0
+    assert disk.make_run("consolidate").returncode == 0
     data = [Path("results", name) for name in ("seeds", "generate", "consolidate")]
     assert content(small, data) == content(finished_run, data)
 
 
-def test_the_page_which_snakemake_writes_says_so_too(small: Path, finished_run: Path) -> None:
-    disk = Disk(small, finished_run)
+def test_the_page_which_snakemake_writes_says_so_too(small: Path, finished_run: Path, python) -> None:
+    disk = Disk(small, finished_run, python)
     (small / "results" / "report.html").unlink()
     disk.leave(300)
-    run = [ROOT / "workflow" / "run.py", "--snakefile", ROOT / "Snakefile", "--cores", "1", "results/report.html"]
-    done = disk.run(*run)
-    assert done.returncode == 1
-    assert "The disk is full (results/logs/page.log); free some space and run again." in done.stderr
+    completed = disk.make_run("results/report.html")
+    assert completed.returncode == 1
+    assert "The disk is full (results/logs/page.log); free some space and run again." in completed.stderr
     assert not (small / "results" / "report.html").exists()
     disk.free()
-    again = disk.run(*run)
+    again = disk.make_run("results/report.html")
     assert again.returncode == 0, again.stderr
     assert (small / "results" / "report.html").stat().st_size > 300_000

@@ -1,4 +1,4 @@
-"""`make run`: goes on after a kill by itself, and two runs never meet in one folder."""
+"""`make run` resumes after a kill, and two runs never use one folder at the same time."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ RUN = [sys.executable, str(ROOT / "workflow" / "run.py"), "--snakefile", str(ROO
 
 @pytest.fixture
 def slow(fresh):
-    """A folder whose only shard takes some seconds."""
+    """A folder whose only shard takes a few seconds."""
     fresh.configure("generate.rounds", 200)
     fresh.configure("generate.shard_size", 20)
     return fresh
 
 
 def start(folder, command: list[str]) -> subprocess.Popen:
-    """Start a run and wait until its shard is under way."""
+    """Start a run and wait until its shard is being generated."""
     running = subprocess.Popen(
         [*command, "consolidate"],
         cwd=folder.path,
@@ -49,11 +49,11 @@ def test_a_second_run_is_refused_and_a_killed_one_goes_on(slow) -> None:
     first = start(slow, RUN)
     refused = again(slow)
     assert refused.returncode == 75
-    assert "Another run is under way in this folder" in refused.stderr
+    assert "Another run is using this folder" in refused.stderr
     os.killpg(first.pid, signal.SIGKILL)
     first.wait()
-    done = again(slow)
-    assert done.returncode == 0, done.stderr
+    completed = again(slow)
+    assert completed.returncode == 0, completed.stderr
     assert slow.read("results/consolidate/lists.parquet")
 
 
@@ -64,12 +64,12 @@ def test_a_plain_snakemake_and_orphaned_jobs_are_not_run_over(slow) -> None:
     assert "Directory cannot be locked" in second.stdout + second.stderr
     refused = again(slow)
     assert refused.returncode == 75
-    assert "is still at work in this folder" in refused.stderr and str(plain.pid) in refused.stderr
-    os.kill(plain.pid, signal.SIGKILL)  # Snakemake alone: its job lives on
+    assert "is still running in this folder" in refused.stderr and str(plain.pid) in refused.stderr
+    os.kill(plain.pid, signal.SIGKILL)  # Snakemake alone: its job survives
     plain.wait()
     refused = again(slow)
     assert refused.returncode == 75
-    assert "a job of a killed run is still at work" in refused.stderr
+    assert "a job of a killed run is still running" in refused.stderr
     os.killpg(plain.pid, signal.SIGKILL)
     time.sleep(0.5)
     assert again(slow).returncode == 0
@@ -77,7 +77,7 @@ def test_a_plain_snakemake_and_orphaned_jobs_are_not_run_over(slow) -> None:
 
 @pytest.mark.parametrize("flag", ["--directory", "-d", "--directory="])
 def test_the_lock_is_that_of_the_results_folder_wherever_one_starts(tmp_path: Path, flag: str) -> None:
-    """Else two runs that start elsewhere would meet, and the second would take the first one's lock away."""
+    """Otherwise a run started elsewhere would remove the lock of a run in this folder."""
     place, elsewhere = tmp_path / "place", tmp_path / "elsewhere"
     (place / "results").mkdir(parents=True)
     elsewhere.mkdir()
@@ -86,5 +86,5 @@ def test_the_lock_is_that_of_the_results_folder_wherever_one_starts(tmp_path: Pa
         fcntl.flock(lock, fcntl.LOCK_EX)
         refused = subprocess.run([*RUN, *directory], cwd=elsewhere, capture_output=True, text=True)
     assert refused.returncode == 75
-    assert "Another run is under way in this folder" in refused.stderr
+    assert "Another run is using this folder" in refused.stderr
     assert not list(elsewhere.iterdir())

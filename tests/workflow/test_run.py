@@ -1,4 +1,4 @@
-"""A whole run of the miniature: what it leaves, that it is reproducible, and that a kill loses nothing."""
+"""A whole run of the miniature: its results, their reproducibility, and resumption after a kill."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_the_report_holds_every_figure_and_table_without_the_net(finished) -> No
     assert 'src="http' not in page and 'href="http' not in page.split("<body")[0]
 
 
-def test_every_artefact_says_what_made_it(finished) -> None:
+def test_every_artefact_has_a_record(finished) -> None:
     for name in (
         "seeds/pool",
         "generate/00000",
@@ -85,7 +85,7 @@ def test_the_same_seed_gives_the_same_bytes_and_shards_do_not_depend_on_each_oth
 
 @pytest.fixture
 def shard(finished) -> Callable[..., subprocess.Popen]:
-    """Starts the command that a cluster runs, and may kill: a shard of five blocks that takes long."""
+    """Call it with a name to start the command of a shard of five blocks, which takes a few seconds."""
     config = {"seed": 7, "generate": {"engine": "fake", "rounds": 300, "block_size": 4}}
     command = [
         *(sys.executable, "-m", "rankrefine", "generate", "--config", json.dumps(config)),
@@ -106,14 +106,14 @@ def test_a_shard_that_is_killed_at_random_moments_gives_the_same_bytes_and_keeps
     assert shard("whole").wait() == 0
     whole = time.monotonic() - began
     moments = random.Random(11)
-    blocks: dict[str, int] = {}  # finished blocks and when they were written
+    blocks: dict[str, int] = {}  # modification times of finished blocks
     kills = 0
 
     def written() -> dict[str, int]:
         return {file.name: file.stat().st_mtime_ns for file in (finished.path / "killed").glob("*.blocks/*.parquet")}
 
     while (running := shard("killed")) and kills < 40:
-        # the first kill waits for a block, so that there is one to lose however busy the machine is
+        # the first kill waits for a finished block, so that there is one to lose on a busy machine, too
         while not kills and not written() and running.poll() is None:
             time.sleep(0.01)
         try:
@@ -125,7 +125,7 @@ def test_a_shard_that_is_killed_at_random_moments_gives_the_same_bytes_and_keeps
             kills += 1
         assert not finished.read("killed/*.parquet", "killed/*.json")
         found = written()
-        assert blocks.items() <= found.items(), "a finished block was lost or made again"
+        assert blocks.items() <= found.items(), "a finished block was lost or generated again"
         blocks = found
     assert 1 <= kills < 40
     assert blocks
@@ -143,7 +143,7 @@ def test_sigterm_ends_a_shard_with_its_exit_code(finished, shard) -> None:
 
 
 def test_a_killed_run_goes_on_with_what_is_finished_and_ends_the_same(finished, fresh) -> None:
-    """kill -9 of Snakemake and its jobs while shards are made; then unlock and go on, as `make run` does."""
+    """kill -9 of Snakemake and its jobs while shards are generated; then unlock and resume, as `make run` does."""
     command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--cores", "1", "consolidate"]
     running = subprocess.Popen(
         command, cwd=fresh.path, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -153,7 +153,7 @@ def test_a_killed_run_goes_on_with_what_is_finished_and_ends_the_same(finished, 
         time.sleep(0.02)
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()
-    # in the order they were made: the last one may not be known as finished, all before it are
+    # in order of time: Snakemake may not have recorded the last one as finished
     made = sorted(fresh.path.glob("results/generate/*.json"), key=lambda file: file.stat().st_mtime_ns)
     assert len(made) >= 2
     kept = {file: file.stat().st_mtime_ns for file in made[:-1]}
@@ -178,7 +178,7 @@ def test_a_new_experiment_and_a_new_seed_train_nothing_again(finished) -> None:
 
 
 def test_a_bare_transformer_becomes_an_encoder_and_its_own_teacher(fresh) -> None:
-    """Supervised SimCSE from triplets, a head that stays, and the refinement of what it gives."""
+    """Supervised SimCSE from triplets with a head that is kept, then the refinement of that encoder."""
     folder = fresh.path / "encoder"
     for name in ("modules.json", "sentence_bert_config.json", "config_sentence_transformers.json"):
         (folder / name).unlink(missing_ok=True)
@@ -199,7 +199,7 @@ def test_a_bare_transformer_becomes_an_encoder_and_its_own_teacher(fresh) -> Non
 
 
 def test_imported_lists_are_refined_without_seeds_and_a_language_model(fresh) -> None:
-    """As they are published: a table with one Python list literal in each row."""
+    """The published format: a table with one Python list literal per row."""
     texts = (fresh.path / "sentences.txt").read_text(encoding="utf-8").splitlines()
     made = [texts[i : i + 4] for i in range(0, 40, 4)]
     rows = [str(sentences) for sentences in made] + ["__import__('os').system('touch x')"]

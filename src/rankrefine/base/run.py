@@ -29,7 +29,7 @@ def run(
     examples: Path | None,
     development: Path | None,
     threads: int | None,
-    code: list[str],
+    code: list[str] | None,
     output: Path,
     manifest: Path,
     history: Path,
@@ -42,7 +42,7 @@ def run(
         examples: Training data of the recipe: a manifest (JSON), or a parquet file with a column text.
         development: Manifest (JSON) of the development data, which choose the best step of the recipe.
         threads: CPU threads (default: all).
-        code: Code digests; checkpoints from different code are discarded.
+        code: Code digests; checkpoints from different code are discarded (default: none).
         output: Model folder to write. A folder `.work` beside it exists during the training.
         manifest: Manifest (JSON) of the model to write.
         history: Record (JSON) to write: inputs, and the losses and development scores of the recipe.
@@ -54,7 +54,7 @@ def run(
     start, recipe = load_manifest(model), config["base"]["recipe"]
     fields: dict[str, Any] = {"base": {"model": start.source, "revision": start.revision}}
     digests = [io.sha256(path) for path in (model, examples, development) if path]
-    inputs = record.made_by() | {"inputs": digests, "code": code}
+    inputs = record.made_by() | {"inputs": digests, "code": code or []}
     with work_folder(output.with_name(".work"), inputs) as folder:
         student = _open(start.path, config, threads)
         if recipe == "none":

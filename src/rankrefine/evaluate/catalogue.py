@@ -23,13 +23,7 @@ class OwnTask(NamedTuple):
 
 
 OWN = {
-    "MR": OwnTask("transfer", "transfer"),
-    "CR": OwnTask("transfer", "transfer"),
-    "SUBJ": OwnTask("transfer", "transfer"),
-    "MPQA": OwnTask("transfer", "transfer"),
-    "SST2": OwnTask("transfer", "transfer"),
-    "TREC": OwnTask("transfer", "transfer"),
-    "MRPC": OwnTask("transfer", "transfer"),
+    **dict.fromkeys(("MR", "CR", "SUBJ", "MPQA", "SST2", "TREC", "MRPC"), OwnTask("transfer", "transfer")),
     "Representation": OwnTask("representation", "representation", "embedded:stsb"),
     "EvalRank": OwnTask("representation", "evalrank", "embedded:stsb"),
 }
@@ -52,10 +46,7 @@ def suite_of(task: str) -> str:
 
 
 def selected(settings: dict[str, Any]) -> dict[str, str | None]:
-    """Return the tasks to evaluate, those of the suites first, with the source that `evaluate.tasks` gives each.
-
-    Args:
-        settings: Section `evaluate` of the completed configuration.
+    """Return the tasks in section `evaluate` of the configuration, suites first, with the sources given there.
 
     Raises:
         UserError: `evaluate.data` is not a folder.
@@ -66,7 +57,7 @@ def selected(settings: dict[str, Any]) -> dict[str, str | None]:
 
 
 def tasks(settings: dict[str, Any]) -> dict[str, str]:
-    """Return the tasks to evaluate with the source of their data.
+    """Return the tasks in section `evaluate` of the configuration with the source of their data.
 
     Raises:
         UserError: the data of a task are missing, or `evaluate.data` is not a folder.

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from rankrefine import io
 from rankrefine.errors import UserError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 PAIR = ("sentence1", "sentence2")
 RERANKING = ("query", "positive", "negative")
@@ -46,9 +45,6 @@ def pairs(path: Path) -> pa.Table:
         UserError: a column is missing or has a wrong type, there are no rows, a value is missing, or all scores are
             equal, so that rank correlation is undefined.
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     table = _with_columns(path, (*PAIR, "score"), PAIR)
     dtype = table.schema.field("score").type
     if not (pa.types.is_floating(dtype) or pa.types.is_integer(dtype)):
@@ -74,9 +70,6 @@ def reranking(path: Path) -> pa.Table:
     Raises:
         UserError: a column is missing or has a wrong type, there are no rows, or a query lacks a positive or negative.
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     table = _with_columns(path, RERANKING, RERANKING[:1])
     for column in RERANKING[1:]:
         dtype = table.schema.field(column).type
@@ -95,8 +88,6 @@ def labelled(path: Path, texts: tuple[str, ...]) -> pa.Table:
     Raises:
         UserError: a column is missing or has a wrong type, there are no rows, or a value is missing.
     """
-    import pyarrow as pa
-
     table = _with_columns(path, (*texts, "label"), texts)
     dtype = table.schema.field("label").type
     if not (_is_text(dtype) or pa.types.is_integer(dtype) or pa.types.is_boolean(dtype)):
@@ -122,8 +113,6 @@ def _with_columns(path: Path, columns: tuple[str, ...], texts: tuple[str, ...]) 
 
 
 def _is_text(dtype: pa.DataType) -> bool:
-    import pyarrow as pa
-
     return pa.types.is_string(dtype) or pa.types.is_large_string(dtype)
 
 

@@ -40,7 +40,7 @@ def summaries(candidates: Sequence[dict[str, Any]], scores: Sequence[Score]) -> 
             NAME.
     """
     whole = [row for row in scores if row.metric in MAIN and row.subset == "all"]
-    found = []
+    experiments = []
     for name in dict.fromkeys(candidate["name"] for candidate in candidates):
         own = [candidate for candidate in candidates if candidate["name"] == name]
         labels = [f"{name}/{candidate['seed']}" for candidate in own]
@@ -50,18 +50,18 @@ def summaries(candidates: Sequence[dict[str, Any]], scores: Sequence[Score]) -> 
             test.setdefault(row.task, []).append(row.value)
         development = [candidate["development"] for candidate in own]
         gain = [candidate["development"] - candidate["base_development"] for candidate in own]
-        found.append(Summary(name, len(own), development, gain, test))
-    return sorted(found, key=lambda summary: -fmean(summary.development))
+        experiments.append(Summary(name, len(own), development, gain, test))
+    return sorted(experiments, key=lambda summary: -fmean(summary.development))
 
 
-def as_markdown(found: Sequence[Summary], chosen: str) -> str:
+def as_markdown(experiments: Sequence[Summary], chosen: str) -> str:
     """Format the experiments as a Markdown table, with the chosen one in bold."""
-    tasks = list(dict.fromkeys(task for summary in found for task in summary.test))
+    tasks = list(dict.fromkeys(task for summary in experiments for task in summary.test))
     lines = [
         ["experiment", "seeds", "development", "gain on base", *(f"{task} (test)" for task in tasks)],
         ["---", *["---:"] * (3 + len(tasks))],
     ]
-    for summary in found:
+    for summary in experiments:
         name = f"**{summary.name}**" if summary.name == chosen else summary.name
         test = [spread(summary.test.get(task, [])) for task in tasks]
         lines.append([name, str(summary.seeds), spread(summary.development), spread(summary.gain, signed=True), *test])

@@ -81,7 +81,7 @@ def plausible(logits: torch.Tensor, nats: float) -> tuple[torch.Tensor | None, t
 
     Returns:
         Token ids int64 [rows, most], padded with 0, and a mask of the valid ones, bool [rows, most]. If more than an
-        eighth of the vocabulary is plausible in a row, None and a mask [rows, vocabulary]; if nothing is cut, two None.
+        eighth of the vocabulary is plausible, None and a mask [rows, vocabulary]; if nothing is cut, None and None.
     """
     if nats == float("inf"):
         return None, None

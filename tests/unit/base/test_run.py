@@ -1,4 +1,4 @@
-"""The encoder before it is refined: poolings, prompts, SimCSE."""
+"""Preparation of the encoder to refine: poolings, prompts, SimCSE."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def make(inputs: Path, output: Path, model: str = "bare", examples: str | None = None, **settings: object) -> dict:
-    """Make an encoder below `output`; the history."""
+    """Prepare an encoder in the folder `output` and return its record."""
     from rankrefine.base import run
 
     chosen = {"batch_size": 8, "evaluate_every": 2, "learning_rate": 1e-3} | settings
@@ -82,7 +82,7 @@ def test_poolings_of_a_bare_transformer(inputs: Path, tmp_path: Path, pooling: s
         assert torch.allclose(vector, wanted, atol=1e-5)
 
 
-def test_the_training_head_is_there_in_training_only(inputs: Path, tmp_path: Path):
+def test_the_training_head_applies_in_training_only(inputs: Path, tmp_path: Path):
     from rankrefine.encoders.pooling import add_training_head
 
     make(inputs, tmp_path, pooling="cls_training_head")
@@ -98,7 +98,7 @@ def test_the_training_head_is_there_in_training_only(inputs: Path, tmp_path: Pat
     assert torch.allclose(model.encode(TEXTS, convert_to_tensor=True), plain, atol=1e-6)
 
 
-def test_what_normalises_stays_when_the_pooling_changes(inputs: Path):
+def test_normalisation_is_kept_when_the_pooling_changes(inputs: Path):
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Normalize
 
@@ -189,7 +189,7 @@ def test_simcse_lowers_its_loss_and_ends_with_the_same_bytes(
     assert (tmp_path / "killed" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
 
 
-def test_what_a_recipe_cannot_train_on_is_named(inputs: Path, tmp_path: Path):
+def test_unusable_training_data_are_named(inputs: Path, tmp_path: Path):
     from rankrefine.base.simcse import examples
 
     def table(rows: str) -> Path:

@@ -1,4 +1,4 @@
-"""Which folders open as an encoder, and what is said about the others."""
+"""Folders that open as an encoder, and errors for others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Seed sentences that are in a task's text."""
+"""Counts of seed sentences in a task's text."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def _run(folder: Path, name: str = "STSBenchmark", source: str = "sts", **parts:
     io.write_table(folder / "pool.parquet", pa.table({"text": SEEDS}))
     write_manifest(folder / "data.json", source=source, kind="dataset", path=folder / "data")
     task.run(name, folder / "data.json", folder / "task.json")
-    setting = config.complete({"seeds": {"count": 3, "decontaminate": ["sts"]}, **parts})
-    overlap.run(setting, folder / "pool.parquet", folder / "task.json", folder / "out.json")
+    settings = config.complete({"seeds": {"count": 3, "decontaminate": ["sts"]}, **parts})
+    overlap.run(settings, folder / "pool.parquet", folder / "task.json", folder / "out.json")
     return json.loads((folder / "out.json").read_text())
 
 
@@ -43,7 +43,7 @@ def test_seeds_are_found_word_for_word_and_by_their_n_grams(tmp_path: Path, name
     assert found["examples"] == SEEDS[:2]
 
 
-def test_a_task_that_was_not_kept_apart_is_marked(tmp_path: Path) -> None:
+def test_a_task_outside_of_decontamination_is_marked(tmp_path: Path) -> None:
     assert _run(tmp_path, source="sts")["decontaminated"]
     assert not _run(tmp_path, source="elsewhere")["decontaminated"]
 

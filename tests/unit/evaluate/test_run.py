@@ -1,4 +1,4 @@
-"""Evaluation through MTEB with a small static encoder, offline."""
+"""Evaluation with a small static encoder, offline."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ from rankrefine import io
 from rankrefine.assets.manifest import write_manifest
 from rankrefine.encoders.opening import open_encoder
 from rankrefine.errors import UserError
-from rankrefine.evaluate import embedding_cache as memory
-from rankrefine.evaluate import mteb_scores as through_mteb
-from rankrefine.evaluate import run, task
+from rankrefine.evaluate import mteb_scores, run, task
+from rankrefine.evaluate.embedding_cache import EmbeddingCache
 
 WORDS = ["[UNK]", "the", "a", "cat", "dog", "bird", "sits", "runs", "sings", "on", "mat", "tree", "song", "and", "two"]
 
@@ -90,7 +89,7 @@ def test_nothing_tries_the_network(tmp_path: Path, prepared: Path, monkeypatch: 
 
 def test_nan_embeddings(tmp_path: Path, prepared: Path) -> None:
     with pytest.raises(
-        UserError, match="model on STSBenchmark: The encoder gives an embedding with NaN or infinity for"
+        UserError, match=r"model on STSBenchmark: The embedding of '.*' contains NaN or infinity; check"
     ):
         run.run(prepared, _model(tmp_path, np.full((len(WORDS), 4), np.nan)), "base", 1, tmp_path / "out" / "x.json")
     assert not (tmp_path / "out").exists()
@@ -98,7 +97,9 @@ def test_nan_embeddings(tmp_path: Path, prepared: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:An input array is constant")
 def test_constant_embeddings(tmp_path: Path, prepared: Path) -> None:
-    with pytest.raises(UserError, match="all 70 pairs of STSBenchmark get the same similarity"):
+    with pytest.raises(
+        UserError, match="model on STSBenchmark: All 70 pairs of STSBenchmark have the same similarity"
+    ):
         run.run(prepared, _model(tmp_path, np.ones((len(WORDS), 4))), "base", 1, tmp_path / "out.json")
 
 
@@ -115,9 +116,9 @@ def test_subsets_of_pairs(tmp_path: Path) -> None:
     task.run("STSBenchmark", tmp_path / "data.json", tmp_path / "task.json")
     run.run(tmp_path / "task.json", _model(tmp_path), "base", 1, tmp_path / "out.json")
     whole, *parts = json.loads((tmp_path / "out.json").read_text())["metrics"]
-    assert [part["subset"] for part in parts] == ["forum", "news"]  # five pairs say nothing
-    held = np.array(genres) == "news"
-    expected = spearmanr(np.array(whole["gold"])[held], np.array(whole["predicted"])[held])[0]
+    assert [part["subset"] for part in parts] == ["forum", "news"]  # five pairs are too few
+    is_news = np.array(genres) == "news"
+    expected = spearmanr(np.array(whole["gold"])[is_news], np.array(whole["predicted"])[is_news])[0]
     assert parts[1]["value"] == pytest.approx(100 * expected)
 
 
@@ -166,13 +167,13 @@ def test_queries_that_mteb_joins_from_parts_keep_apart(tmp_path: Path) -> None:
 def test_parts_of_a_query_count_once(tmp_path: Path) -> None:
     relevant = {"a_0": {"x": 1}, "a_1": {"x": 1}, "b_0": {"y": 1}}
     ranked = {"a_0": {"x": 0.1, "y": 0.9}, "a_1": {"x": 0.95, "y": 0.2}, "b_0": {"x": 0.3, "y": 0.2}}
-    judged, best = through_mteb._merged(relevant, ranked)
+    judged, best = mteb_scores._merged(relevant, ranked)
     assert judged == {"a": {"x": 1}, "b": {"y": 1}}
     assert best == {"a": {"x": 0.95, "y": 0.9}, "b": {"x": 0.3, "y": 0.2}}
 
 
-def test_a_folder_as_it_lies_on_the_hub_is_opened_by_mteb(tmp_path: Path) -> None:
-    """Any other task: here a classification, whose data MTEB reads itself."""
+def test_a_copy_of_a_hub_repository_is_opened_by_mteb(tmp_path: Path) -> None:
+    """A classification, as an example of the tasks whose data MTEB reads."""
     rng = np.random.default_rng(3)
     rows = [{"text": " ".join(rng.choice(WORDS[1:], 5)), "label": int(rng.integers(2))} for _ in range(80)]
     (tmp_path / "data").mkdir()
@@ -193,10 +194,10 @@ def test_a_folder_as_it_lies_on_the_hub_is_opened_by_mteb(tmp_path: Path) -> Non
 
 
 def test_tasks_share_what_is_encoded(tmp_path: Path, prepared: Path) -> None:
-    model, store = _model(tmp_path), tmp_path / "store"
+    model, cache = _model(tmp_path), tmp_path / "cache"
     run.run(prepared, model, "base", 1, tmp_path / "alone.json")
     for name in ("first", "second"):
-        run.run(prepared, model, "base", 1, tmp_path / f"{name}.json", store=store)
+        run.run(prepared, model, "base", 1, tmp_path / f"{name}.json", embedding_cache=cache)
     alone, first, second = (
         json.loads((tmp_path / f"{name}.json").read_text()) for name in ("alone", "first", "second")
     )
@@ -205,21 +206,21 @@ def test_tasks_share_what_is_encoded(tmp_path: Path, prepared: Path) -> None:
     assert second["encoded"] == 0
     assert alone["metrics"] == first["metrics"] == second["metrics"]
     other = _model(tmp_path / "other", np.random.default_rng(9).normal(size=(len(WORDS), 16)))
-    run.run(prepared, other, "other", 1, tmp_path / "other.json", store=store)
+    run.run(prepared, other, "other", 1, tmp_path / "other.json", embedding_cache=cache)
     assert json.loads((tmp_path / "other.json").read_text())["encoded"] == first["encoded"]
 
 
-def test_a_store_is_left_when_the_code_changes(tmp_path: Path, prepared: Path) -> None:
-    model, store = _model(tmp_path), tmp_path / "store"
-    run.run(prepared, model, "base", 1, tmp_path / "first.json", store=store, code=["one"])
-    run.run(prepared, model, "base", 1, tmp_path / "second.json", store=store, code=["two"])
+def test_embeddings_of_different_code_are_not_used(tmp_path: Path, prepared: Path) -> None:
+    model, cache = _model(tmp_path), tmp_path / "cache"
+    run.run(prepared, model, "base", 1, tmp_path / "first.json", embedding_cache=cache, code=["one"])
+    run.run(prepared, model, "base", 1, tmp_path / "second.json", embedding_cache=cache, code=["two"])
     first, second = (json.loads((tmp_path / f"{name}.json").read_text())["encoded"] for name in ("first", "second"))
     assert second == first > 0
 
 
 def test_queries_and_sentences_share_a_text(tmp_path: Path) -> None:
     encoder = open_encoder(save_static_encoder(tmp_path / "model"), threads=1)
-    kept = memory.Memory(encoder, "x", tmp_path / "store")
+    kept = EmbeddingCache(encoder, "x", tmp_path / "cache")
     plain = encoder.encode(["the cat", "the dog"], batch_size=7)
     assert np.array_equal(encoder.encode_query(["the dog"]), plain[1:])
     assert kept.encoded == 2
@@ -227,26 +228,26 @@ def test_queries_and_sentences_share_a_text(tmp_path: Path) -> None:
     encoder.encode(["the cat"], prompt="a ")
     assert kept.encoded == 4
     kept.save()
-    again = memory.Memory(open_encoder(tmp_path / "model", threads=1), "x", tmp_path / "store")
+    again = EmbeddingCache(open_encoder(tmp_path / "model", threads=1), "x", tmp_path / "cache")
     again.encode(["a bird"])
-    again.save()  # adds to what the task's file held
-    third = memory.Memory(open_encoder(tmp_path / "model", threads=1), "y", tmp_path / "store")
+    again.save()  # adds to the task's file
+    third = EmbeddingCache(open_encoder(tmp_path / "model", threads=1), "y", tmp_path / "cache")
     third.encode(["the cat", "a bird"])
     assert third.encoded == 0
 
 
-def test_a_damaged_store_is_made_again(tmp_path: Path, prepared: Path) -> None:
-    model, store = _model(tmp_path), tmp_path / "store"
-    run.run(prepared, model, "base", 1, tmp_path / "out.json", store=store)
-    (file,) = store.rglob("*.safetensors")
+def test_a_damaged_cache_file_is_replaced(tmp_path: Path, prepared: Path) -> None:
+    model, cache = _model(tmp_path), tmp_path / "cache"
+    run.run(prepared, model, "base", 1, tmp_path / "out.json", embedding_cache=cache)
+    (file,) = cache.rglob("*.safetensors")
     file.write_bytes(file.read_bytes()[:-40])
-    run.run(prepared, model, "base", 1, tmp_path / "again.json", store=store)
+    run.run(prepared, model, "base", 1, tmp_path / "again.json", embedding_cache=cache)
     results = [json.loads((tmp_path / name).read_text()) for name in ("out.json", "again.json")]
     assert results[0]["metrics"] == results[1]["metrics"]
     assert results[1]["encoded"] == results[0]["encoded"]
 
 
-def test_reranking_data_as_they_lie_on_the_hub_give_the_same(tmp_path: Path) -> None:
+def test_reranking_data_from_a_hub_repository_give_the_same(tmp_path: Path) -> None:
     """Corpus, queries, relevant documents and candidates in files of their own, which the README names."""
     run.run(_reranking(tmp_path), _model(tmp_path), "base", 1, tmp_path / "table.json")
     rows = io.read_table(tmp_path / "data" / "test.parquet").to_pylist()
@@ -337,10 +338,10 @@ def test_evalrank_searches_the_other_splits_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "columns", "message"),
     [
-        ("CR", {"text": ["a", "b"], "label": [1, 1]}, "holds only the class 1"),
-        ("CR", {"text": ["a", "b"]}, "has no column label; there are: text."),
+        ("CR", {"text": ["a", "b"], "label": [1, 1]}, "contains only the class 1"),
+        ("CR", {"text": ["a", "b"]}, "has no column label; found: text."),
         ("SST2", {"text": ["a", "b"], "label": [0, 1]}, r"SST2 is evaluated on train\.parquet"),
-        ("CR", {"text": ["a"], "label": [0.5]}, "column label holds double instead of text or whole numbers"),
+        ("CR", {"text": ["a"], "label": [0.5]}, "column label has type double, but must contain text or integers"),
         (
             "EvalRank",
             {"sentence1": ["a", "b"], "sentence2": ["b", "c"], "score": [1.0, 2.0]},

@@ -1,4 +1,4 @@
-"""The score tables from results of `evaluate`."""
+"""Score tables from results of `evaluate`."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_seeds_are_averaged_with_their_spread(tmp_path: Path) -> None:
     assert float(mean["value"]) == pytest.approx(np.mean(values), abs=1e-3)
     assert float(mean["sd"]) == float(mean["delta_sd"]) == pytest.approx(np.std(values, ddof=1), abs=1e-3)
     assert float(mean["delta"]) == pytest.approx(np.mean(values) - float(base["value"]), abs=1e-3)
-    assert "Means over 2 seeds ±" in (tmp_path / "scores.md").read_text()  # and not over 1, which `other` has
+    assert "Means over 2 random seeds ±" in (tmp_path / "scores.md").read_text()  # and not over 1, which `other` has
 
 
 def test_means_of_units_are_resampled_pairwise(tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_mtebs_own_results_lie_as_they_are_submitted(tmp_path: Path) -> None:
 
 
 def test_there_must_be_a_base(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no base among the models \(refined/1\)"):
+    with pytest.raises(UserError, match=r"models \(refined/1\) do not include base"):
         _run(tmp_path, _result(tmp_path, "refined/1"))
 
 
@@ -214,7 +214,7 @@ def test_other_texts_do_not_fit(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("gold", [1.0], "spearman has other numbers of gold scores and predictions"),
+        ("gold", [1.0], "spearman has different numbers of gold scores and predictions"),
         ("value", math.nan, r"spearman \(all\) is nan, not a number"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The record of a metric, and what the metrics on bare embeddings share."""
+"""JSON of metrics; distinct sentences and positive pairs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rankrefine.errors import UserError
-from rankrefine.evaluate import sentence_pairs as embeddings
+from rankrefine.evaluate import sentence_pairs
 from rankrefine.evaluate.metric import Metric
 
 
@@ -31,19 +31,19 @@ def test_a_metric_survives_json() -> None:
 
 def test_distinct_sentences_lead_back_to_the_pairs() -> None:
     first, second = ["a", "b", "a", "c"], ["b", "a", "d", "c"]
-    sentences, pairs = embeddings.distinct_sentences(first, second)
+    sentences, pairs = sentence_pairs.distinct_sentences(first, second)
     assert sentences == ["a", "b", "c", "d"]
-    assert [sentences[place] for place in pairs[:, 0]] == first
-    assert [sentences[place] for place in pairs[:, 1]] == second
-    assert embeddings.distinct_sentences([], [])[1].shape == (0, 2)
+    assert [sentences[index] for index in pairs[:, 0]] == first
+    assert [sentences[index] for index in pairs[:, 1]] == second
+    assert sentence_pairs.distinct_sentences([], [])[1].shape == (0, 2)
 
 
 def test_positive_pairs() -> None:
-    assert embeddings.positives(np.array([3.99, 4.0, 5.0, 0.0])).tolist() == [False, True, True, False]
+    assert sentence_pairs.positives(np.array([3.99, 4.0, 5.0, 0.0])).tolist() == [False, True, True, False]
 
 
 @pytest.mark.parametrize(("gold", "why"), [([0.1, 0.9], "the highest is 0.9"), ([], "there are no pairs")])
 def test_no_positive_pair(gold: list[float], why: str) -> None:
     message = rf"^No pair has a score of 4 or more \({why}\), .* scored from 0 to 5\.$"
     with pytest.raises(UserError, match=message):
-        embeddings.positives(np.array(gold))
+        sentence_pairs.positives(np.array(gold))

@@ -1,4 +1,4 @@
-"""Checks of a task and its data."""
+"""Checks of tasks and their data."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pyarrow as pa
 import pytest
 
 from rankrefine import io
-from rankrefine.assets import run as fetch
+from rankrefine.assets import run as asset
 from rankrefine.assets.manifest import write_manifest
 from rankrefine.assets.mteb import known_task
 from rankrefine.errors import UserError
-from rankrefine.evaluate import catalogue, task
+from rankrefine.evaluate import task
 from rankrefine.evaluate.catalogue import SUITES
 
 PAIRS = {"sentence1": ["A.", "B.", "C."], "sentence2": ["a.", "b.", "c."], "score": [0.0, 2.5, 5.0]}
@@ -32,6 +32,7 @@ def test_a_task_that_fits(tmp_path: Path) -> None:
     file = tmp_path / "data" / "test.parquet"
     expected = {
         "task": "STSBenchmark",
+        "module": "mteb",
         "kind": "pairs",
         "splits": ["test"],
         "path": file.parent.as_posix(),
@@ -51,9 +52,9 @@ def test_mtebs_tasks_of_the_suites_are_known_and_on_test(name: str) -> None:
         ("STSBenchmrk", "MTEB has no task 'STSBenchmrk'; did you mean STSBenchmark"),
         ("sick-r", "did you mean SICK-R"),
         ("evalrank", "did you mean EvalRank"),
-        ("qqqqqqqqqq", "see mteb.get_tasks()"),
+        ("qqqqqqqqqq", "mteb.get_tasks() lists all names"),
         ("STSBenchmark.v2", "STSBenchmark.v2 is the mean over the splits validation and test"),
-        ("CIFAR10", "CIFAR10 is about image, not about text alone"),
+        ("CIFAR10", "CIFAR10 is about image; only tasks about text alone are supported"),
     ],
 )
 def test_tasks_that_are_refused(tmp_path: Path, name: str, message: str) -> None:
@@ -64,15 +65,15 @@ def test_tasks_that_are_refused(tmp_path: Path, name: str, message: str) -> None
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"score": None}, "has no column score; there are: sentence1, sentence2."),
-        ({"sentence1": [1, 2, 3]}, "column sentence1 holds int64 instead of text"),
+        ({"score": None}, "has no column score; found: sentence1, sentence2."),
+        ({"sentence1": [1, 2, 3]}, "column sentence1 has type int64, but must contain text"),
         ({"sentence2": ["a.", None, None]}, r"column sentence2 is empty in row 2 \(2 such rows\)"),
-        ({"score": ["1", "2", "3"]}, "column score holds string instead of numbers"),
+        ({"score": ["1", "2", "3"]}, "column score has type string, but must contain numbers"),
         ({"score": [1.0, math.nan, 3.0]}, "column score is not a number in row 2"),
         ({"score": [1.0, 2.0, None]}, "column score is not a number in row 3"),
         ({"score": [1, 1, 1]}, "all 3 scores are 1.0"),
-        ({"genre": ["a", "all", "b"]}, "column genre holds 'all', which stands for all pairs in row 2"),
-        ({"subset": [["a"], ["b"], ["c"]]}, "column subset holds list<.*> instead of text"),
+        ({"genre": ["a", "all", "b"]}, "column genre is 'all', a name reserved for all pairs, in row 2"),
+        ({"subset": [["a"], ["b"], ["c"]]}, "column subset has type list<.*>, but must contain text"),
         ({column: pa.array([], v.type) for column, v in zip(PAIRS, pa.table(PAIRS), strict=True)}, "has no rows"),
     ],
 )
@@ -85,7 +86,7 @@ def test_data_that_are_refused(tmp_path: Path, change: dict, message: str) -> No
 
 
 def test_a_missing_split_names_the_ones_there_are(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"STSBenchmark is evaluated on test\.parquet, .* there are: dev\.parquet\."):
+    with pytest.raises(UserError, match=r"STSBenchmark is evaluated on test\.parquet, .* found: dev\.parquet\."):
         task.run("STSBenchmark", _manifest(tmp_path, PAIRS, split="dev"), tmp_path / "out.json")
 
 
@@ -103,11 +104,11 @@ RERANKING = {"query": ["A?", "B?"], "positive": [["a"], ["b"]], "negative": [["x
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"negative": None}, "has no column negative; there are: query, positive."),
-        ({"positive": ["a", "b"]}, "column positive holds string instead of lists of texts"),
+        ({"negative": None}, "has no column negative; found: query, positive."),
+        ({"positive": ["a", "b"]}, "column positive has type string, but must contain lists of texts"),
         ({"positive": [["a"], []]}, r"column positive is empty in row 2 \(1 such rows\)"),
         ({"query": [None, "B?"]}, "column query is empty in row 1"),
-        ({"negative": [["x", None], ["z"]]}, "column negative holds an empty text in row 1"),
+        ({"negative": [["x", None], ["z"]]}, "column negative contains a missing text in row 1"),
     ],
 )
 def test_reranking_data_that_are_refused(tmp_path: Path, change: dict, message: str) -> None:
@@ -117,30 +118,10 @@ def test_reranking_data_that_are_refused(tmp_path: Path, change: dict, message: 
     assert not (tmp_path / "out.json").exists()
 
 
-@pytest.mark.parametrize(
-    ("tasks", "key"),
-    [
-        ({"MR": "mine"}, "evaluate.tasks.MR"),
-        ({"MR": None}, "evaluate.data"),
-        ({}, "evaluate.data"),
-        ({"CR": None}, "evaluate.tasks.CR"),
-        ({"CR": "mine"}, "evaluate.tasks.CR"),
-    ],
-)
-def test_messages_name_the_key_that_the_user_wrote(tmp_path: Path, tasks: dict, key: str) -> None:
-    (tmp_path / "all" / "MR").mkdir(parents=True)
-    settings = {"suites": ["transfer"], "tasks": tasks, "data": str(tmp_path / "all")}
-    asked = next(iter(tasks), "MR")
-    assert catalogue.key(asked, settings) == key
-    assert catalogue.key("TREC", settings) == "evaluate.suites"
-    if asked == "CR" and tasks["CR"] is None:
-        with pytest.raises(UserError, match=rf"^{key}: the data of CR are not here"):
-            catalogue.tasks(settings | {"suites": []})
-    with pytest.raises(UserError, match=r"^evaluate\.suites: the data of (MR|CR) are not here"):
-        catalogue.tasks({"suites": ["transfer"], "tasks": {}, "data": None})
-    refused = pytest.raises(UserError, match=rf"^{key}: .* has no column score")
-    with refused:
-        task.run("STSBenchmark", _manifest(tmp_path, {"sentence1": ["A."], "sentence2": ["B."]}), tmp_path / "o", key)
+def test_messages_name_the_config_key(tmp_path: Path) -> None:
+    manifest = _manifest(tmp_path, {"sentence1": ["A."], "sentence2": ["B."]})
+    with pytest.raises(UserError, match=r"^evaluate\.data: .* has no column score"):
+        task.run("STSBenchmark", manifest, tmp_path / "out.json", "evaluate.data")
 
 
 def test_a_folder_that_mteb_cannot_open(tmp_path: Path) -> None:
@@ -154,8 +135,11 @@ def test_a_folder_that_mteb_cannot_open(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("SST2", r"SST2 needs train, validation, test, but .*one\.parquet is one file; name a folder"),
-        ("Banking77Classification", r"Banking77Classification needs the files of its repository .* is one file"),
+        ("SST2", r"SST2 requires train, validation, test, but .*one\.parquet is a single file; use a folder"),
+        (
+            "Banking77Classification",
+            r"Banking77Classification requires the files of its repository .* is a single file",
+        ),
     ],
 )
 def test_one_file_is_not_enough(tmp_path: Path, name: str, message: str) -> None:
@@ -169,10 +153,10 @@ def test_a_repository_of_the_hub_passes_the_check_of_local_data(tmp_path: Path) 
     folder = tmp_path / "data"
     folder.mkdir()
     (folder / "test.jsonl").write_text('{"sentence1": "A.", "sentence2": "B.", "score": 1.0}\n', encoding="utf-8")
-    with pytest.raises(UserError, match="holds no parquet file"):
-        fetch.run(str(folder), "dataset", None, tmp_path / "data.json")
+    with pytest.raises(UserError, match="has no parquet files"):
+        asset.run(str(folder), "dataset", None, tmp_path / "data.json")
     (folder / "README.md").write_text("# STS12", encoding="utf-8")
-    fetch.run(str(folder), "dataset", None, tmp_path / "data.json")
+    asset.run(str(folder), "dataset", None, tmp_path / "data.json")
     task.run("STS12", tmp_path / "data.json", tmp_path / "out.json")
     assert json.loads((tmp_path / "out.json").read_text())["units"] == 1
 
@@ -181,7 +165,7 @@ def test_a_repository_of_the_hub_passes_the_check_of_local_data(tmp_path: Path) 
     ("columns", "message"),
     [
         (PAIRS | {"sentence2": PAIRS["sentence1"]}, r"No pair has a score of 4"),
-        (PAIRS | {"score": [0.0, 50.0, 100.0]}, "Scores run from 0 to 100; alignment and EvalRank take"),
+        (PAIRS | {"score": [0.0, 50.0, 100.0]}, "Scores range from 0 to 100, but alignment and EvalRank require"),
     ],
 )
 def test_pairs_that_evalrank_cannot_use(tmp_path: Path, columns: dict, message: str) -> None:

@@ -82,7 +82,7 @@ def test_temperature_zero_takes_the_best(logits) -> None:
 
 
 def chances(sampling: Sampling, scores: list[float], count: int = 20_000) -> np.ndarray:
-    """How often each token is chosen."""
+    """Frequency of each token."""
     uniforms = torch.tensor(draws(count, "distribution"))
     chosen = choose(torch.tensor([scores]).expand(count, len(scores)), None, 1.0, sampling, uniforms)
     return np.bincount(chosen.numpy(), minlength=len(scores))

@@ -1,4 +1,4 @@
-"""Teacher and training with a tiny random encoder: what is written, what is kept, what is refused."""
+"""Teacher and training with a tiny random encoder."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def refine(
     development: bool = True,
     **settings: object,
 ) -> dict:
-    """Train below `output`; the history."""
+    """Train an encoder in the folder `output` and return its history."""
     chosen = {"learning_rate": 1e-3, "evaluate_every": 2, "batch_size": 2, "max_length": 16} | settings
     run.run(
         "refined",
@@ -158,7 +158,7 @@ def test_teacher_cuts_sentences_and_writes_the_same_bytes_again(inputs: Path, tm
 
 
 def test_collator_makes_passes_of_ragged_lists(inputs: Path):
-    """The passes hold the sentences as the tokenizer gives them, and `order` puts them back."""
+    """The passes contain the tokenised sentences, and `order` restores their order."""
     model = open_encoder(inputs / "encoder")
     lists = [["one two", "three"], ["four", "five six seven eight", "nine", "ten"], ["no", "part", "of it"]]
     embeddings = [torch.nn.functional.normalize(torch.rand(len(each), 5), dim=-1) for each in lists]
@@ -280,7 +280,7 @@ def test_when_no_step_beats_the_base_its_weights_are_kept(
     assert "no step improves the development score of 100.00" in caplog.text
 
 
-def test_a_loss_that_is_no_number_stops_with_step_and_lists(inputs: Path, tmp_path: Path):
+def test_a_loss_that_is_not_finite_stops_with_step_and_lists(inputs: Path, tmp_path: Path):
     with pytest.raises(UserError, match=r"The loss at step 1 \(lists list\d+, list\d+\) is not finite; lower"):
         refine(inputs, tmp_path / "out", tau=1e-40)
     assert list((tmp_path / "out").iterdir()) == []
@@ -291,7 +291,7 @@ class Killed(Exception):
 
 
 @pytest.mark.parametrize("settings", [{}, {"accumulation": 2, "warmup": 0.3, "schedule": "cosine"}], ids=str)
-def test_a_killed_training_goes_on_and_ends_with_the_same_weights(
+def test_a_killed_training_resumes_and_ends_with_the_same_weights(
     inputs: Path, tmp_path: Path, settings: dict, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     """Killed in the middle of an interval, of an epoch, and while a checkpoint was written."""
@@ -326,7 +326,7 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_weights(
     assert not (tmp_path / "killed" / ".work").exists()
 
 
-def test_a_training_of_other_settings_does_not_go_on(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_training_does_not_resume_with_other_settings(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def killing(self, args, state, control, **kwargs):
         raise Killed
 
@@ -370,7 +370,7 @@ def test_a_tracker_that_is_not_installed_is_named(inputs: Path, tmp_path: Path):
         refine(inputs, tmp_path, report_to=("wandb",))
 
 
-def test_a_folder_of_something_else_is_not_gone_on_from(inputs: Path, tmp_path: Path):
+def test_an_unrelated_work_folder_is_removed(inputs: Path, tmp_path: Path):
     stale = tmp_path / ".work" / "best-0"
     stale.mkdir(parents=True)
     (stale / "half").write_text("written")
@@ -427,7 +427,7 @@ def test_adapters_are_merged_into_a_plain_encoder(inputs: Path, tmp_path: Path, 
 
 
 @pytest.mark.parametrize("layers", [0, 1])
-def test_adapters_train_go_on_after_a_kill_and_leave_a_plain_folder(
+def test_adapters_train_resume_after_a_kill_and_leave_a_plain_folder(
     inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layers: int
 ):
     settings = {"lora": 4, "learning_rate": 0.003, "epochs": 4, "layers": layers}
@@ -457,7 +457,7 @@ def test_bf16_trains_on_a_processor_and_keeps_float32_weights(inputs: Path, tmp_
 
 
 def test_a_full_disk_keeps_what_is_finished(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """The training is done when its output cannot be written; with space again, no step is taken twice."""
+    """If the output cannot be written, a second attempt repeats no step."""
 
     def full(*args, **kwargs):
         raise UserError("No space is left.")
@@ -470,7 +470,7 @@ def test_a_full_disk_keeps_what_is_finished(inputs: Path, tmp_path: Path, monkey
     assert not (tmp_path / ".work").exists()
 
 
-def test_a_smaller_student_is_held_against_the_whole_base(inputs: Path, tmp_path: Path):
+def test_a_smaller_student_is_compared_with_the_whole_base(inputs: Path, tmp_path: Path):
     whole, cut = (refine(inputs, tmp_path / str(layers), layers=layers) for layers in (0, 1))
     assert cut["base_development"] == pytest.approx(whole["base_development"])
     assert cut["development"][0]["score"] != pytest.approx(whole["base_development"])
@@ -480,7 +480,7 @@ def test_a_smaller_student_is_held_against_the_whole_base(inputs: Path, tmp_path
 def test_a_training_does_not_resume_with_other_embeddings(
     inputs: Path, tmp_path: Path, names: str, monkeypatch: pytest.MonkeyPatch
 ):
-    """A killed training whose teacher has changed since starts again, even if the teacher is named as before."""
+    """A killed training whose teacher has changed restarts, even if the teacher has the same name."""
     folder = copy(inputs, tmp_path / "copy")
 
     def killing(self, args, state, control, **kwargs):
@@ -505,7 +505,7 @@ def test_a_training_does_not_resume_with_other_embeddings(
 def test_each_process_reads_teacher_embeddings_once(
     inputs: Path, tmp_path: Path, processes: int, monkeypatch: pytest.MonkeyPatch
 ):
-    """The process that starts the training hashes them in memory and hands them only to itself."""
+    """They are hashed in memory; with one process the training uses the tensors that were hashed."""
     folder = copy(inputs, tmp_path / "copy")
     file = folder / "teacher.safetensors"
     counts, opening, hashing = Counter(), teacher_embeddings.safe_open, io.sha256
@@ -517,7 +517,8 @@ def test_each_process_reads_teacher_embeddings_once(
     def launch(count: int, function, *arguments: object) -> object:
         """Stand for the processes: `count` calls, one after the other."""
         assert count == processes
-        return [function(*arguments) for _ in range(count)][0]
+        results = [function(*arguments) for _ in range(count)]
+        return results[0]
 
     monkeypatch.setattr(distributed, "launch", launch)
     refine(folder, tmp_path / "out", processes=processes)
@@ -567,9 +568,11 @@ def test_processes_that_cannot_share_a_batch_are_refused(inputs: Path, tmp_path:
         refine(inputs, tmp_path, processes=2, batch_size=12)
     with pytest.raises(UserError, match=r"batch_size \(2\) must be a multiple of the number of processes \(3\)"):
         refine(inputs, tmp_path, processes=3)
+    with pytest.raises(UserError, match=r"number of processes \(0\) must be at least 1"):
+        refine(inputs, tmp_path, processes=0)
 
 
-def test_an_error_in_one_of_several_processes_is_told(inputs: Path, tmp_path: Path):
+def test_an_error_in_one_of_several_processes_is_reported(inputs: Path, tmp_path: Path):
     with pytest.raises(UserError, match=r"^The loss at step 1 \(lists list\d+\) is not finite; lower learn"):
         refine(inputs, tmp_path / "out", processes=2, tau=1e-40)
     assert list((tmp_path / "out").iterdir()) == []
@@ -608,7 +611,7 @@ def test_without_development_data_lists_are_held_out(
         refine(folder, tmp_path / "few", development=False)
 
 
-def test_memory_that_runs_out_names_the_lists(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_out_of_memory_names_the_lists(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def full(self, features, label):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB.")
 

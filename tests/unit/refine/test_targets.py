@@ -1,4 +1,4 @@
-"""The rank correction against an oracle written with loops from the method's text, and against cases by hand."""
+"""Targets against the documentation, loops and cases by hand."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from rankrefine.config.load import schema
-from rankrefine.ranking_lists.teacher_embeddings import mix
 from rankrefine.refine.targets import TARGETS, correction, mean_profile, pairs, target_function, targets
 
 FLOAT = torch.float64
@@ -158,19 +157,19 @@ def test_a_very_large_omega_is_not_the_generated_order_in_general():
     assert similarity[0, 2] > similarity[0, 3]
 
 
-@pytest.mark.parametrize("rule", TARGETS)
-def test_every_rule_ignores_padding_and_puts_the_sentence_itself_first(rule: str):
+@pytest.mark.parametrize("name", TARGETS)
+def test_every_target_ignores_padding_and_puts_the_sentence_itself_first(name: str):
     sizes = [2, 7, 4]
     embeddings = embedded(sizes, 1)
     profile = mean_profile(embeddings, 0.05)
-    batch = targets(embeddings, 0.05, 2.0, rule, profile)
+    batch = targets(embeddings, 0.05, 2.0, name, profile)
     for i, size in enumerate(sizes):
-        assert torch.allclose(batch[i, :size, :size], targets([embeddings[i]], 0.05, 2.0, rule, profile)[0])
+        assert torch.allclose(batch[i, :size, :size], targets([embeddings[i]], 0.05, 2.0, name, profile)[0])
         assert (batch[i, size:] == -torch.inf).all() and (batch[i, :, size:] == -torch.inf).all()
         assert [row[0] for row in ordering(batch[i, :size, :size])] == list(range(size))
 
 
-def test_the_released_rule_compares_with_the_index():
+def test_the_released_target_compares_with_the_index():
     """Loops straight from the description: below the first row many signs point the wrong way."""
     rows = embedded([7], 8)[0]
     similarity = cosines(rows, 0.05)
@@ -189,23 +188,23 @@ def test_the_released_rule_compares_with_the_index():
     assert not torch.equal(found.sign(), paper.sign())
 
 
-def place(similarity: Tensor, j: int, l: int) -> int:  # noqa: E741
-    """Place of sentence l in row j, the most similar sentence first."""
-    return sorted(similarity[j].tolist(), reverse=True).index(similarity[j, l].item())
+def place(similarity: Tensor, j: int, k: int) -> int:
+    """Place of sentence k in row j, the most similar sentence first."""
+    return sorted(similarity[j].tolist(), reverse=True).index(similarity[j, k].item())
 
 
 # the table of docs/method.md, and the same element by element; C is tested above, omega is 2
 DOCUMENTED = {
-    "teacher": ("`A[j, l]`", lambda a, m, j, l: a[j, l]),
-    "generated": ("`-abs(j - l)`", lambda a, m, j, l: -abs(j - l)),
-    "paper": ("`A[j, l] + C[j, l]`", lambda a, m, j, l: a[j, l] + oracle(a.tolist(), 2.0)[j][l]),
+    "teacher": ("`A[j, l]`", lambda a, m, j, k: a[j, k]),
+    "generated": ("`-abs(j - l)`", lambda a, m, j, k: -abs(j - k)),
+    "paper": ("`A[j, l] + C[j, l]`", lambda a, m, j, k: a[j, k] + oracle(a.tolist(), 2.0)[j][k]),
     "borda": (
         "`-(P[j, l] + omega * abs(j - l)) / (1 + omega)`",
-        lambda a, m, j, l: -(place(a, j, l) + 2.0 * abs(j - l)) / (1 + 2.0),
+        lambda a, m, j, k: -(place(a, j, k) + 2.0 * abs(j - k)) / (1 + 2.0),
     ),
     "profile": (
         "`(A[j, l] + omega * M[j, l]) / (1 + omega)`",
-        lambda a, m, j, l: (a[j, l] + 2.0 * m[j, l]) / (1 + 2.0),
+        lambda a, m, j, k: (a[j, k] + 2.0 * m[j, k]) / (1 + 2.0),
     ),
 }
 
@@ -219,8 +218,8 @@ def test_targets_are_the_formulas_of_the_documentation(name: str):
     mean, found = mean_profile(embeddings, 0.05), target_function(name, 0.05, 2.0, embeddings)(embeddings)
     for i, vectors in enumerate(embeddings):
         similarity = cosines(vectors, 0.05)
-        for j, l in permutations(range(len(vectors)), 2):  # noqa: E741
-            assert found[i, j, l].item() == pytest.approx(float(element(similarity, mean, j, l)), rel=1e-5)
+        for j, k in permutations(range(len(vectors)), 2):
+            assert found[i, j, k].item() == pytest.approx(float(element(similarity, mean, j, k)), rel=1e-5)
 
 
 def test_every_target_is_documented_and_in_the_schema():
@@ -236,18 +235,18 @@ def test_weighted_targets_are_those_that_change_with_omega(name: str):
     assert TARGETS[name].weighted != torch.equal(low, high)
 
 
-def test_generated_follows_the_places_alone():
+def test_generated_depends_on_positions_alone():
     target = targets(embedded([4], 2), 0.05, 2.0, "generated")[0]
     assert ordering(target) == [[0, 1, 2, 3], [1, 0, 2, 3], [2, 1, 3, 0], [3, 2, 1, 0]]
 
 
-@pytest.mark.parametrize("rule", ["borda", "profile"])
-def test_fusion_leads_from_the_teacher_to_the_generated_order(rule: str):
+@pytest.mark.parametrize("name", ["borda", "profile"])
+def test_fusion_leads_from_the_teacher_to_the_generated_order(name: str):
     steps = torch.randn(300, 6, 16, generator=torch.Generator().manual_seed(0))
     embeddings = list(torch.nn.functional.normalize(steps.cumsum(1), dim=-1))  # random walks away from the seed
     profile = mean_profile(embeddings, 0.05)
-    teacher, generated = (targets(embeddings, 0.05, 0.0, rule) for rule in ("teacher", "generated"))
-    none, all_of_it = (targets(embeddings, 0.05, omega, rule, profile) for omega in (0.0, 1e6))
+    teacher, generated = (targets(embeddings, 0.05, 0.0, alone) for alone in ("teacher", "generated"))
+    none, all_of_it = (targets(embeddings, 0.05, omega, name, profile) for omega in (0.0, 1e6))
     assert ordering(none) == ordering(teacher)
     assert [row[0] for row in ordering(all_of_it)] == [row[0] for row in ordering(generated)]
 
@@ -258,10 +257,3 @@ def test_the_profile_is_the_mean_over_the_lists_that_reach_so_far():
     expected = cosines(long, 0.1).float()
     expected[:2, :2] = (expected[:2, :2] + cosines(short, 0.1).float()) / 2
     assert torch.allclose(profile, expected)
-
-
-def test_mixed_teachers_have_the_weighted_mean_of_their_cosines():
-    one, other = embedded([5, 3], 10), embedded([5, 3], 11, dim=9)
-    mixed = mix([one, other], [0.25, 0.75])
-    for a, b, both in zip(one, other, mixed, strict=True):
-        assert torch.allclose(both @ both.T, 0.25 * a @ a.T + 0.75 * b @ b.T)

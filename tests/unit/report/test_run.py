@@ -378,6 +378,16 @@ def test_time_comes_from_the_benchmark_file_or_else_from_the_record(tmp_path: Pa
     assert gpu == timings.Job(0.1, None, None, False, 0.1)
 
 
+def test_the_speed_of_generation_leaves_out_loading_the_model(tmp_path: Path) -> None:
+    shards = {f"generate/{i}": {"tokens": 400, "seconds": 30.0, "generating_seconds": 10.0} for i in range(2)}
+    lists = {"consolidate": {"read": 90, "seconds": 3.0}}
+    stages = timings.stages({"generate": shards, "consolidate": lists, "base": {}}, tmp_path)
+    assert [(stage.name, stage.speed) for stage in stages] == [
+        ("generate", "40 tokens/s"),
+        ("consolidate", "30 lists/s"),
+    ]
+
+
 def test_names_of_models_lead_to_experiments(results: Path) -> None:
     records = collect(settings(), results, results / "teacher" / "minilm")
     several = replace(records, selection={"candidates": [{"name": "a"}, {"name": "b/c"}]})

@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 from scipy.sparse import csr_array
 
 from rankrefine.errors import UserError
-from rankrefine.evaluate import data_tables
 from rankrefine.evaluate.metric import Metric
 from rankrefine.evaluate.sentence_pairs import BLOCK, distinct_sentences, positives, unit_rows
 from rankrefine.evaluate.tasks.task import TableTask, embed, text_columns
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from sentence_transformers import SentenceTransformer
 
 BACKGROUND = ("train", "validation")  # optional splits whose sentences are searched as well
@@ -27,21 +26,14 @@ class EvalRank(TableTask):
     """Paraphrase retrieval on scored sentence pairs."""
 
     def splits(self, path: Path) -> Sequence[str]:
-        """See `TableTask`."""
         return ("test", *(split for split in BACKGROUND if (path / f"{split}.parquet").is_file()))
 
-    def read(self, file: Path) -> pa.Table:
-        """See `TableTask`."""
-        return data_tables.pairs(file)
-
     def size(self, tables: Mapping[str, pa.Table], files: Mapping[str, Path]) -> tuple[int, str]:
-        """See `TableTask`."""
         first, second, gold = (tables["test"][name].to_numpy() for name in ("sentence1", "sentence2", "score"))
         positives(gold[first != second])  # a pair of equal sentences has nothing to retrieve
         return len(gold), "pairs"
 
     def score(self, encoder: SentenceTransformer, tables: Mapping[str, pa.Table]) -> list[Metric]:
-        """See `TableTask`."""
         sentences, pairs = distinct_sentences(*text_columns(tables["test"]))
         others = (column for split in tables if split != "test" for column in text_columns(tables[split]))
         sentences = list(dict.fromkeys([*sentences, *(text for column in others for text in column)]))

@@ -22,7 +22,6 @@ class MtebTask(Task):
     """A text task of MTEB, on a parquet file or on the files of its repository on the hub."""
 
     def prepare(self, data: Manifest) -> tuple[PreparedTask, str]:
-        """See `Task`."""
         task = known_task(self.name)
         _check(task)
         splits, origin = tuple(task.eval_splits), (data.source, data.revision)
@@ -39,11 +38,9 @@ class MtebTask(Task):
         return replace(prepared, units=units), unit
 
     def texts(self, prepared: PreparedTask) -> Iterator[str]:
-        """See `Task`."""
         return mteb_data.texts(mteb_data.open_task(prepared))
 
     def evaluate(self, encoder: SentenceTransformer, prepared: PreparedTask) -> Result:
-        """See `Task`."""
         return Result(*mteb_scores.evaluate(encoder, mteb_data.open_task(prepared)))
 
 

@@ -7,34 +7,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 from scipy.linalg import svdvals
 from scipy.stats import entropy
 
 from rankrefine.errors import UserError
-from rankrefine.evaluate import data_tables
 from rankrefine.evaluate.metric import Metric
 from rankrefine.evaluate.sentence_pairs import BLOCK, distinct_sentences, positives, unit_rows
 from rankrefine.evaluate.tasks.task import TableTask, embed, text_columns
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from sentence_transformers import SentenceTransformer
 
 
 class Representation(TableTask):
     """Alignment, uniformity and effective rank on scored sentence pairs."""
 
-    def read(self, file: Path) -> pa.Table:
-        """See `TableTask`."""
-        return data_tables.pairs(file)
-
     def size(self, tables: Mapping[str, pa.Table], files: Mapping[str, Path]) -> tuple[int, str]:
-        """See `TableTask`."""
         positives(tables["test"]["score"].to_numpy())
         return len(tables["test"]), "pairs"
 
     def score(self, encoder: SentenceTransformer, tables: Mapping[str, pa.Table]) -> list[Metric]:
-        """See `TableTask`."""
         columns = text_columns(tables["test"])
         left, right = (embed(encoder, column) for column in columns)
         distinct, _ = distinct_sentences(*columns)

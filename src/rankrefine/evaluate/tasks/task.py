@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from rankrefine.assets.manifest import Manifest
 from rankrefine.errors import UserError
@@ -22,7 +23,6 @@ from rankrefine.evaluate.metric import Metric
 from rankrefine.evaluate.prepared import Kind, PreparedTask, hashes
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from sentence_transformers import SentenceTransformer
 
 BATCH_SIZE = 32
@@ -77,7 +77,7 @@ def load(module: str, name: str) -> Task:
 
 
 class TableTask(Task):
-    """A task on parquet files, one per split. Subclasses implement `read`, `size` and `score`."""
+    """A task on parquet files, one per split, by default of scored sentence pairs."""
 
     kind: Kind = "pairs"
 
@@ -85,9 +85,9 @@ class TableTask(Task):
         """Return the splits to read from the data at `path`."""
         return ("test",)
 
-    @abstractmethod
     def read(self, file: Path) -> pa.Table:
         """Read and check the file of one split."""
+        return data_tables.pairs(file)
 
     @abstractmethod
     def size(self, tables: Mapping[str, pa.Table], files: Mapping[str, Path]) -> tuple[int, str]:
@@ -102,25 +102,21 @@ class TableTask(Task):
         """Return the metrics of the encoder."""
 
     def prepare(self, data: Manifest) -> tuple[PreparedTask, str]:
-        """See `Task`."""
         splits = self.splits(data.path)
         if data.path.is_file() and len(splits) > 1:
             raise UserError(data_tables.needs_folder(self.name, splits, data.path))
         files = {split: data_tables.split_file(self.name, split, data.path) for split in splits}
         units, unit = self.size({split: self.read(file) for split, file in files.items()}, files)
         folder = data.path.parent if data.path.is_file() else data.path
-        sha256 = hashes(list(files.values()), folder)
-        origin = (data.source, data.revision)
-        return PreparedTask(self.name, self.module, self.kind, tuple(splits), folder, sha256, units, *origin), unit
+        pinned = (folder, hashes(list(files.values()), folder), units, data.source, data.revision)
+        return PreparedTask(self.name, self.module, self.kind, tuple(splits), *pinned), unit
 
     def texts(self, prepared: PreparedTask) -> Iterator[str]:
-        """See `Task`."""
         for table in self.tables(prepared).values():
             for column in text_columns(table):
                 yield from column
 
     def evaluate(self, encoder: SentenceTransformer, prepared: PreparedTask) -> Result:
-        """See `Task`."""
         return Result(self.score(encoder, self.tables(prepared)))
 
     def tables(self, prepared: PreparedTask) -> dict[str, pa.Table]:

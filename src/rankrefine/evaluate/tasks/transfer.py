@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pyarrow as pa
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.metrics import f1_score
 from sklearn.model_selection import BaseCrossValidator, PredefinedSplit, StratifiedKFold, cross_val_predict
@@ -21,7 +22,6 @@ from rankrefine.evaluate.metric import Metric
 from rankrefine.evaluate.tasks.task import TableTask, embed, text_columns
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from sentence_transformers import SentenceTransformer
 
 LABEL = "label"
@@ -69,21 +69,17 @@ class Transfer(TableTask):
     kind = "labelled"
 
     def splits(self, path: Path) -> Sequence[str]:
-        """See `TableTask`."""
         return TRANSFER[self.name].splits or sorted(file.stem for file in path.glob("*.parquet")) or ("test",)
 
     def read(self, file: Path) -> pa.Table:
-        """See `TableTask`."""
         return data_tables.labelled(file, TRANSFER[self.name].texts)
 
     def size(self, tables: Mapping[str, pa.Table], files: Mapping[str, Path]) -> tuple[int, str]:
-        """See `TableTask`."""
         check_labels(self.name, _labels(tables), files)
         scored = ("test",) if TRANSFER[self.name].splits else tables
         return sum(len(tables[split]) for split in scored), "examples"
 
     def score(self, encoder: SentenceTransformer, tables: Mapping[str, pa.Table]) -> list[Metric]:
-        """See `TableTask`."""
         vectors = {
             split: [embed(encoder, column) for column in text_columns(table)] for split, table in tables.items()
         }

@@ -21,7 +21,7 @@ from rankrefine.llm.guidance import Sampling
 from rankrefine.llm.interface import Completion, OutOfMemory, Request, Text
 from rankrefine.llm.prompts import Prompt
 from rankrefine.llm.tokens import decode, encode, ending, newline_tokens, open_tokenizer, stop_tokens
-from rankrefine.vllm_guidance import Guided, GuidedLLM, OutOfStep
+from rankrefine.llm.vllm.guided_llm import Guided, GuidedLLM, OutOfStep
 
 ROOM = 32  # spare tokens per prompt, for long sentences
 LONGEST = 8192  # most tokens of a prompt with its completion; vLLM needs memory for one such sequence

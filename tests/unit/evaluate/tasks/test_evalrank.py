@@ -125,5 +125,5 @@ def test_nothing_to_rank() -> None:
     with pytest.raises(UserError, match=r"^No pair has a score of 4 or more \(the highest is 3\.\d+\)"):
         stage.evalrank(embeddings, pairs, gold.clip(max=3.5))
     equal = np.array([[1, 1], [2, 2]])
-    with pytest.raises(UserError, match=r"^All pairs with a score of 4 or more repeat one sentence"):
+    with pytest.raises(UserError, match=r"^In all pairs with a score of 4 or more both sentences are equal;"):
         stage.evalrank(embeddings, equal, np.array([5.0, 5.0]))

@@ -1,4 +1,4 @@
-"""Alignment, uniformity and effective rank against scipy and against what they must not depend on."""
+"""Alignment, uniformity and effective rank against scipy, and their invariances."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_directions_of_better_and_intervals() -> None:
 
 def test_too_few_sentences() -> None:
     row = _cloud(1)
-    with pytest.raises(UserError, match=r"^Uniformity needs two different sentences at least, and there is 1;"):
+    with pytest.raises(UserError, match=r"^Uniformity requires at least two distinct sentences, "):
         stage.representation(row, row, np.array([5.0]), row)
     with pytest.raises(UserError, match=r"^No pair has a score of 4 or more"):
         stage.representation(row, row, np.array([1.0]), row)

@@ -45,8 +45,8 @@ def _best(x: np.ndarray, y: np.ndarray, folds: int, seed: int, grid: tuple[float
 def wide_grid(monkeypatch: pytest.MonkeyPatch) -> tuple[float, ...]:
     """Values of C that lead to different answers, so that the choice shows."""
     grid = (1e-4, 1e-2, 1.0)
-    for task, kind in stage.TRANSFER.items():
-        changed = stage.Transfer(kind.protocol, kind.splits, kind.texts, grid)
+    for task, procedure in stage.TRANSFER.items():
+        changed = stage.Procedure(procedure.protocol, procedure.splits, procedure.texts, grid)
         monkeypatch.setitem(stage.TRANSFER, task, changed)
     return grid
 
@@ -60,9 +60,10 @@ def few_fits(monkeypatch: pytest.MonkeyPatch, wide_grid: tuple[float, ...]) -> N
 
 def test_the_seven_tasks() -> None:
     assert set(stage.TRANSFER) == {*WHOLE, "SST2", "TREC", "MRPC"}
-    assert {task for task, kind in stage.TRANSFER.items() if kind.protocol == "whole"} == set(WHOLE)
-    assert all((kind.protocol == "whole") == (kind.splits == ()) for kind in stage.TRANSFER.values())
-    assert [task for task, kind in stage.TRANSFER.items() if "validation" in kind.splits] == ["SST2"]
+    procedures = stage.TRANSFER.items()
+    assert {task for task, procedure in procedures if procedure.protocol == "whole"} == set(WHOLE)
+    assert all((procedure.protocol == "whole") == (procedure.splits == ()) for _, procedure in procedures)
+    assert [task for task, procedure in procedures if "validation" in procedure.splits] == ["SST2"]
 
 
 def test_whole_sets_are_nested_cross_validation(wide_grid: tuple[float, ...]) -> None:
@@ -70,7 +71,7 @@ def test_whole_sets_are_nested_cross_validation(wide_grid: tuple[float, ...]) ->
     expected = np.empty(120)
     for fit, out in StratifiedKFold(10, shuffle=True, random_state=4).split(x, y):
         expected[out] = _best(x[fit], y[fit], 5, 4, wide_grid).predict(x[out])
-    (accuracy,) = stage.transfer("MR", {"test": [x]}, {"test": y}, seed=4)
+    (accuracy,) = stage.transfer("MR", {"test": [x]}, {"test": y}, random_seed=4)
     np.testing.assert_array_equal(accuracy.scores, 100 * (expected == y))
     assert accuracy.value == np.mean(accuracy.scores)
     assert 60 < accuracy.value < 95
@@ -80,7 +81,7 @@ def test_whole_sets_are_nested_cross_validation(wide_grid: tuple[float, ...]) ->
 def test_training_splits_are_cross_validated(wide_grid: tuple[float, ...], classes: int) -> None:
     x, y = _split("TREC", {"train": 240, "test": 100}, classes)
     expected = _best(x["train"][0], y["train"], 10, 1, wide_grid).predict(x["test"][0])
-    (accuracy,) = stage.transfer("TREC", x, y, seed=1)
+    (accuracy,) = stage.transfer("TREC", x, y, random_seed=1)
     np.testing.assert_array_equal(accuracy.scores, 100 * (expected == y["test"]))
 
 
@@ -92,7 +93,7 @@ def test_the_validation_split_chooses_and_is_not_trained_on(wide_grid: tuple[flo
         fitted = [_fit(x, y, c) for c in wide_grid]
         best = int(np.argmax([model.score(held, labels) for model in fitted]))
         parts = {"train": [x], "validation": [held], "test": [test]}
-        (accuracy,) = stage.transfer("SST2", parts, {"train": y, "validation": labels, "test": gold}, seed=0)
+        (accuracy,) = stage.transfer("SST2", parts, {"train": y, "validation": labels, "test": gold}, random_seed=0)
         np.testing.assert_array_equal(accuracy.scores, 100 * (fitted[best].predict(test) == gold))
         chosen.add(best)
     assert len(chosen) > 1
@@ -106,19 +107,19 @@ def test_paraphrases_are_told_by_difference_and_product(wide_grid: tuple[float, 
         x[split] = [u, np.where(y[split][:, None], u + 0.7 * rng.normal(size=u.shape), rng.normal(size=u.shape))]
     features = {split: np.hstack([abs(u - v), u * v]) for split, (u, v) in x.items()}
     predicted = _best(features["train"], y["train"], 10, 0, wide_grid).predict(features["test"])
-    accuracy, f1 = stage.transfer("MRPC", x, y, seed=0)
+    accuracy, f1 = stage.transfer("MRPC", x, y, random_seed=0)
     np.testing.assert_array_equal(accuracy.scores, 100 * (predicted == y["test"]))
     assert (f1.name, f1.scores) == ("f1", None)
     assert f1.value == pytest.approx(100 * f1_score(y["test"], predicted))
-    assert stage.transfer("MRPC", {split: pair[::-1] for split, pair in x.items()}, y, seed=0)[1] == f1
+    assert stage.transfer("MRPC", {split: pair[::-1] for split, pair in x.items()}, y, random_seed=0)[1] == f1
 
 
 @pytest.mark.usefixtures("few_fits")
 def test_joined_splits_are_one_set_in_alphabetical_order() -> None:
     x, y = _split("CR", {"train": 70, "test": 50})
-    joined = stage.transfer("CR", x, y, seed=3)[0]
+    joined = stage.transfer("CR", x, y, random_seed=3)[0]
     whole = {"all": np.concatenate([y["test"], y["train"]])}
-    alone = stage.transfer("CR", {"all": [np.concatenate([x["test"][0], x["train"][0]])]}, whole, seed=3)[0]
+    alone = stage.transfer("CR", {"all": [np.concatenate([x["test"][0], x["train"][0]])]}, whole, random_seed=3)[0]
     np.testing.assert_array_equal(joined.scores, alone.scores)
 
 
@@ -127,8 +128,8 @@ def test_seeds_and_other_encoders() -> None:
     x, y = _data(60)
     other = _data(60, seed=1)[0]
 
-    def scores(rows: np.ndarray, seed: int) -> list[float]:
-        return stage.transfer("SUBJ", {"test": [rows]}, {"test": y}, seed)[0].scores.tolist()
+    def scores(rows: np.ndarray, random_seed: int) -> list[float]:
+        return stage.transfer("SUBJ", {"test": [rows]}, {"test": y}, random_seed)[0].scores.tolist()
 
     first = scores(x, 5), scores(other, 5)
     np.random.seed(0)
@@ -140,7 +141,7 @@ def test_seeds_and_other_encoders() -> None:
 def test_names_of_classes_do_not_matter() -> None:
     x, y = _split("TREC", {"train": 120, "test": 60}, classes=3)
     named = {split: np.array(["ABBR", "DESC", "NUM"], dtype=object)[values].tolist() for split, values in y.items()}
-    numbered, texts = (stage.transfer("TREC", x, labels, seed=0)[0] for labels in (y, named))
+    numbered, texts = (stage.transfer("TREC", x, labels, random_seed=0)[0] for labels in (y, named))
     np.testing.assert_array_equal(numbered.scores, texts.scores)
 
 
@@ -148,14 +149,16 @@ def test_names_of_classes_do_not_matter() -> None:
 def test_labels_without_meaning_are_guessed_by_chance() -> None:
     x, y = _data(1000, dim=20)
     y = np.random.default_rng(1).permutation(np.arange(1000) % 2)
-    assert 44 < stage.transfer("MPQA", {"test": [x]}, {"test": y}, seed=0)[0].value < 56  # four standard deviations
+    assert (
+        44 < stage.transfer("MPQA", {"test": [x]}, {"test": y}, random_seed=0)[0].value < 56
+    )  # four standard deviations
 
 
 @pytest.mark.usefixtures("few_fits")
 def test_a_column_of_the_label_is_found() -> None:
     x, y = _data(100)
     x[:, 3] = 10 * y
-    assert stage.transfer("MR", {"test": [x]}, {"test": y}, seed=0)[0].value == 100
+    assert stage.transfer("MR", {"test": [x]}, {"test": y}, random_seed=0)[0].value == 100
 
 
 LABELS = {"train": [0, 1] * 10, "validation": [0, 1], "test": [1, 0]}
@@ -171,20 +174,28 @@ def test_labels_that_fit(task: str) -> None:
 @pytest.mark.parametrize(
     ("task", "changed", "message"),
     [
-        ("TREC", {"test": [1, None]}, "test.parquet: column label is empty in row 2; fill it in or drop the row."),
+        (
+            "TREC",
+            {"test": [1, None]},
+            "test.parquet: column label is empty in row 2; add the label or remove the row.",
+        ),
         ("TREC", {"test": [float("nan"), 1.0]}, "test.parquet: column label is empty in row 1;"),
-        ("SST2", {"validation": [1, 1]}, "validation.parquet: column label holds only the class 1, and SST2 needs"),
-        ("TREC", {"test": ["a", "a"]}, "test.parquet: column label holds only the class 'a', and TREC needs"),
-        ("TREC", {"test": []}, "test.parquet: column label holds no classes, and TREC needs two or more"),
-        ("TREC", {"test": [0, 1, 7]}, "test.parquet: column label holds the class 7, which train.parquet does not"),
-        ("SST2", {"validation": [0, 7]}, "validation.parquet: column label holds the class 7, which train.parquet"),
+        (
+            "SST2",
+            {"validation": [1, 1]},
+            "validation.parquet: column label contains only the class 1, but SST2 requires",
+        ),
+        ("TREC", {"test": ["a", "a"]}, "test.parquet: column label contains only the class 'a', but TREC requires"),
+        ("TREC", {"test": []}, "test.parquet: column label contains no classes, but TREC requires at least two."),
+        ("TREC", {"test": [0, 1, 7]}, "test.parquet: column label contains the class 7, which train.parquet does not"),
+        ("SST2", {"validation": [0, 7]}, "validation.parquet: column label contains the class 7, which train.parquet"),
         (
             "TREC",
             {"train": [1] + [0, 1] * 9},
-            "train.parquet: column label holds 9 examples of the class 0, and",
+            "train.parquet: column label contains 9 examples of the class 0, but",
         ),
-        ("MRPC", {"train": ["yes", "no"]}, "train.parquet: column label holds 'yes' in row 1 instead of 0 or 1"),
-        ("MRPC", {"test": [0, 1, 2]}, "test.parquet: column label holds 2 in row 3 instead of 0 or 1"),
+        ("MRPC", {"train": ["yes", "no"]}, "train.parquet: column label contains 'yes' in row 1, but must be 0 or 1"),
+        ("MRPC", {"test": [0, 1, 2]}, "test.parquet: column label contains 2 in row 3, but must be 0 or 1"),
     ],
 )
 def test_labels_that_do_not_fit(task: str, changed: dict, message: str) -> None:
@@ -195,8 +206,10 @@ def test_labels_that_do_not_fit(task: str, changed: dict, message: str) -> None:
 
 def test_a_whole_set_is_checked_as_one() -> None:
     stage.check_labels("MR", {"train": [0] * 10, "test": [1] * 10}, FILES)
-    both = "test.parquet with train.parquet: column label holds"
-    with pytest.raises(UserError, match=rf"^{both} only the class 0, and MR needs"):
+    both = "test.parquet with train.parquet: column label contains"
+    with pytest.raises(UserError, match=rf"^{both} only the class 0, but MR requires"):
         stage.check_labels("MR", {"train": [0] * 10, "test": [0] * 10}, FILES)
-    with pytest.raises(UserError, match=rf"^{both} 9 examples of the class 1, and 10-fold cross-validation needs 10"):
+    with pytest.raises(
+        UserError, match=rf"^{both} 9 examples of the class 1, but 10-fold cross-validation requires 10"
+    ):
         stage.check_labels("MR", {"train": [0, 1] * 5, "test": [0, 0, 1] * 4}, FILES)

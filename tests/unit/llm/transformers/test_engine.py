@@ -196,7 +196,7 @@ def test_contrast_between_two_templates_equals_two_plain_forward_passes(folder: 
                 break
             tokens.append(best)
         assert found[request.id][0] == tuple(tokens)
-    assert changed > 10, "guidance changed nothing, so this test says nothing"
+    assert changed > 10, "guidance changed nothing, so the test is meaningless"
 
 
 def test_kept_prompts_of_several_templates_change_nothing(folder: Path) -> None:

@@ -1,4 +1,4 @@
-# What a run says beside Snakemake: old versions and orphans where it begins, scores or errors where it ends.
+# Handlers of the start, success and failure of a run (onstart, onsuccess, onerror), and a warning while it is planned.
 import re
 import subprocess
 import time
@@ -7,9 +7,9 @@ STARTED = time.time()
 
 
 def warn_of_versions():
-    """Say once, where the run starts, which results were made with other versions of libraries than are installed.
+    """Warn of results that were generated with other library versions than the installed ones.
 
-    Where an environment is made for the jobs, what is installed here says nothing.
+    Skipped where conda or a container provides the libraries of the jobs.
     """
     if not workflow.is_main_process or workflow.deployment_settings.deployment_method:
         return
@@ -18,12 +18,12 @@ def warn_of_versions():
     names += [f"teacher/{teacher}/similarity" for teacher in ALL_TEACHERS]
     names += [f"refine/{refined}/history" for refined in REFINED]
     names += [f"evaluate/{model}/{task}" for model in EVALUATED for task in TASKS]
-    for sentence in results_folder.differences(Path(f"results/{name}.json") for name in names):
-        print(f"rankrefine: {sentence}", file=sys.stderr)
+    for message in results_folder.differences(Path(f"results/{name}.json") for name in names):
+        print(f"rankrefine: {message}", file=sys.stderr)
 
 
 def show_scores():
-    """Print the score table and where the results lie, if this run has made them."""
+    """Print the score table and the paths of the results, if this run wrote them."""
     table, page = Path("results/scores.md"), Path("results/report.html")
     if table.exists() and table.stat().st_mtime >= STARTED:
         print("", table.read_text(encoding="utf-8"), sep="\n", file=sys.stderr)
@@ -32,24 +32,24 @@ def show_scores():
 
 
 def show_errors():
-    """Repeat why jobs failed, below all that Snakemake prints: what SLURM says of a job that it ended, what ours say."""
+    """Repeat the error messages of failed jobs, and SLURM's reasons for ending a job, as the last lines of the output."""
     logs = [file for file in Path("results/logs").rglob("*.log") if file.stat().st_mtime >= STARTED]
     lines = [(file, line) for file in logs for line in file.read_text("utf-8", errors="replace").splitlines()]
     end = re.compile(r"(?:slurmstepd.*|srun): error: (.*(?:memory limit|oom|CANCELLED|Node failure).*)")
     ended = {file: found[1] for file, line in reversed(lines) if (found := end.match(line))}
     for file, reason in ended.items():
         print(f"\nSLURM ended a job: {reason} ({file})", file=sys.stderr)
-    # in the log of the page, which Snakemake writes; all others hold our own sentence
+    # in the log of the rule `page`, where Snakemake writes the file; other jobs report a full disk as a rankrefine error
     for file in dict.fromkeys(file for file, line in lines if "No space left on device" in line):
         print(f"\nThe disk is full ({file}); free some space and run again.", file=sys.stderr)
-    for sentence in dict.fromkeys(line.partition("error: ")[2] for _, line in lines if "rankrefine: error: " in line):
-        print(f"\nrankrefine: error: {sentence}", file=sys.stderr)
+    for message in dict.fromkeys(line.partition("error: ")[2] for _, line in lines if "rankrefine: error: " in line):
+        print(f"\nrankrefine: error: {message}", file=sys.stderr)
 
 
 def refuse_orphans():
-    """Stop where SLURM jobs of this folder, which a killed run left, are still queued or running.
+    """Stop the run if SLURM jobs of an earlier, killed run in this folder are still queued or running.
 
-    Such a job would begin by deleting outputs that this run has finished, and delete them again when it fails.
+    Such a job deletes its outputs when it starts or fails, even where this run has finished them.
     """
     if not shutil.which("squeue"):
         return
