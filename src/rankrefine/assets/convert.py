@@ -4,8 +4,6 @@ Each converter takes (file, folder) and writes into the existing empty `folder`.
 assertions about their content can only fail for a bug in this module.
 """
 
-from __future__ import annotations
-
 import html
 import tarfile
 import tempfile
@@ -15,6 +13,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO
 
+from rankrefine import io
 from rankrefine.errors import UserError, reason
 
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -121,8 +120,6 @@ def _tab_separated(stream: IO[bytes]) -> Iterator[list[str]]:
 
 
 def _write(path: Path, rows: list[tuple], names: tuple[str, ...]) -> None:
-    import pyarrow as pa
-
-    from rankrefine import io
+    import pyarrow as pa  # here, because the Snakefile imports this module
 
     io.write_table(path, pa.table(dict(zip(names, zip(*rows, strict=True), strict=True))))

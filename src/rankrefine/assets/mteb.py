@@ -3,8 +3,6 @@
 No other module may be the first to import it.
 """
 
-from __future__ import annotations
-
 import atexit
 import logging
 import os
@@ -25,11 +23,7 @@ if TYPE_CHECKING:
 
 
 def load_mteb(offline: bool = True) -> ModuleType:
-    """Return the module `mteb` (3 s on the first call).
-
-    Args:
-        offline: Disable the hub; only the first call of a process can choose.
-    """
+    """Return the module `mteb` (3 s on the first call); only the first call of a process can leave the hub enabled."""
     if offline:
         go_offline()
     _to_scratch()
@@ -54,16 +48,11 @@ def _to_scratch() -> None:
     datasets.config.HF_DATASETS_CACHE = Path(scratch)
 
 
-def known_task(name: str, others: Iterable[str] = (), offline: bool = True) -> AbsTask:
+def known_task(name: str, others: Iterable[str] = (), offline: bool = True) -> "AbsTask":
     """Return MTEB's task of that name.
 
-    Args:
-        name: Name of the task.
-        others: Further names to suggest for a misspelt one.
-        offline: See `load_mteb`.
-
     Raises:
-        UserError: MTEB has no such task; the closest names are suggested.
+        UserError: MTEB has no such task; the closest names are suggested, `others` among them.
     """
     mteb = load_mteb(offline)
     try:

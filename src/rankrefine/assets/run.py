@@ -4,14 +4,12 @@ Embedded, hub and GGUF sources are written to a folder of the run; other local s
 is written last, so that its existence implies a complete asset.
 """
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 from typing import Literal
 
 from rankrefine import io, sources
-from rankrefine.assets import local
+from rankrefine.assets import convert, embedded, hub, local
 from rankrefine.assets.manifest import write_manifest
 from rankrefine.errors import UserError
 
@@ -32,14 +30,12 @@ def run(source: str, kind: Literal["model", "dataset"], folder: Path | None, man
     """
     parsed = sources.parse(source, kind, "--source")
     if parsed.form == "local":
-        path, revision = Path(source), None
-        local.check(path, kind)
-        files = [Path(file) for file in parsed.files]
+        local.check(Path(source), kind)
+        path, revision, files = Path(source), None, [Path(file) for file in parsed.files]
     elif folder is None:
         raise UserError(f"--folder is required for {source}.")
     else:
-        path, files = folder, None
-        revision = _fetch(parsed, folder)
+        path, revision, files = folder, _fetch(parsed, folder), None
     written = write_manifest(manifest, source=source, kind=kind, path=path, revision=revision, files=files)
     log.info("%s: %s files, revision %s, in %s", source, len(written.files), written.revision, written.path)
 
@@ -48,15 +44,9 @@ def _fetch(source: sources.Source, folder: Path) -> str:
     """Write the folder atomically and return the revision."""
     with io.atomic(folder) as temporary:
         if source.form == "embedded":
-            from rankrefine.assets import embedded
-
             return embedded.fetch(source.name, temporary)
         if source.form == "gguf":
-            from rankrefine.assets import convert
-
             temporary.mkdir(parents=True)
             convert.gguf(Path(source.text), temporary)
             return io.sha256(source.text)
-        from rankrefine.assets import hub
-
         return hub.fetch(source, temporary, resume=folder.with_name(f".{folder.name}.download"))

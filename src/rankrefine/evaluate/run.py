@@ -56,7 +56,7 @@ def run(
     cache = EmbeddingCache(encoder, task.task, folder)
     try:
         metrics, mteb = load(task.module, task.task).evaluate(encoder, task)
-    except UserError as error:
+    except UserError as error:  # some errors name no file
         if str(manifest.path) in str(error) or str(task.path) in str(error):
             raise
         raise UserError(f"{manifest.path} on {task.task}: {error}") from error

@@ -482,8 +482,8 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
             raise state.error
         return SimpleNamespace(sha=COMMIT)
 
-    def snapshot_download(repo, *, revision, local_dir, allow_patterns, ignore_patterns):
-        state.asked.append((repo, revision, allow_patterns))
+    def snapshot_download(repo, *, repo_type, revision, local_dir, allow_patterns, ignore_patterns):
+        state.asked.append((repo, revision, allow_patterns, ignore_patterns, repo_type))
         state.download(Path(local_dir))
         (Path(local_dir) / ".cache").mkdir(exist_ok=True)
 
@@ -505,6 +505,8 @@ def test_hub_model(tmp_path: Path, hub: SimpleNamespace) -> None:
     assert hub.asked[0] == ("org/name", "v1", "model")
     assert hub.asked[1][:2] == ("org/name", COMMIT)
     assert not {"*.bin", "*.pt", "*.py", "*"} & set(hub.asked[1][2])
+    assert "onnx/*" in hub.asked[1][3]
+    assert hub.asked[1][4] == "model"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.json", "out"]
     assert not (tmp_path / "out" / ".cache").exists()
 
@@ -567,6 +569,25 @@ def test_hub_dataset(tmp_path: Path, hub: SimpleNamespace) -> None:
     assert hub.asked == [("org/data", "v1", "dataset"), ("org/data", "sub", COMMIT)]
     assert list(load_manifest(tmp_path / "m.json").files) == ["test.parquet", "train.parquet"]
     assert pq.read_table(tmp_path / "out" / "train.parquet").to_pylist() == [{"text": "train"}]
+
+
+def test_data_of_an_mteb_task(tmp_path: Path, hub: SimpleNamespace) -> None:
+    def download(folder: Path) -> None:
+        folder.mkdir()
+        (folder / "test.jsonl").write_text("{}")
+
+    hub.download = download
+    asset.run("mteb:STS12", "dataset", tmp_path / "out", tmp_path / "m.json")
+    found = load_manifest(tmp_path / "m.json")
+    (repository, revision, allowed, ignored, kind), *others = hub.asked
+    assert (repository, kind, ignored, others) == ("mteb/sts12-sts", "dataset", None, [])
+    assert (found.revision, list(found.files)) == (revision, ["test.jsonl"])  # the revision that MTEB pins
+    assert len(revision) == 40
+    assert "*.jsonl" in allowed and not {"*.py", "*"} & set(allowed)
+    for task, message in (("STS1", "MTEB has no task 'STS1'"), ("CIFAR10", "about text alone can be downloaded")):
+        with pytest.raises(UserError, match=message):
+            asset.run(f"mteb:{task}", "dataset", tmp_path / "other", tmp_path / "other.json")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.json", "out"]
 
 
 def test_hub_dataset_that_needs_a_subset(tmp_path: Path, hub: SimpleNamespace) -> None:

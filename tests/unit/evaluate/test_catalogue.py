@@ -47,8 +47,8 @@ def test_the_catalogue_loads_no_heavy_library() -> None:
     program = (
         "import sys; import rankrefine.evaluate.catalogue; print({'torch', 'numpy', 'pyarrow'} & set(sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
+    completed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert completed.stdout.strip() == "set()"
 
 
 def test_sources_in_order_of_precedence(tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def test_reranking_is_the_mean_average_precision_of_the_queries(tmp_path: Path) 
     assert metric["value"] == pytest.approx(np.mean(expected), abs=0.01)
 
 
-def test_queries_that_mteb_joins_from_parts_keep_apart(tmp_path: Path) -> None:
+def test_queries_that_mteb_joins_from_parts_stay_separate(tmp_path: Path) -> None:
     """MindSmallReranking is scored over parts of queries; in a table every query is its own."""
     found = []
     for name in ("AskUbuntuDupQuestions", "MindSmallReranking"):
@@ -193,7 +193,7 @@ def test_a_copy_of_a_hub_repository_is_opened_by_mteb(tmp_path: Path) -> None:
     assert 0 < found["metrics"][0]["value"] <= 100
 
 
-def test_tasks_share_what_is_encoded(tmp_path: Path, prepared: Path) -> None:
+def test_tasks_share_encoded_texts(tmp_path: Path, prepared: Path) -> None:
     model, cache = _model(tmp_path), tmp_path / "cache"
     run.run(prepared, model, "base", 1, tmp_path / "alone.json")
     for name in ("first", "second"):
@@ -220,14 +220,14 @@ def test_embeddings_of_different_code_are_not_used(tmp_path: Path, prepared: Pat
 
 def test_queries_and_sentences_share_a_text(tmp_path: Path) -> None:
     encoder = open_encoder(save_static_encoder(tmp_path / "model"), threads=1)
-    kept = EmbeddingCache(encoder, "x", tmp_path / "cache")
+    cache = EmbeddingCache(encoder, "x", tmp_path / "cache")
     plain = encoder.encode(["the cat", "the dog"], batch_size=7)
     assert np.array_equal(encoder.encode_query(["the dog"]), plain[1:])
-    assert kept.encoded == 2
+    assert cache.encoded == 2
     encoder.encode(["the cat"], normalize_embeddings=True)
     encoder.encode(["the cat"], prompt="a ")
-    assert kept.encoded == 4
-    kept.save()
+    assert cache.encoded == 4
+    cache.save()
     again = EmbeddingCache(open_encoder(tmp_path / "model", threads=1), "x", tmp_path / "cache")
     again.encode(["a bird"])
     again.save()  # adds to the task's file

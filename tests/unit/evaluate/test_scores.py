@@ -46,11 +46,11 @@ def _model(folder: Path, result: Path) -> str:
 
 
 def _run(folder: Path, *results: Path, **settings) -> list[dict[str, str]]:
-    setting = config.complete({"evaluate": {"resamples": 500} | settings})
+    completed = config.complete({"evaluate": {"resamples": 500} | settings})
     names = ("scores.csv", "scores.parquet", "scores.md", "mteb")
     models = list(dict.fromkeys(_model(folder, path) for path in results))
     tasks = list(dict.fromkeys(path.stem for path in results))
-    scores.run(setting, folder, models, tasks, *(folder / name for name in names))
+    scores.run(completed, folder, models, tasks, *(folder / name for name in names))
     with open(folder / "scores.csv", newline="") as stream:
         return list(csv.DictReader(stream))
 
@@ -75,7 +75,7 @@ def test_columns_and_rows(tmp_path: Path) -> None:
     assert float(first["value"]) == pytest.approx(json.loads(base.read_text())["metrics"][0]["value"], abs=1e-4)
 
 
-def test_parquet_holds_the_same(tmp_path: Path) -> None:
+def test_parquet_has_the_same_rows(tmp_path: Path) -> None:
     rows = _run(tmp_path, _result(tmp_path, "base"), _result(tmp_path, "refined/1", noise=0.5))
     table = io.read_table(tmp_path / "scores.parquet").to_pylist()
     assert [list(row) for row in table] == [list(row) for row in rows]
@@ -180,7 +180,7 @@ def test_table_has_one_line_per_task_and_subset(tmp_path: Path) -> None:
     assert "+0.00 [+0.00, +0.00]" in lines[2]
 
 
-def test_mtebs_own_results_lie_as_they_are_submitted(tmp_path: Path) -> None:
+def test_mtebs_own_results_have_the_layout_of_a_submission(tmp_path: Path) -> None:
     _run(tmp_path, _result(tmp_path, "base"), _result(tmp_path, "refined/1"))
     folder = tmp_path / "mteb" / "rankrefine__refined-1" / "r1"
     assert json.loads((folder / "STSBenchmark.json").read_text()) == {"task_name": "STSBenchmark"}
@@ -200,12 +200,12 @@ def test_a_missing_result_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / "scores.csv").exists()
 
 
-def test_other_pairs_do_not_fit(tmp_path: Path) -> None:
+def test_different_pairs_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="refined/1 and base were evaluated on different data of STSBenchmark"):
         _run(tmp_path, _result(tmp_path, "base"), _result(tmp_path, "refined/1", n=50))
 
 
-def test_other_texts_do_not_fit(tmp_path: Path) -> None:
+def test_different_texts_are_rejected(tmp_path: Path) -> None:
     results = _result(tmp_path, "base"), _result(tmp_path, "refined/1", texts="others")
     with pytest.raises(UserError, match="evaluated on different data of STSBenchmark"):
         _run(tmp_path, *results)

@@ -1,4 +1,4 @@
-"""The transfer tasks against loops over folds, one logistic regression at a time, on small made-up embeddings."""
+"""The transfer tasks against loops over folds, one logistic regression at a time, on small synthetic embeddings."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ WHOLE = ["MR", "CR", "SUBJ", "MPQA"]
 
 
 def _data(n: int = 200, dim: int = 8, classes: int = 2, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Embeddings off the origin, of which a linear rule tells the classes with some noise."""
+    """Embeddings off the origin, whose classes a linear rule separates with some noise."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(n, dim)) + 2
-    rule = np.random.default_rng(99).normal(size=(dim, classes))  # the same in all splits
-    return x, np.argmax((x - 2) @ rule + rng.normal(size=(n, classes)), axis=1)
+    weights = np.random.default_rng(99).normal(size=(dim, classes))  # the same in all splits
+    return x, np.argmax((x - 2) @ weights + rng.normal(size=(n, classes)), axis=1)
 
 
 def _split(task: str, sizes: dict[str, int], classes: int = 2) -> tuple[dict, dict]:
@@ -88,18 +88,18 @@ def test_training_splits_are_cross_validated(wide_grid: tuple[float, ...], class
 def test_the_validation_split_chooses_and_is_not_trained_on(wide_grid: tuple[float, ...]) -> None:
     chosen = set()
     for trial in range(6):
-        (x, y), (held, labels), (test, gold) = (_data(n, seed=3 * trial + n) for n in (40, 90, 100))
+        (x, y), (validation, labels), (test, gold) = (_data(n, seed=3 * trial + n) for n in (40, 90, 100))
         labels = labels if trial % 2 else 1 - labels  # a split of false labels prefers the worst fit
         fitted = [_fit(x, y, c) for c in wide_grid]
-        best = int(np.argmax([model.score(held, labels) for model in fitted]))
-        parts = {"train": [x], "validation": [held], "test": [test]}
+        best = int(np.argmax([model.score(validation, labels) for model in fitted]))
+        parts = {"train": [x], "validation": [validation], "test": [test]}
         (accuracy,) = stage.transfer("SST2", parts, {"train": y, "validation": labels, "test": gold}, random_seed=0)
         np.testing.assert_array_equal(accuracy.scores, 100 * (fitted[best].predict(test) == gold))
         chosen.add(best)
     assert len(chosen) > 1
 
 
-def test_paraphrases_are_told_by_difference_and_product(wide_grid: tuple[float, ...]) -> None:
+def test_paraphrases_are_classified_by_difference_and_product(wide_grid: tuple[float, ...]) -> None:
     x, y = {}, {}
     for seed, (split, n) in enumerate({"train": 200, "test": 90}.items()):
         rng = np.random.default_rng(seed)
