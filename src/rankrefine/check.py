@@ -76,8 +76,8 @@ def check_experiment(name: str, settings: dict[str, Any], encoder: Path) -> None
     where = f"refine.experiments.{name}"
     if layers and settings["layers"] > layers:
         raise UserError(f"{where}: layers is {settings['layers']}, but the encoder has {layers} layers.")
-    if width and (wide := [dim for dim in settings["matryoshka"] if dim > width]):
-        raise UserError(f"{where}: matryoshka has {wide[0]}, but the encoder has {width} dimensions.")
+    if width and (larger := [dim for dim in settings["matryoshka"] if dim > width]):
+        raise UserError(f"{where}: matryoshka has {larger[0]}, but the encoder has {width} dimensions.")
     if missing := [tracker for tracker in settings["report_to"] if find_spec(tracker) is None]:
         raise UserError(f"refine.report_to: {missing[0]} is not installed; run: pip install {missing[0]}")
 

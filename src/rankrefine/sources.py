@@ -22,7 +22,6 @@ from rankrefine.errors import UserError
 
 EMBEDDED_MODELS = ("smollm2-135m-instruct", "all-minilm-l6-v2")
 EMBEDDED_DATASETS = ("stsb", "vader")
-MTEB = re.compile(r"mteb:(?P<task>[\w.-]+)")
 
 Kind = Literal["model", "dataset"]
 
@@ -44,9 +43,7 @@ class Source:
     @property
     def hub(self) -> tuple[str, str, str | None]:
         """Repository id, revision and subset of a hub source."""
-        match = hub_names.SOURCE.fullmatch(self.text)
-        assert match
-        return match["repository"], match["revision"], match["subset"]
+        return hub_names.SOURCE.fullmatch(self.text).group("repository", "revision", "subset")
 
     @property
     def files(self) -> list[str]:
@@ -80,7 +77,7 @@ def parse(text: str, kind: Kind, key: str) -> Source:
             raise UserError(f"{key}: '{text}' names a branch, which changes; use a commit or a tag.")
         return Source(text, kind, "hub", _slug("hub", text, kind))
     if text.startswith("mteb:"):
-        if kind != "dataset" or not MTEB.fullmatch(text):
+        if kind != "dataset" or not re.fullmatch(r"mteb:[\w.-]+", text):
             raise UserError(f"{key}: '{text}' must have the form mteb:TASK and can only be a data set.")
         return Source(text, kind, "mteb", _slug("mteb", text, kind))
     if not os.path.exists(text):  # also False for a name that no file system allows

@@ -84,8 +84,7 @@ def _read(file: Path, rows: int | None) -> pa.Table:
 
 def _good(table: pa.Table, rules: dict[str, Any], tally: Tally) -> Iterator[dict[str, Any]]:
     """Yield the rows of a shard that pass every rule: seed_id, source, sentences."""
-    repeats = rules["collapse_repeats"]
-    limits = Limits(min_words=rules["min_words"], max_words=rules["max_words"])
+    repeats, limits = rules["collapse_repeats"], Limits(min_words=rules["min_words"], max_words=rules["max_words"])
     for row in table.select(["seed_id", "source", "sentences", "status"]).to_pylist():
         tally.read(row["source"])
         status, sentences = row.pop("status"), row["sentences"]
