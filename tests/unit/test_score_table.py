@@ -1,7 +1,5 @@
 """The score table: what is written is read again, and its numbers are shown alike everywhere."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import astuple
 from pathlib import Path
@@ -18,7 +16,7 @@ from rankrefine.score_table import COLUMNS, Score
 
 
 def score(**fields: object) -> Score:
-    numbers = {name: math.nan for name in COLUMNS if Score.__annotations__[name] == "float"}
+    numbers = {name: math.nan for name in COLUMNS if Score.__annotations__[name] is float}
     texts = {"model": "a", "seeds": 1, "task": "T", "subset": "all", "metric": "map", "n": None, "higher": True}
     return Score(**(texts | numbers | fields))
 
@@ -43,9 +41,9 @@ def test_csv_has_four_decimals_and_parquet_all_of_them(tmp_path: Path) -> None:
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     score_table.write(ROWS, tmp_path / "scores.csv", tmp_path / "scores.parquet")
     for read, row in zip(score_table.read(tmp_path / "scores.csv"), ROWS, strict=True):
-        for one, other in zip(astuple(read), astuple(row), strict=True):
-            assert type(one) is type(other)
-            assert one == (pytest.approx(other, abs=5e-5, nan_ok=True) if isinstance(other, float) else other)
+        for actual, expected in zip(astuple(read), astuple(row), strict=True):
+            assert type(actual) is type(expected)
+            assert actual == (pytest.approx(expected, abs=5e-5, nan_ok=True) if isinstance(expected, float) else expected)
 
 
 def test_numbers_have_the_decimals_of_their_metric() -> None:
@@ -91,8 +89,8 @@ def test_another_file_is_no_score_table(tmp_path: Path) -> None:
     path.write_text(CSV.replace("-2.4568", "high"))
     with pytest.raises(UserError, match=r"scores\.csv, line 3: value is 'high', not a number; delete the file"):
         score_table.read(path)
-    path.write_text(CSV.replace("a/1,1", "a/1,one"))
-    with pytest.raises(UserError, match="line 3: seeds is 'one', not a number"):
+    path.write_text(CSV.replace("a/1,1", "a/1,two"))
+    with pytest.raises(UserError, match="line 3: seeds is 'two', not a number"):
         score_table.read(path)
 
 
