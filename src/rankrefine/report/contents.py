@@ -1,7 +1,5 @@
 """Contents of the report: all figures and pages in the order of its menu. Standard library only."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 
@@ -10,18 +8,12 @@ class Item:
     """A figure (SVG) or a page (HTML), drawn by the function of `module` that is called like the stem of `file`.
 
     `workflow/report/STEM.rst` is its caption.
-
-    Attributes:
-        file: Name of the file in `results/report`.
-        module: Module below `rankrefine.report`.
-        category: Category of Snakemake's menu.
-        label: Name within the category.
     """
 
-    file: str
-    module: str
-    category: str
-    label: str
+    file: str  # in `results/report`
+    module: str  # below `rankrefine.report`
+    category: str  # of Snakemake's menu
+    label: str  # within the category
 
     @property
     def stem(self) -> str:

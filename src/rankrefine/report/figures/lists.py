@@ -1,7 +1,5 @@
 """Figures of the ranking lists: similarity by rank, order of the targets, and drops."""
 
-from __future__ import annotations
-
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure

@@ -1,7 +1,5 @@
 """Figures of the scores: differences to the base, and alignment against uniformity."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

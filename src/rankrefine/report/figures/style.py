@@ -1,7 +1,5 @@
 """Palette, style and elements that the figures share."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

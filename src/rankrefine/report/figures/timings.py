@@ -1,7 +1,5 @@
 """Figure of the time and memory of each stage."""
 
-from __future__ import annotations
-
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 

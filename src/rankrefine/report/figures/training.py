@@ -1,7 +1,5 @@
 """Figures of the training: curves of all experiments, and their gains on development data."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
