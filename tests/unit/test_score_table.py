@@ -1,4 +1,4 @@
-"""The score table: what is written is read again, and its numbers are shown alike everywhere."""
+"""The score table: writing and reading, and equal numbers everywhere."""
 
 import math
 from dataclasses import astuple
@@ -38,12 +38,14 @@ def test_csv_has_four_decimals_and_parquet_all_of_them(tmp_path: Path) -> None:
     assert (first["value"], first["n"], second["n"], second["higher"]) == (82.03251, 1379, None, False)
 
 
-def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+def test_a_written_table_can_be_read(tmp_path: Path) -> None:
     score_table.write(ROWS, tmp_path / "scores.csv", tmp_path / "scores.parquet")
     for read, row in zip(score_table.read(tmp_path / "scores.csv"), ROWS, strict=True):
         for actual, expected in zip(astuple(read), astuple(row), strict=True):
             assert type(actual) is type(expected)
-            assert actual == (pytest.approx(expected, abs=5e-5, nan_ok=True) if isinstance(expected, float) else expected)
+            assert actual == (
+                pytest.approx(expected, abs=5e-5, nan_ok=True) if isinstance(expected, float) else expected
+            )
 
 
 def test_numbers_have_the_decimals_of_their_metric() -> None:
@@ -73,7 +75,7 @@ def test_names_for_readers() -> None:
     assert [score(seeds=seeds).is_mean for seeds in (1, 2)] == [False, True]
 
 
-def test_a_difference_is_significant_where_its_interval_excludes_zero() -> None:
+def test_a_difference_is_significant_if_its_interval_excludes_zero() -> None:
     intervals = {(0.1, 1.0): True, (-1.0, -0.1): True, (-0.1, 0.1): False, (0.0, 1.0): False, (math.nan,) * 2: False}
     for (low, high), expected in intervals.items():
         assert score(delta_low=low, delta_high=high).significant is expected
