@@ -27,7 +27,7 @@ class Item:
 
 
 CONTENTS = (
-    Item("summary.html", "summary", "1 Summary", "what was done"),
+    Item("summary.html", "summary", "1 Summary", "main result and facts"),
     Item("scores.html", "pages", "2 Scores", "table"),
     Item("differences.svg", "figures.scores", "2 Scores", "differences to the base"),
     Item("representation.svg", "figures.scores", "2 Scores", "alignment and uniformity"),
@@ -40,6 +40,6 @@ CONTENTS = (
     Item("experiments.svg", "figures.training", "5 Training", "experiments"),
     Item("timings.svg", "figures.timings", "6 Time and cost", "time and memory"),
     Item("timings.html", "pages", "6 Time and cost", "table"),
-    Item("provenance.html", "summary", "7 Provenance", "what made it"),
+    Item("provenance.html", "summary", "7 Provenance", "models, data and parameters"),
 )
 MODULES = tuple(sorted({item.path for item in CONTENTS}))  # `report.run` imports them by name, unseen by code digests

@@ -31,7 +31,7 @@ def summary(records: Records) -> str:
         ("Time", duration(sum(stage.seconds for stage in records.stages)), "sum over all jobs"),
     ]
     overlap = [record for record in records.overlap if record["found"]]
-    return render("summary", title="What was done", result=result(records), facts=facts, overlap=overlap)
+    return render("summary", title="Summary of the run", result=result(records), facts=facts, overlap=overlap)
 
 
 def _count(number: int, noun: str) -> str:
@@ -56,7 +56,7 @@ def _sizes(lists: Record) -> str:
     return f" of {' to '.join(map(str, dict.fromkeys((sizes[0], sizes[-1]))))} sentences" if sizes else ""
 
 
-def main_row(rows: list[Score], model: str) -> Score | None:
+def _main_row(rows: list[Score], model: str) -> Score | None:
     """Return the main result of `model`: Spearman on the first whole task, or else the first metric that is x 100."""
     own = [row for row in rows if row.model == model and row.delta == row.delta and row.subset == "all"]
     main = [row for row in own if row.metric == "spearman"] or [row for row in own if row.metric not in RAW]
@@ -66,7 +66,7 @@ def main_row(rows: list[Score], model: str) -> Score | None:
 def result(records: Records) -> str:
     """Return the main result as a sentence."""
     name = records.chosen
-    row = main_row(records.scores, name)
+    row = _main_row(records.scores, name)
     if row is None:
         return f"{name} was exported; the score table has no difference to the base for it."
     base = next((other for other in records.scores if other.key == row.key and other.model == "base"), None)
@@ -90,7 +90,7 @@ def provenance(records: Records) -> str:
     writer = "imported lists" if records.generate["imported"] else "language model"
     return render(
         "provenance",
-        title="What made this result",
+        title="Provenance of the result",
         models=[
             *((writer, *model) for model in records.generate["models"]),
             *(("teacher", *_source(teacher)) for teacher in history["teachers"]),
@@ -130,7 +130,7 @@ def _parameters(records: Records, stages: list[tuple[str, Record, str]]) -> dict
 
 
 def _sources(pool: Record) -> list[tuple[str, str, str]]:
-    """Return role, source and revision of the seed sentences and of the data that were kept apart from them."""
+    """Return role, source and revision of the seed sentences and of the data that they are decontaminated against."""
     section, revisions = pool.get("config", {}).get("seeds", {}), pool.get("assets", {})
     sources = [(f"seeds: {source['name']}", source["source"]) for source in section.get("sources", [])]
     sources += [("decontaminated from", source) for source in section.get("decontaminate", [])]
