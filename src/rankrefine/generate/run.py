@@ -62,7 +62,7 @@ def run(
     """
     settings = config["generate"]
     engine_facts = facts(settings["engine"])
-    record = Record("generate", {key: config[key] for key in ("seed", "generate")}, *engine_facts.packages, "pyarrow")
+    record = Record("generate", config, *engine_facts.packages, "pyarrow")
     seeds = io.read_table(pool)
     _check_budget(seeds.num_rows, budget, pool_stats)
     if first >= seeds.num_rows:
