@@ -38,7 +38,7 @@ def run(
     budget: int,
     llm: Path | None,
     threads: int | None,
-    code: list[str],
+    code: list[str] | None,
     output: Path,
     stats: Path,
 ) -> None:
@@ -53,7 +53,7 @@ def run(
         budget: Seed sentences that the whole run needs; a smaller pool is an error.
         llm: Manifest (JSON) of the language model; not for the fake engine.
         threads: Processor threads to use (default: all).
-        code: Code digests; finished blocks from different code are discarded.
+        code: Code digests; finished blocks from different code are discarded (default: none).
         output: Shard (parquet) to write.
         stats: Record (JSON) to write.
 
@@ -62,7 +62,7 @@ def run(
     """
     settings = config["generate"]
     engine_facts = facts(settings["engine"])
-    record = Record("generate", {key: config[key] for key in ("seed", "generate")}, *engine_facts.packages, "pyarrow")
+    record = Record("generate", config, *engine_facts.packages, "pyarrow")
     seeds = io.read_table(pool)
     _check_budget(seeds.num_rows, budget, pool_stats)
     if first >= seeds.num_rows:
