@@ -1,9 +1,10 @@
 """Model card of a refined encoder: README.md in the Hugging Face format, with the scores as metadata."""
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any
+
+import yaml
 
 from rankrefine import hub_names
 from rankrefine.score_table import Score
@@ -73,7 +74,7 @@ def _body(training: dict[str, Any], scores: Sequence[Score], lists: dict[str, An
         "training.**"
     )
     data, config, origin = training["development_data"], training["config"]["refine"], _model(training["base"])
-    keys = "\n".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in config.items())
+    keys = yaml.safe_dump(training["config"], sort_keys=False, allow_unicode=True).strip()
     revision = f", revision {data['revision']}" if data.get("revision") else ""
     return f"""# {label(training)}
 
