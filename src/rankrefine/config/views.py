@@ -49,7 +49,7 @@ def embedding(config: dict[str, Any], teacher: str) -> dict[str, Any]:
 
 
 def is_prepared(config: dict[str, Any]) -> bool:
-    """Whether a job makes the base encoder from `base.model`."""
+    """Return True if a job makes the base encoder from `base.model`."""
     settings = config["base"]
     return settings["recipe"] != "none" or settings["pooling"] != "model" or settings["prompt"] is not None
 
