@@ -107,6 +107,13 @@ def executable(folder: Path) -> Path:
     return program
 
 
+def environment(folder: Path) -> dict[str, str]:
+    """Environment variables that make `executable(folder)` the `sys.executable` of every Python started with them."""
+    text = f"import sys\n\nsys.executable = {str(executable(folder))!r}\n"
+    (folder / "sitecustomize.py").write_text(text, encoding="utf-8")
+    return os.environ | {"PYTHONPATH": str(folder)}
+
+
 # --- the server
 
 

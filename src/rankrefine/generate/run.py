@@ -62,7 +62,7 @@ def run(
     """
     settings = config["generate"]
     engine_facts = facts(settings["engine"])
-    record = Record("generate", {key: config[key] for key in ("seed", "generate")}, *engine_facts.packages, "pyarrow")
+    record = Record("generate", config, *engine_facts.packages, "pyarrow")
     seeds = io.read_table(pool)
     _check_budget(seeds.num_rows, budget, pool_stats)
     if first >= seeds.num_rows:
@@ -136,7 +136,7 @@ def _check_budget(available: int, needed: int, pool_stats: Path) -> None:
 def _inputs(record: Record, recipe: Recipe, model: Manifest | None, engine: Engine, code: list[str]) -> dict[str, Any]:
     """Everything that decides a block's bytes, except for its seed sentences."""
     return {
-        **record.made_by(),
+        **record.inputs(),
         "recipe": recipe.describe(),
         "model": model.files if model else None,
         "code": code,
