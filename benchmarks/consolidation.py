@@ -10,6 +10,7 @@ sentences in less than 1 GB.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import subprocess
@@ -82,7 +83,7 @@ def _consolidate(shards: Path, results: Path, count: int, size: int) -> tuple[fl
     """Run the stage as a command; return seconds and peak memory in GB."""
     seeds = {"sources": [{"name": "made-up", "source": "sentences.txt"}], "decontaminate": [], "count": count}
     config = configuration.complete({"seeds": seeds, "generate": {"engine": "fake", "shard_size": size}})
-    given = configuration.section(config, "lists", "seeds.count", "generate.shard_size", "consolidate")
+    given = json.dumps(config)
     pool = shards / "pool.json"
     io.write_json(pool, {"config": {"seeds": config["seeds"]}})
     command = [sys.executable, "-m", "rankrefine", "consolidate", "--config", given, "--shards", str(shards)]

@@ -10,6 +10,7 @@ four shards.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import statistics
 import subprocess
@@ -22,7 +23,6 @@ import material
 import pyarrow as pa
 
 from rankrefine import io
-from rankrefine.config import load as configuration
 
 
 def main() -> None:
@@ -62,8 +62,7 @@ def _commands(folder: Path, options: argparse.Namespace) -> list[list[str]]:
     io.write_json(folder / "pool.json", {"dropped": {}})
     material.model(options.model, folder / "model")
     manifest = next((folder / "model").glob("*.json"))
-    config = configuration.complete({"generate": {"rounds": options.rounds, "model": options.model}})
-    given = configuration.section(config, "seed", "generate")
+    given = json.dumps({"generate": {"rounds": options.rounds, "model": options.model}})
     return [
         [
             *(sys.executable, "-m", "rankrefine", "generate", "--config", given, "--gpus", "0", "--code", "benchmark"),

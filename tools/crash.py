@@ -1,12 +1,13 @@
-"""Kills the miniature workflow again and again, and shows that nothing is lost.
+"""Kill the miniature workflow at random moments and check that nothing is lost.
 
     python tools/crash.py [--kills 8] [--seed 0] [--folder FOLDER]
 
-Runs the miniature once to its end. Then, in another folder, `make run`'s path (workflow/run.py) is started and killed,
-with -9 and its whole process group, at a random moment at least 5 s after its start, and started again, until it comes
-to its end; if kills are left, in a new folder. What is left must be the same as without a kill: the bytes of all data
-and the weights of all models. Exit code 1 if not. Every kill says how many records were written and which rules were
-at work, and the last line how often each rule was hit.
+One run is never killed. In another folder, `workflow/run.py` (the program of `make run`) is started, killed with its
+whole process group by SIGKILL at a random moment at least 5 s after its start, and started again until it finishes;
+if kills are left, the same follows in a new folder. All data and the weights of all models must be equal byte for byte
+to those of the first run; exit code 1 if they are not. Each kill prints the number of written records and the running
+rules, the last line the number of kills per rule. Jobs run in forks of a process that has imported their libraries
+(tests/workflow/fork_server.py), so that most kills hit their work and not their imports.
 """
 
 from __future__ import annotations
@@ -22,111 +23,126 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
-HERE = Path(__file__).parent
-RUN = [
-    *(sys.executable, str(HERE.parent / "workflow" / "run.py"), "--snakefile", str(HERE.parent / "Snakefile")),
-    *("--cores", "2"),
-]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from workflow.folder import ROOT, Python
+
+RUN = [sys.executable, ROOT / "workflow" / "run.py", "--snakefile", ROOT / "Snakefile", "--cores", "2"]
 DATA = ("seeds/pool.parquet", "generate/*.parquet", "consolidate/lists.parquet")
 MODELS = ("base/model/**/*", "refine/*/*/model/**/*", "encoder/**/*", "teacher/*/*.safetensors")
-EARLIEST = 5.0  # seconds after a start; before, Snakemake itself has hardly begun
-GONE = 30.0  # seconds that killed processes may take to disappear
+EARLIEST = 5.0  # seconds after a start; before, Snakemake has hardly begun
+TIMEOUT = 30.0  # seconds until killed processes must have disappeared
 
 
 def main() -> int:
-    """Run it and print what happened; the exit code says whether everything is the same."""
+    """Parse the arguments and run; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=8, help="how often the run is killed (default 8)")
-    parser.add_argument("--seed", type=int, default=0, help="decides the moments (default 0)")
+    parser.add_argument("--kills", type=int, default=8, help="number of kills (default: 8)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed of the moments (default: 0)")
     parser.add_argument("--folder", type=Path, help="new folder to work in (default: a temporary one)")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = (options.folder or Path(scratch)).resolve()
+    with tempfile.TemporaryDirectory(prefix="rr-") as temporary:
+        folder = (options.folder or Path(temporary) / "runs").resolve()
         inputs = folder / "inputs"
-        subprocess.run(
-            [sys.executable, HERE.parent / "tests" / "miniature" / "build.py", inputs], check=True, capture_output=True
-        )
-        wrong = crash(inputs, folder, options.kills, random.Random(options.seed))
-    return 1 if wrong else 0
-
-
-def crash(inputs: Path, folder: Path, kills: int, dice: random.Random) -> list[str]:
-    """Sentences about what differs between a run in `folder` without a kill and those with `kills` in all."""
-    whole = shutil.copytree(inputs, folder / "whole")
-    began = time.monotonic()
-    _to_the_end(whole)
-    needed = time.monotonic() - began
-    print(f"without a kill: {needed:.0f} s", flush=True)
-    hit, wrong, struck = 0, [], Counter()
-    while hit < kills:
-        killed = shutil.copytree(inputs, folder / f"killed-{hit}")
-        began = time.monotonic()
-        while hit < kills:
-            at_work = _kill(killed, dice.uniform(EARLIEST, max(EARLIEST + 2, needed / 2)))
-            if at_work is None:
-                break
-            struck.update(at_work)
-            hit += 1
-        _to_the_end(killed)
-        print(f"{hit} kills, at the end after {time.monotonic() - began:.0f} s", flush=True)
-        found = list(_differences(whole / "results", killed / "results"))
-        print(*found, sep="\n", end="\n" if found else "", flush=True)
-        wrong += found
-    print("rules that were hit: " + ", ".join(f"{rule} {count}" for rule, count in sorted(struck.items())))
-    return wrong
-
-
-def _kill(folder: Path, moment: float) -> list[str] | None:
-    """Start a run and kill it after `moment` seconds; the rules that were at work, or None where it ended before."""
-    with (folder / "run.log").open("ab") as log:
-        running = subprocess.Popen(RUN, cwd=folder, start_new_session=True, stdout=log, stderr=log)
+        build = [sys.executable, ROOT / "tests" / "miniature" / "build.py", inputs]
+        subprocess.run(build, check=True, capture_output=True)
+        python = Python(Path(temporary))
         try:
-            code = running.wait(moment)
-        except subprocess.TimeoutExpired:
-            at_work = _at_work(running.pid)
-            os.killpg(running.pid, signal.SIGKILL)
-            running.wait()
-            _wait_until_gone(running.pid)
-            done = sum(1 for _ in (folder / "results").rglob("*.json"))
-            told = ", ".join(at_work) or "Snakemake alone"
-            print(f"killed after {moment:.1f} s, {done} records written, at work: {told}", flush=True)
-            return at_work
-    if code:
-        raise SystemExit(f"A start after a kill failed with {code}: {(folder / 'run.log').read_text()[-3000:]}")
-    return None
+            differences = Crash(inputs, folder, python.environment()).run(options.kills, random.Random(options.seed))
+        finally:
+            python.stop()
+    return 1 if differences else 0
 
 
-def _at_work(group: int) -> list[str]:
-    """The rules whose jobs run in a process group, by the verbs of their commands."""
+class Crash:
+    """Runs of the miniature in subfolders of `folder`."""
+
+    def __init__(self, inputs: Path, folder: Path, environment: dict[str, str]) -> None:
+        self._inputs, self._folder, self._environment = inputs, folder, environment
+
+    def run(self, kills: int, moments: random.Random) -> list[str]:
+        """Return the differences between an uninterrupted run and runs with `kills` kills in all."""
+        whole = shutil.copytree(self._inputs, self._folder / "whole")
+        began = time.monotonic()
+        self._finish(whole)
+        needed = time.monotonic() - began
+        print(f"without a kill: {needed:.0f} s", flush=True)
+        done, differences, hit = 0, [], Counter()
+        for number in count():
+            killed = shutil.copytree(self._inputs, self._folder / f"killed-{number}")
+            began = time.monotonic()
+            while done < kills:
+                rules = self._kill(killed, moments.uniform(EARLIEST, max(EARLIEST + 2, needed / 2)))
+                if rules is None:  # this run was faster
+                    needed = min(needed, time.monotonic() - began)
+                    break
+                hit.update(rules)
+                done += 1
+            self._finish(killed)
+            print(f"{done} kills, finished after {time.monotonic() - began:.0f} s", flush=True)
+            found = list(_differences(whole / "results", killed / "results"))
+            print(*found, sep="\n", end="\n" if found else "", flush=True)
+            differences += found
+            if done == kills:
+                break
+        print("rules that were hit: " + ", ".join(f"{rule} {times}" for rule, times in sorted(hit.items())))
+        return differences
+
+    def _finish(self, folder: Path) -> None:
+        """Run to the end."""
+        completed = subprocess.run(RUN, cwd=folder, env=self._environment, capture_output=True, text=True)
+        if completed.returncode:
+            raise SystemExit(f"The run failed with exit code {completed.returncode}: {completed.stderr[-3000:]}")
+
+    def _kill(self, folder: Path, moment: float) -> list[str] | None:
+        """Start a run and kill it after `moment` seconds; return the running rules, or None if it finished before."""
+        with (folder / "run.log").open("ab") as log:
+            process = subprocess.Popen(
+                RUN, cwd=folder, env=self._environment, start_new_session=True, stdout=log, stderr=log
+            )
+            try:
+                code = process.wait(moment)
+            except subprocess.TimeoutExpired:
+                rules = _running(process.pid)
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                _wait_until_gone(process.pid)
+                records = sum(1 for _ in (folder / "results").rglob("*.json"))
+                names = ", ".join(rules) or "Snakemake alone"
+                print(f"killed after {moment:.1f} s, {records} records written, running: {names}", flush=True)
+                return rules
+        if code:
+            log = (folder / "run.log").read_text(encoding="utf-8")
+            raise SystemExit(f"A start after a kill failed with exit code {code}: {log[-3000:]}")
+        return None
+
+
+def _running(group: int) -> list[str]:
+    """Rules whose jobs run in a process group."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             words = (process / "cmdline").read_text(errors="replace").split("\0")
-            if words[1:3] == ["-m", "rankrefine"] and os.getpgid(int(process.name)) == group:
-                found.append(words[3])
-        except OSError:  # it has ended
+            if "rankrefine" in words[:-2] and os.getpgid(int(process.name)) == group:
+                found.append(words[words.index("rankrefine") + 1])
+        except OSError:  # the process has ended
             continue
     return sorted(found)
 
 
 def _wait_until_gone(group: int) -> None:
-    """Until no process of the group is left: the next start rightly refuses to run beside one."""
-    deadline = time.monotonic() + GONE
+    """Wait until no process of the group is left: the next start refuses to run beside one."""
+    deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline:
         try:
             os.killpg(group, 0)
         except ProcessLookupError:
             return
         time.sleep(0.05)
-    raise SystemExit("A killed run's processes do not go away.")
-
-
-def _to_the_end(folder: Path) -> None:
-    done = subprocess.run(RUN, cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"The run failed with {done.returncode}: {done.stderr[-3000:]}")
+    raise SystemExit(f"Processes of a killed run still exist after {TIMEOUT:.0f} s.")
 
 
 def _differences(whole: Path, killed: Path) -> Iterator[str]:
@@ -137,11 +153,11 @@ def _differences(whole: Path, killed: Path) -> Iterator[str]:
         if not names[0]:
             yield f"{pattern}: the uninterrupted run has no such file"
         for name in sorted(names[0] ^ names[1]):
-            yield f"{name} is in one of the two folders alone"
+            yield f"{name} exists in only one of the two folders"
         for name in sorted(names[0] & names[1]):
             if not name.endswith(".md") and (whole / name).read_bytes() != (killed / name).read_bytes():
                 yield f"{name} differs"
-    yield from (f"{file} was left half written" for file in killed.rglob("*.part"))
+    yield from (f"{file} is a partial file" for file in killed.rglob("*.part"))
 
 
 if __name__ == "__main__":

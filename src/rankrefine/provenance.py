@@ -1,7 +1,5 @@
 """Provenance of an output: configuration, versions and wall time, written as a JSON record beside the data."""
 
-from __future__ import annotations
-
 import platform
 import time
 from importlib.metadata import PackageNotFoundError, version

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 import yaml
-from workflow.fork_server import ForkServer, executable
+from workflow.fork_server import ForkServer, environment, executable
 
 ROOT = Path(__file__).parents[2]
 # libraries that most runs import; others are imported by the run that needs them
@@ -39,11 +39,12 @@ class Python:
     """
 
     def __init__(self, folder: Path) -> None:
-        (folder / "jobs").mkdir()
+        self._jobs = folder / "jobs"
+        self._jobs.mkdir()
         self._snakemake = ForkServer(folder, "snakemake", PLANNING, {})
-        self._rankrefine = ForkServer(folder / "jobs", "rankrefine", JOBS, VARIABLES)
-        # of jobs; the rule that starts Snakemake itself hands it an open file, which a fork elsewhere cannot read
-        self._program = str(executable(folder / "jobs"))
+        self._rankrefine = ForkServer(self._jobs, "rankrefine", JOBS, VARIABLES)
+        # for jobs alone: the rule `page` passes an open file to Snakemake, which a fork of another process cannot read
+        self._program = str(executable(self._jobs))
 
     def run(self, *arguments: str, **request: object) -> subprocess.CompletedProcess[str]:
         """Run `python -m rankrefine`; `request` as in `fork_server.request_run`."""
@@ -54,6 +55,11 @@ class Python:
         if not {"--dry-run", "--unlock"} & {*arguments}:
             self._rankrefine.start()
         return self._run(self._snakemake, *arguments, executable=self._program, **request)
+
+    def environment(self) -> dict[str, str]:
+        """Environment variables with which `workflow/run.py` and Snakemake, as real processes, run jobs in forks."""
+        self._rankrefine.start()
+        return environment(self._jobs)
 
     def stop(self) -> None:
         """End the servers."""

@@ -107,6 +107,13 @@ def executable(folder: Path) -> Path:
     return program
 
 
+def environment(folder: Path) -> dict[str, str]:
+    """Environment variables that make `executable(folder)` the `sys.executable` of every Python started with them."""
+    text = f"import sys\n\nsys.executable = {str(executable(folder))!r}\n"
+    (folder / "sitecustomize.py").write_text(text, encoding="utf-8")
+    return os.environ | {"PYTHONPATH": str(folder)}
+
+
 # --- the server
 
 
@@ -158,7 +165,9 @@ def _handle(connection: socket.socket) -> dict[str, Any] | None:
         os.close(stream)
     ended = os.pidfd_open(process)
     if connection in select.select([connection, ended], [], [])[0]:  # the client is gone
-        os.killpg(process, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # no session of its own yet
+            os.killpg(process, signal.SIGKILL)
+        os.kill(process, signal.SIGKILL)
     code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
     with contextlib.suppress(OSError):
         connection.sendall(str(code).encode())

@@ -288,9 +288,7 @@ def test_changed_code_plans_its_stage_and_what_follows(edited, file: str, rules:
 
 
 def test_changed_code_of_a_task_reruns_that_task_alone(edited) -> None:
-    folder = edited("src/rankrefine/evaluate/tasks/representation.py", "alpha = 2", "alpha = 2")
-    assert folder.planned() == {}  # a docstring
-    folder = edited("src/rankrefine/evaluate/tasks/representation.py", 'Metric("uniformity"', 'Metric("other"')
+    folder = edited("src/rankrefine/evaluate/tasks/representation.py", extended)
     expected = {"task": 1, "overlap": 1, "evaluate": 3, "scores": 1, "export": 1, "report": 1, "page": 1}
     assert folder.planned() == expected
 

@@ -62,7 +62,7 @@ def run(
     """
     settings = config["generate"]
     engine_facts = facts(settings["engine"])
-    record = Record("generate", {key: config[key] for key in ("seed", "generate")}, *engine_facts.packages, "pyarrow")
+    record = Record("generate", config, *engine_facts.packages, "pyarrow")
     seeds = io.read_table(pool)
     _check_budget(seeds.num_rows, budget, pool_stats)
     if first >= seeds.num_rows:
@@ -133,7 +133,9 @@ def _check_budget(available: int, needed: int, pool_stats: Path) -> None:
     )
 
 
-def _inputs(record: Record, recipe: Recipe, model: Manifest | None, engine: Engine, code: list[str]) -> dict[str, Any]:
+def _inputs(
+    record: Record, recipe: Recipe, model: Manifest | None, engine: Engine, code: list[str] | None
+) -> dict[str, Any]:
     """Everything that decides a block's bytes, except for its seed sentences."""
     return {
         **record.inputs(),

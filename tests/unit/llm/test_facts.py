@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from rankrefine.config import load as configuration
+from rankrefine.config.schema import leaves
 from rankrefine.llm.facts import EngineFacts, facts
 
 ROOT = Path(__file__).parents[3]
-ENGINES = dict(configuration.leaves())["generate.engine"]["enum"]
+ENGINES = dict(leaves())["generate.engine"]["enum"]
 CPU, GPU = ({"device": device, "tensor_parallel": 3} for device in ("cpu", "auto"))
 
 
