@@ -133,10 +133,12 @@ def _check_budget(available: int, needed: int, pool_stats: Path) -> None:
     )
 
 
-def _inputs(record: Record, recipe: Recipe, model: Manifest | None, engine: Engine, code: list[str]) -> dict[str, Any]:
+def _inputs(
+    record: Record, recipe: Recipe, model: Manifest | None, engine: Engine, code: list[str] | None
+) -> dict[str, Any]:
     """Everything that decides a block's bytes, except for its seed sentences."""
     return {
-        **record.made_by(),
+        **record.inputs(),
         "recipe": recipe.describe(),
         "model": model.files if model else None,
         "code": code,

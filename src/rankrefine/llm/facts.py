@@ -3,8 +3,6 @@
 A central table would be in the code digest of every shard, so that a new engine would regenerate all of them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -13,21 +11,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class EngineFacts:
-    """Facts about one engine.
+    """Facts about one engine."""
 
-    Attributes:
-        needs_model: it runs `generate.model`.
-        gpus: GPUs that a job uses where there are any, from the section `generate`.
-        environment: name of the conda environment file in envs/.
-        packages: distributions whose versions are recorded.
-        counts_near_ties: it counts near-ties in float32.
-    """
-
-    needs_model: bool = True
-    gpus: Callable[[dict[str, Any]], int] = lambda settings: 0
-    environment: str = "rankrefine"
-    packages: tuple[str, ...] = ()
-    counts_near_ties: bool = False
+    needs_model: bool = True  # it runs `generate.model`
+    gpus: Callable[[dict[str, Any]], int] = lambda settings: 0  # of a job, if there are any; takes section `generate`
+    environment: str = "rankrefine"  # a conda environment file in envs/
+    packages: tuple[str, ...] = ()  # distributions whose versions are recorded
+    counts_near_ties: bool = False  # in float32
 
 
 def facts(engine: str) -> EngineFacts:

@@ -1,15 +1,11 @@
-"""Guided choice of the next token: the arithmetic of guided generation, as pure functions of logits.
-
-All engines choose their tokens here.
-"""
-
-from __future__ import annotations
+"""Guided choice of the next token, as pure functions of logits; used by all engines."""
 
 import hashlib
 from dataclasses import replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from rankrefine.errors import UserError
 from rankrefine.llm.interface import Sampling
@@ -17,13 +13,13 @@ from rankrefine.llm.interface import Sampling
 NEAR = 1e-4  # a choice is a near-tie if a change of logits, draws or cuts by this much would change it
 
 
-def guided_logits(logits: torch.Tensor, negative: torch.Tensor | None, scale: float | torch.Tensor) -> torch.Tensor:
+def guided_logits(logits: Tensor, negative: Tensor | None, scale: float | Tensor) -> Tensor:
     """Unnormalised log-probabilities under guidance away from a negative prompt.
 
         log p(t) = log p(t | negative) + scale * (log p(t | prompt) - log p(t | negative))      (up to a constant)
 
-    This is classifier-free guidance (Sanchez et al. 2023, "Stay on topic with classifier-free guidance"). The
-    normalisers of both softmaxes are constants of the row and cancel, so logits can replace log-probabilities.
+    Classifier-free guidance (Sanchez et al. 2023, "Stay on topic with classifier-free guidance"). The normalisers of
+    both softmaxes are constants of the row, so logits can replace log-probabilities.
 
     Args:
         logits: given the prompt, [rows, tokens].
@@ -36,18 +32,14 @@ def guided_logits(logits: torch.Tensor, negative: torch.Tensor | None, scale: fl
     logits = logits.float()
     if negative is None:
         return logits
-    if isinstance(scale, torch.Tensor):
+    if isinstance(scale, Tensor):
         scale = scale.to(logits.dtype)[:, None]
     return torch.lerp(negative.float(), logits, scale)
 
 
 def choose(
-    logits: torch.Tensor,
-    negative: torch.Tensor | None,
-    scale: float | torch.Tensor,
-    sampling: Sampling,
-    uniforms: torch.Tensor,
-) -> torch.Tensor:
+    logits: Tensor, negative: Tensor | None, scale: float | Tensor, sampling: Sampling, uniforms: Tensor
+) -> Tensor:
     """Choose the next token of each row, under guidance.
 
     Only tokens that are plausible given the prompt are allowed (Li et al. 2023, "Contrastive decoding"): elsewhere
@@ -76,7 +68,7 @@ def choose(
     return chosen if tokens is None else tokens.gather(1, chosen[:, None]).squeeze(1)
 
 
-def plausible(logits: torch.Tensor, nats: float) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+def plausible(logits: Tensor, nats: float) -> tuple[Tensor | None, Tensor | None]:
     """Tokens of each row within `nats` of its best one, in ascending order.
 
     Returns:
@@ -97,7 +89,7 @@ def plausible(logits: torch.Tensor, nats: float) -> tuple[torch.Tensor | None, t
     return tokens, torch.arange(most, device=rows.device) < counts[:, None]
 
 
-def _draw(scores: torch.Tensor, sampling: Sampling, uniforms: torch.Tensor) -> torch.Tensor:
+def _draw(scores: Tensor, sampling: Sampling, uniforms: Tensor) -> Tensor:
     """Column per row: the best one at temperature 0, else the inverse cumulative distribution at `uniforms`."""
     if sampling.temperature == 0:
         return scores.argmax(-1)
@@ -115,12 +107,8 @@ def _draw(scores: torch.Tensor, sampling: Sampling, uniforms: torch.Tensor) -> t
 
 
 def near_ties(
-    logits: torch.Tensor,
-    negative: torch.Tensor | None,
-    scale: float | torch.Tensor,
-    sampling: Sampling,
-    uniforms: torch.Tensor,
-) -> torch.Tensor:
+    logits: Tensor, negative: Tensor | None, scale: float | Tensor, sampling: Sampling, uniforms: Tensor
+) -> Tensor:
     """Rows whose choice rounding could change, bool [rows]; arguments as for `choose`.
 
     In float32 a request gives the same tokens in any batch, except for rounding. Rounding matters only if a draw or a
@@ -129,7 +117,10 @@ def near_ties(
     """
     plain = choose(logits, negative, scale, sampling, uniforms)
     near = torch.zeros(len(plain), dtype=torch.bool, device=plain.device)
-    reach = NEAR * _magnified(negative, scale) / (sampling.temperature or 1)
+    scales = torch.as_tensor(scale)
+    # rounding error of guided logits relative to that of the model's logits, at most, over all rows
+    magnified = 1.0 if negative is None else max(1.0, float((scales.abs() + (scales - 1).abs()).max()))
+    reach = NEAR * magnified / (sampling.temperature or 1)
     for cut in (-reach, reach):
         moved = replace(
             sampling,
@@ -147,14 +138,6 @@ def near_ties(
         best = scores.topk(2, -1).values
         near |= best[:, 0] - best[:, 1] < reach
     return near
-
-
-def _magnified(negative: torch.Tensor | None, scale: float | torch.Tensor) -> float:
-    """Rounding error of the guided logits relative to that of the model's logits, at most, over all rows."""
-    if negative is None:
-        return 1.0
-    scale = torch.as_tensor(scale)
-    return max(1.0, float((scale.abs() + (scale - 1).abs()).max()))
 
 
 def draws(count: int, *key: object) -> np.ndarray:

@@ -15,8 +15,6 @@ Args:
 `load` raises `UserError` if the model cannot be used.
 """
 
-from __future__ import annotations
-
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -31,62 +29,37 @@ class OutOfMemory(Exception):
 
 @dataclass(frozen=True)
 class Sampling:
-    """Settings for choosing a token from guided logits.
+    """Settings for choosing a token from guided logits."""
 
-    Attributes:
-        temperature: 0 is greedy.
-        top_p: keep the smallest set of best tokens with this much probability; 1 keeps all.
-        min_p: cut tokens with less than this share of the best one's probability; 0 cuts none.
-        plausibility: allow tokens down to this many nats below the best token of the prompt.
-        max_new_tokens: most tokens per completion.
-    """
-
-    temperature: float = 0.0
-    top_p: float = 1.0
-    min_p: float = 0.0
-    plausibility: float = float("inf")
-    max_new_tokens: int = 100
+    temperature: float = 0.0  # 0 is greedy
+    top_p: float = 1.0  # keep the smallest set of best tokens with this much probability; 1 keeps all
+    min_p: float = 0.0  # cut tokens with less than this share of the best one's probability; 0 cuts none
+    plausibility: float = float("inf")  # allow tokens down to this many nats below the best token of the prompt
+    max_new_tokens: int = 100  # most tokens per completion
 
 
 @dataclass(frozen=True)
 class Request:
-    """One guided completion.
+    """One guided completion to compute."""
 
-    Attributes:
-        id: returned with the completion.
-        prompt: the prompt to complete.
-        negative_prompt: the prompt to steer away from, or None for plain decoding.
-        guidance_scale: see `guidance.guided_logits`.
-        key: seed of the random draws, see `guidance.draws`.
-        one_line: a newline ends the text.
-    """
-
-    id: Hashable
+    id: Hashable  # returned with the completion
     prompt: Text
-    negative_prompt: Text | None
-    guidance_scale: float
-    key: tuple[object, ...]
-    one_line: bool = True
+    negative_prompt: Text | None  # to steer away from; None for plain decoding
+    guidance_scale: float  # see `guidance.guided_logits`
+    key: tuple[object, ...]  # of the random draws, see `guidance.draws`
+    one_line: bool = True  # a newline ends the text
 
 
 @dataclass(frozen=True)
 class Completion:
-    """A completed request.
-
-    Attributes:
-        text: decoded from `tokens`.
-        tokens: without the token that ended the text.
-        stop: "end" (end-of-text token), "newline" (in a request with `one_line`) or "length".
-        near_ties: tokens whose choice rounding could have changed (counted in float32 only).
-        redone: times that the engine had to start the request again.
-    """
+    """A completed request."""
 
     id: Hashable
     text: str
-    tokens: tuple[int, ...]
-    stop: Stop
-    near_ties: int = 0
-    redone: int = 0
+    tokens: tuple[int, ...]  # without the token that ended the text
+    stop: Stop  # end-of-text token, newline (in a request with `one_line`), or `max_new_tokens`
+    near_ties: int = 0  # tokens whose choice rounding could have changed, counted in float32 only
+    redone: int = 0  # number of restarts of the request by the engine
 
 
 class Engine(Protocol):

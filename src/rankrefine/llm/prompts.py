@@ -4,8 +4,6 @@ Chats (`messages`) are for instruction-tuned models, with the model's chat templ
 models: it ends where the completion begins, and a newline ends the completion.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 from dataclasses import dataclass
@@ -22,23 +20,23 @@ FOLDER = Path(__file__).with_name("templates")
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt template, chat messages or plain text. `sha256` is of its file."""
+    """A prompt template: chat messages or plain text."""
 
     name: str
-    sha256: str
+    sha256: str  # of its file
     template: Text
 
     @property
     def chat(self) -> bool:
-        """True for a chat, False for plain text, which needs no chat template."""
+        """True for a chat, False for plain text."""
         return not isinstance(self.template, str)
 
     @property
     def shown(self) -> str:
         """The template as readable text, for records."""
-        if isinstance(self.template, str):
-            return self.template
-        return "\n".join(f"{message['role']}: {message['content']}" for message in self.template)
+        if self.chat:
+            return "\n".join(f"{message['role']}: {message['content']}" for message in self.template)
+        return self.template
 
     def describe(self) -> dict[str, str]:
         """Return the fields of a record that name the template."""
@@ -46,11 +44,9 @@ class Prompt:
 
     def fill(self, sentence: str) -> Text:
         """Return the prompt for `sentence`."""
-        if isinstance(self.template, str):
-            return self.template.replace("{sentence}", sentence)
-        return tuple(
-            message | {"content": message["content"].replace("{sentence}", sentence)} for message in self.template
-        )
+        if self.chat:
+            return tuple(m | {"content": m["content"].replace("{sentence}", sentence)} for m in self.template)
+        return self.template.replace("{sentence}", sentence)
 
 
 def find(name: str) -> Path:

@@ -1,8 +1,7 @@
 """Prompts as token ids, and the tokens that end a completion; shared by the engines that run a real model."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 
 from jinja2 import TemplateError
@@ -13,7 +12,6 @@ from rankrefine.llm.interface import Text
 
 # some chat templates print the current date: prompts would change at midnight
 NO_CLOCK = "{% macro strftime_now(format) %}26 Jul 2024{% endmacro %}"
-
 PROBES = 64  # sentences whose prompts are compared to find the common prefix
 
 
@@ -26,7 +24,7 @@ def open_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, text: Text) -> list[int]:
-    """Return the token ids of a prompt. Text of a sentence that looks like a control token is encoded as plain text.
+    """Return the token ids of a prompt. Control tokens in a sentence are encoded as plain text.
 
     Raises:
         UserError: the prompt is a chat and the model has no chat template, or the template rejects it.
@@ -51,7 +49,7 @@ def encode(tokenizer: PreTrainedTokenizerBase, text: Text) -> list[int]:
 
 
 def ending(text: Text) -> str:
-    """Return the last characters of a prompt, to name it in a message."""
+    """Return the last characters of a prompt, for messages."""
     return (text if isinstance(text, str) else text[-1]["content"])[-60:]
 
 
@@ -68,16 +66,14 @@ def newline_tokens(tokenizer: PreTrainedTokenizerBase) -> set[int]:
 
 
 def decode(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int], newline: int | None) -> str:
-    """Decode a completion up to its newline, if it ended with the token `newline`, which may begin with other text
-    (a full stop and a newline).
-    """
+    """Decode a completion. If the token `newline` ended it, keep the text before the newline, such as a full stop."""
     if newline is None:
         return tokenizer.decode(tokens, skip_special_tokens=True)
     return tokenizer.decode([*tokens, newline], skip_special_tokens=True).partition("\n")[0]
 
 
 def beginnings(tokenizer: PreTrainedTokenizerBase) -> list[str]:
-    """Sentences with beginnings from all over the vocabulary."""
+    """Return sentences that begin with tokens from all over the vocabulary."""
     every = max(1, len(tokenizer) // PROBES)
     texts = tokenizer.batch_decode([[i] for i in range(0, len(tokenizer), every)], skip_special_tokens=True)
     return ["A", "7", '"', *(text.strip() for text in texts if text.strip())]
@@ -85,9 +81,5 @@ def beginnings(tokenizer: PreTrainedTokenizerBase) -> list[str]:
 
 def common_prefix(prompts: list[list[int]]) -> list[int]:
     """Return the longest common beginning of all prompts."""
-    shared = 0
-    for tokens in zip(*prompts, strict=False):
-        if len(set(tokens)) > 1:
-            break
-        shared += 1
-    return prompts[0][:shared]
+    equal = takewhile(lambda tokens: len(set(tokens)) == 1, zip(*prompts, strict=False))
+    return [tokens[0] for tokens in equal]

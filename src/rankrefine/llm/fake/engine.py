@@ -1,18 +1,11 @@
 """A deterministic word shuffler for tests of the workflow: no model, no torch."""
 
-from __future__ import annotations
-
 import hashlib
 from typing import Any
 
-from rankrefine.llm.interface import Completion, Request, Text
+from rankrefine.llm.interface import Completion, Request
 
 _FILLERS = ("again", "indeed", "today", "somehow", "perhaps", "there", "often", "still", "elsewhere", "then")
-
-
-def load(*_: Any) -> FakeEngine:
-    """Return the engine; the arguments of `interface` are ignored."""
-    return FakeEngine()
 
 
 class FakeEngine:
@@ -41,12 +34,14 @@ class FakeEngine:
         return {"device": "none", "dtype": "none", "threads": 1}
 
 
-def _sentence(text: Text) -> str:
-    return text if isinstance(text, str) else text[-1]["content"]
+def load(*_: Any) -> FakeEngine:
+    """Return the engine; the arguments of `interface` are ignored."""
+    return FakeEngine()
 
 
 def _complete(request: Request) -> Completion:
-    words = _sentence(request.prompt).split()
+    prompt = request.prompt
+    words = (prompt if isinstance(prompt, str) else prompt[-1]["content"]).split()
     number = int.from_bytes(hashlib.blake2b(repr(request.key).encode(), digest_size=8).digest(), "big")
     place = number % len(words)
     words[place - 1], words[place] = words[place], words[place - 1]

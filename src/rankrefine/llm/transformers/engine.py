@@ -5,9 +5,6 @@ request needs the slot: in a chain of requests the prompt of one is the negative
 already computed (for a retry both prompts are).
 """
 
-from __future__ import annotations
-
-import logging
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,8 +23,6 @@ from rankrefine.llm.tokens import beginnings, common_prefix, decode, encode, end
 from rankrefine.llm.transformers import free_memory, packed_linear, shared_prefix
 from rankrefine.llm.transformers.open_model import open_model
 
-log = logging.getLogger(__name__)
-
 ROOM = 16  # the capacity of the cache grows in steps of so many tokens
 
 
@@ -38,7 +33,7 @@ def load(
     max_running: int,
     settings: dict[str, Any],
     threads: int | None,
-) -> TransformersEngine:
+) -> "TransformersEngine":
     """Open the model in `folder` and return an engine with it; see `interface`.
 
     Raises:
@@ -56,7 +51,7 @@ def load(
         raise UserError(f"Out of memory with the prompt template alone ({error}).") from error
     except (RuntimeError, TypeError) as error:  # in the first forward pass
         kind = model.config.model_type
-        raise UserError(f"generate.model: this engine does not run a {kind}: {reason(error)}") from error
+        raise UserError(f"generate.model: this engine does not support {kind} models: {reason(error)}") from error
 
 
 class _Prompt(NamedTuple):
@@ -68,21 +63,21 @@ class _Prompt(NamedTuple):
 
 @dataclass
 class _Row:
-    """One prompt that is being continued: its cache slot and the tokens that the model has yet to see."""
+    """One prompt that is being continued."""
 
-    slot: int
+    slot: int  # of the cache
     prompt: _Prompt
     length: int  # tokens after the prefix whose keys are stored
-    feed: tuple[int, ...]
+    feed: tuple[int, ...]  # tokens for the next step
 
 
 @dataclass
 class _Running:
-    """A running request; `rows` are its prompt and, unless it decodes plainly, its negative prompt."""
+    """A running request."""
 
     request: Request
     uniforms: np.ndarray
-    rows: list[_Row]
+    rows: list[_Row]  # its prompt and, unless it decodes plainly, its negative prompt
     tokens: list[int] = field(default_factory=list)
     near_ties: int = 0
 
@@ -155,25 +150,22 @@ class TransformersEngine:
         negatives = [running.rows[1] for running in self._running if len(running.rows) == 2]
         with free_memory.raising_out_of_memory():
             chosen = self._choose(self._forward([running.rows[0] for running in self._running] + negatives))
-        ended = []
+        ended, still_running = [], []
         for running, token in zip(self._running, chosen, strict=True):
             if stop := self._advance(running, token):
                 ended.append((running, stop, token))
-        if ended:
-            over = {id(running) for running, *_ in ended}
-            self._running = [running for running in self._running if id(running) not in over]
-            self._retire([running for running, *_ in ended])
+            else:
+                still_running.append(running)
+        self._running = still_running
+        self._retire([running for running, *_ in ended])
         return [self._completion(running, stop, token) for running, stop, token in ended]
 
     def _choose(self, logits: torch.Tensor) -> list[int]:
-        """Choose the next token of every running request; `logits` are those of all prompts, then of all negative
-        prompts.
-        """
-        count, guided = len(self._running), len(logits) - len(self._running)
-        scales = torch.tensor([running.request.guidance_scale for running in self._running], device=logits.device)
-        uniforms = torch.tensor(
-            [running.uniforms[len(running.tokens)] for running in self._running], device=logits.device
-        )
+        """Choose the next token of every running request, from the logits of all prompts, then of negative ones."""
+        all_running, device = self._running, logits.device
+        count, guided = len(all_running), len(logits) - len(all_running)
+        scales = torch.tensor([running.request.guidance_scale for running in all_running], device=device)
+        uniforms = torch.tensor([running.uniforms[len(running.tokens)] for running in all_running], device=device)
         chosen: list[int] = []
         for part, negative in ((slice(0, count - guided), None), (slice(count - guided, count), logits[count:])):
             if part.start == part.stop:
@@ -181,11 +173,12 @@ class TransformersEngine:
             arguments = (logits[part], negative, scales[part], self.sampling, uniforms[part])
             chosen += choose(*arguments).tolist()
             if logits.dtype == torch.float32:
-                for running, near in zip(self._running[part], near_ties(*arguments).tolist(), strict=True):
+                for running, near in zip(all_running[part], near_ties(*arguments).tolist(), strict=True):
                     running.near_ties += near
         return chosen
 
     def _advance(self, running: _Running, token: int) -> Stop | None:
+        """Add a token to a request; return what ended the request, or None."""
         if token in self._stops:
             return "end"
         if running.request.one_line and token in self._newlines:
@@ -200,7 +193,7 @@ class TransformersEngine:
         return Completion(running.request.id, text, tuple(running.tokens), stop, running.near_ties)
 
     def _forward(self, rows: list[_Row]) -> torch.Tensor:
-        """Feed every row its tokens; return the logits after its last one, [rows, vocabulary]."""
+        """Feed each row its tokens; return the logits after the last one of each, [rows, vocabulary]."""
         order = sorted(range(len(rows)), key=lambda i: len(rows[i].feed) > 1)  # stable: decoding rows first
         ordered = [rows[i] for i in order]
         device = self.model.device
@@ -218,8 +211,7 @@ class TransformersEngine:
         decoding = sum(len(row.feed) == 1 for row in ordered)
         prompts, prompt_lengths = _pad_prompts(lengths[decoding:], decoding)
         packed = shared_prefix.Packed(
-            *(self._cache, slots, positions.to(device), prefixes, decoding),
-            *(prompts.to(device), prompt_lengths.to(device)),
+            self._cache, slots, positions.to(device), prefixes, decoding, prompts.to(device), prompt_lengths.to(device)
         )
         logits = self.model(
             input_ids=tokens[None],

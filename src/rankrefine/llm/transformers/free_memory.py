@@ -1,8 +1,6 @@
 """Free memory. On Linux an allocation beyond it succeeds and its use kills the process, so check before allocating."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,23 +9,20 @@ import torch
 from rankrefine.llm.interface import OutOfMemory
 
 SPARE = 1.25  # a step takes more than the keys and values
+CONTROLLERS = (  # of versions 2 and 1: kind, root, files of one group, and the prefix of its statistics
+    ("", Path("/sys/fs/cgroup"), "memory.max", "memory.current", ""),
+    ("memory", Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes", "memory.usage_in_bytes", "total_"),
+)
 
 
 def check(needed: int, device: torch.device) -> None:
-    """Check that `needed` bytes fit the free memory of the processor; a GPU's allocator checks by itself.
-
-    Raises:
-        OutOfMemory: they clearly do not.
-    """
+    """Raise `OutOfMemory` if `needed` bytes clearly exceed the free memory; a GPU's allocator checks by itself."""
     if device.type == "cpu" and (free := available()) is not None and needed * SPARE > free:
         raise OutOfMemory(f"{needed / 1e9:.1f} GB of keys and values exceed the {free / 1e9:.1f} GB of free memory")
 
 
 def available() -> int | None:
-    """Bytes that this process may still take: of the machine, or of its control group if fewer (SLURM sets one).
-
-    None if the system does not say (not Linux).
-    """
+    """Free memory in bytes, of the machine or of its control group if less (SLURM sets one); None if not on Linux."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
@@ -37,32 +32,22 @@ def available() -> int | None:
 
 
 def _group_limits() -> list[int]:
-    """Free memory of each control group that this process is in, up to the root; versions 1 and 2."""
+    """Free memory of each control group of this process that has a limit, up to the root."""
     try:
         lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
     except OSError:
         return []
-    names = {kinds: name.lstrip("/") for _, kinds, name in (line.split(":", 2) for line in lines)}
+    names = {kind: name.lstrip("/") for _, kind, name in (line.split(":", 2) for line in lines)}
     limits = []
-    for kinds, root, limit, used, cached in (
-        ("", Path("/sys/fs/cgroup"), "memory.max", "memory.current", ("inactive_file", "active_file")),
-        (
-            "memory",
-            Path("/sys/fs/cgroup/memory"),
-            "memory.limit_in_bytes",
-            "memory.usage_in_bytes",
-            ("total_inactive_file", "total_active_file"),
-        ),
-    ):
-        group = root / names.get(kinds, "")
+    for kind, root, *files in CONTROLLERS:
+        group = root / names.get(kind, "")
         for folder in (group, *group.parents):
-            limits += free_in_group(folder, limit, used, cached)
-            if folder == root:
-                break
+            if folder.is_relative_to(root):
+                limits += free_in_group(folder, *files)
     return limits
 
 
-def free_in_group(folder: Path, limit: str, used: str, cached: Sequence[str]) -> list[int]:
+def free_in_group(folder: Path, limit: str, used: str, prefix: str) -> list[int]:
     """Free memory of one control group: one number, or none if there is no limit.
 
     The kernel's file cache counts as used in a group, but the kernel frees it on demand.
@@ -73,7 +58,8 @@ def free_in_group(folder: Path, limit: str, used: str, cached: Sequence[str]) ->
         counts = dict(line.split() for line in (folder / "memory.stat").read_text(encoding="ascii").splitlines())
     except (OSError, ValueError):
         return []
-    return [] if most == "max" else [int(most) - taken + sum(int(counts.get(name, 0)) for name in cached)]
+    cached = sum(int(counts.get(f"{prefix}{kind}_file", 0)) for kind in ("inactive", "active"))
+    return [] if most == "max" else [int(most) - taken + cached]
 
 
 @contextmanager

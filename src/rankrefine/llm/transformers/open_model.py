@@ -1,7 +1,5 @@
 """Opening a language model with transformers: offline, from safetensors."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch
@@ -47,11 +45,7 @@ def open_model(
 
 
 def _device(name: str) -> torch.device:
-    """Resolve "auto", "cpu" or "cuda" to a device.
-
-    Raises:
-        UserError: the device is cuda, but there is no GPU.
-    """
+    """Resolve "auto", "cpu" or "cuda" to a device."""
     if name == "cuda" and not torch.cuda.is_available():
         raise UserError("generate.device is cuda, but torch finds no CUDA GPU; set it to auto or cpu.")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
@@ -63,9 +57,6 @@ def _dtype(name: str, device: torch.device) -> torch.dtype:
         return getattr(torch, name)
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    return torch.bfloat16 if torch.ops.mkldnn._is_mkldnn_bf16_supported() and _has_bf16_units() else torch.float32
-
-
-def _has_bf16_units() -> bool:
     # without AVX512-BF16 or AMX, bfloat16 is emulated and slower than float32
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    has_units = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.bfloat16 if has_units and torch.ops.mkldnn._is_mkldnn_bf16_supported() else torch.float32

@@ -4,8 +4,6 @@ Otherwise oneDNN reorders the weights at every call, a fixed 10 ms per step for 
 cores: a third of a step with few rows, a thirtieth of one with many.
 """
 
-from __future__ import annotations
-
 import torch
 
 

@@ -6,13 +6,12 @@ them in one matrix product. Each sequence has a preallocated slot for its own ke
 replicated. `install` puts `attend` in place of the model's attention through transformers' attention interface.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
@@ -21,30 +20,20 @@ from rankrefine.errors import UserError
 NAME = "rankrefine_shared_prefix"
 MOST_SCORES = 2**26  # most attention scores of prompts at the same time; 256 MB
 
-Prefix = list[tuple[torch.Tensor, torch.Tensor]]  # per layer keys and values, (H, P, D) each; [] is an empty prefix
+Prefix = list[tuple[Tensor, Tensor]]  # per layer keys and values, (H, P, D) each; [] is an empty prefix
 
 
 @dataclass
 class Packed:
-    """The tokens of one forward pass: first one token of each sequence that decodes, then whole prompts.
+    """The T tokens of one forward pass: first one token of each sequence that decodes, then whole prompts."""
 
-    Attributes:
-        cache: receives their keys and values.
-        slots: slot of each token, [T].
-        positions: position of each token in its sequence after the prefix, [T].
-        prefixes: prefix of each token, [T], on the CPU.
-        decoding: number of leading tokens that decode.
-        prompts: token indices of the prompts, [M, L], padded on the right by repeating the last.
-        lengths: of the prompts, [M].
-    """
-
-    cache: Cache
-    slots: torch.Tensor
-    positions: torch.Tensor
-    prefixes: torch.Tensor
-    decoding: int
-    prompts: torch.Tensor
-    lengths: torch.Tensor
+    cache: "Cache"  # receives their keys and values
+    slots: Tensor  # of each token, [T]
+    positions: Tensor  # of each token in its sequence after the prefix, [T]
+    prefixes: Tensor  # of each token, [T], on the CPU
+    decoding: int  # number of leading tokens that decode
+    prompts: Tensor  # token indices of the prompts, [M, L], padded on the right by repeating the last
+    lengths: Tensor  # of the prompts, [M]
 
     def __post_init__(self) -> None:
         """Prepare what all layers share: masks, as numbers to add to scores, and the tokens of each prefix."""
@@ -66,14 +55,15 @@ class Packed:
             self.prompt_mask = _to_add(hidden)[None]  # (1, M, L*G, L)
             self.prompt_places = (~padding).flatten().nonzero().squeeze(1)  # indices that are no padding
         # (prefix, indices of its tokens); None means all tokens and needs no copies
-        self.groups: list[tuple[int, torch.Tensor | None]] = [
+        self.groups: list[tuple[int, Tensor | None]] = [
             (prefix, None if (chosen := self.prefixes == prefix).all() else chosen.nonzero().squeeze(1).to(device))
             for prefix in self.prefixes.unique().tolist()
             if cache.prefixes[prefix]
         ]
 
 
-def _to_add(hidden: torch.Tensor) -> torch.Tensor:
+def _to_add(hidden: Tensor) -> Tensor:
+    """Return the mask `hidden` as float32: minus infinity where it is True, else 0."""
     return torch.zeros(hidden.shape, device=hidden.device).masked_fill_(hidden, -torch.inf)
 
 
@@ -93,24 +83,20 @@ class Cache:
         self.slots, self.prefixes = slots, prefixes
         self.prefix_lengths = [prefix[0][0].shape[1] if prefix else 0 for prefix in prefixes]
         self.capacity = 0
-        self.own: list[tuple[torch.Tensor, torch.Tensor]] = []
+        empty = torch.empty(self.heads, slots, 0, self.width, dtype=self.dtype, device=self.device)
+        self.own: list[tuple[Tensor, Tensor]] = [(empty, empty)] * self.layers
 
     def bytes(self, capacity: int) -> int:
-        """Memory for `capacity` tokens in every slot, in bytes."""
+        """Bytes of memory for `capacity` tokens in every slot."""
         return 2 * self.layers * self.heads * self.slots * capacity * self.width * self.dtype.itemsize
 
     def reserve(self, capacity: int) -> None:
-        """Allocate room for `capacity` tokens after the prefix in every slot; keep what is stored."""
-        if capacity <= self.capacity:
-            return
+        """Grow to `capacity` tokens after the prefix in every slot; keep what is stored."""
         shape = (2, self.heads, self.slots, capacity, self.width)
         for layer in range(self.layers):  # one at a time: old and new memory of all layers would be too much
             pair = torch.zeros(shape, dtype=self.dtype, device=self.device)
-            if self.capacity:
-                pair[:, :, :, : self.capacity] = torch.stack(self.own[layer])
-                self.own[layer] = (pair[0], pair[1])
-            else:
-                self.own.append((pair[0], pair[1]))
+            pair[:, :, :, : self.capacity] = torch.stack(self.own[layer])
+            self.own[layer] = (pair[0], pair[1])
         self.capacity = capacity
 
     def as_prefix(self, slot: int, length: int) -> Prefix:
@@ -129,38 +115,36 @@ def install(model: PreTrainedModel) -> None:
         raise UserError(f"The language model's architecture ({config.model_type}) has no replaceable attention.")
     if not hasattr(config, "num_key_value_heads"):
         raise UserError(f"The language model's architecture ({config.model_type}) is not supported.")
-    other = set(getattr(config, "layer_types", None) or []) - {"full_attention", "sliding_attention"}
-    if other:
+    if other := set(getattr(config, "layer_types", None) or []) - {"full_attention", "sliding_attention"}:
         raise UserError(f"The language model ({config.model_type}) has unsupported layers ({min(other)}).")
     ALL_ATTENTION_FUNCTIONS.register(NAME, attend)
     model.set_attn_implementation(NAME)
 
 
 def longest(model: PreTrainedModel) -> int | None:
-    """Longest sequence that `attend` computes correctly, in tokens: the model's context, or the attention window of
-    some of its layers. None if there is no limit.
+    """Longest sequence that `attend` computes correctly, in tokens: the model's context, or its attention window.
+
+    None if there is no limit.
     """
     config = model.config.get_text_config()
-    kinds = getattr(config, "layer_types", None)
-    windowed = "sliding_attention" in kinds if kinds else True
-    limits = [getattr(config, "max_position_embeddings", None)]
-    limits += [getattr(config, "sliding_window", None)] if windowed else []
-    return min((limit for limit in limits if limit), default=None)
+    windowed = "sliding_attention" in (getattr(config, "layer_types", None) or ["sliding_attention"])
+    names = ["max_position_embeddings", *(["sliding_window"] if windowed else [])]
+    return min((limit for name in names if (limit := getattr(config, name, None))), default=None)
 
 
 def attend(
     module: torch.nn.Module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
     *,
     packed: Packed,
     scaling: float | None = None,
     softcap: float | None = None,
-    s_aux: torch.Tensor | None = None,
+    s_aux: Tensor | None = None,
     **_: Any,
-) -> tuple[torch.Tensor, None]:
+) -> tuple[Tensor, None]:
     """Causal attention of packed tokens over the prefix and the own tokens of each sequence.
 
     Args:
@@ -195,7 +179,7 @@ def attend(
     return out.transpose(0, 1).reshape(1, count, cache.heads * cache.group, width), None
 
 
-def _attend_prefix(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _attend_prefix(query: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
     """Attention of queries (H, T, G, D) over the shared keys (H, P, D): one tall matrix product per head."""
     heads, count, group, width = query.shape
     tall = query.reshape(heads, 1, count * group, width)
@@ -203,9 +187,7 @@ def _attend_prefix(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor
     return out.view(heads, count, group, width), mass.view(heads, count, group)
 
 
-def _decode(
-    query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, packed: Packed
-) -> tuple[torch.Tensor, torch.Tensor]:
+def _decode(query: Tensor, keys: Tensor, values: Tensor, packed: Packed) -> tuple[Tensor, Tensor]:
     """Attention of one query per sequence, (H, n, G, D), over the keys of its slot."""
     slots, mask = packed.slots[: packed.decoding], packed.decode_mask
     if packed.whole:
@@ -216,9 +198,7 @@ def _decode(
     return _attention(query, keys, values, mask)
 
 
-def _attend_prompts(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, packed: Packed
-) -> tuple[torch.Tensor, torch.Tensor]:
+def _attend_prompts(query: Tensor, key: Tensor, value: Tensor, packed: Packed) -> tuple[Tensor, Tensor]:
     """Attention of whole prompts, the last tokens of query, key and value (H, T, …), over their own keys."""
     heads, _, group, width = query.shape
     length = packed.prompts.shape[1]
@@ -234,9 +214,7 @@ def _attend_prompts(
     return out, mass
 
 
-def _attention(
-    query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: torch.Tensor | None
-) -> tuple[torch.Tensor, torch.Tensor]:
+def _attention(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     """softmax(q k^T) v with the softmax in float32, and the logarithm of its denominator, for `_merge`.
 
     Args:
@@ -258,9 +236,7 @@ def _attention(
     return out.view(heads, n, queries, width), mass
 
 
-def _merge(
-    first: torch.Tensor, first_mass: torch.Tensor, second: torch.Tensor, second_mass: torch.Tensor
-) -> torch.Tensor:
+def _merge(first: Tensor, first_mass: Tensor, second: Tensor, second_mass: Tensor) -> Tensor:
     """Attention over two sets of keys, from the attention over each: their mean, weighted by the denominators."""
     weight = torch.sigmoid(second_mass - first_mass).unsqueeze(-1)
     return torch.lerp(first.float(), second.float(), weight).to(first.dtype)

@@ -1,10 +1,8 @@
-"""Guided decoding on vLLM: both prompts of every request as two rows that run in step (`rankrefine.vllm_guidance`).
+"""Guided decoding on vLLM: both prompts of every request as two rows that run in step (see `guided_llm`).
 
 In float32 a request's tokens are those of the transformers engine, except at near-ties. Results are not reproducible
 byte by byte: which requests run together depends on the contents of vLLM's prefix cache.
 """
-
-from __future__ import annotations
 
 import inspect
 import os
@@ -35,7 +33,7 @@ def load(
     max_running: int,
     settings: dict[str, Any],
     threads: int | None,
-) -> VLLMEngine:
+) -> "VLLMEngine":
     """Open the model in `folder` and return an engine with it; see `interface`.
 
     Raises:
@@ -74,15 +72,12 @@ def _options(config: PretrainedConfig, settings: dict[str, Any]) -> dict[str, An
         "max_model_len": min(getattr(text, "max_position_embeddings", None) or budget, budget // 2, LONGEST),
         "load_format": "safetensors",
     }
-    if cpu:  # on a GPU vLLM uses all memory beside the model
+    if cpu:  # on a GPU vLLM uses all memory that the model leaves free
         width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
         heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
         token = 2 * text.num_hidden_layers * heads * width * (4 if settings["dtype"] == "float32" else 2)
-        options |= {
-            "kv_cache_memory_bytes": (budget + BLOCK) * token,
-            "block_size": BLOCK,
-            "enforce_eager": True,  # compilation takes minutes and gains little
-        }
+        options |= {"kv_cache_memory_bytes": (budget + BLOCK) * token, "block_size": BLOCK}
+        options["enforce_eager"] = True  # compilation takes minutes and gains little
     return options
 
 

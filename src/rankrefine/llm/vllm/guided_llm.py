@@ -6,8 +6,6 @@ are scheduled in every step, and nothing is preempted. If a pair falls out of st
 and the pair is run again.
 """
 
-from __future__ import annotations
-
 import os
 from collections import deque
 from collections.abc import Hashable, Iterable, Sequence
@@ -29,41 +27,34 @@ class OutOfStep(RuntimeError):
 
 @dataclass(frozen=True)
 class Guided:
-    """A guided completion.
+    """A guided completion."""
 
-    Attributes:
-        id: as passed to `add`; with `generate`, the index of the prompt.
-        tokens: without the one that ended the completion.
-        stop: the token that ended it; None if it reached `max_new_tokens`.
-        redone: times that the pair had to be run again.
-    """
-
-    id: Hashable
+    id: Hashable  # as passed to `add`; with `generate`, the index of the prompt
     text: str
-    tokens: tuple[int, ...]
-    stop: int | None
-    redone: int
+    tokens: tuple[int, ...]  # without the one that ended the completion
+    stop: int | None  # the token that ended it; None if it reached `max_new_tokens`
+    redone: int  # number of times that the pair was run again
 
 
 @dataclass
 class _Pair:
-    """One completion: its one or two prompts, and the vLLM requests that run it."""
+    """A completion that waits or runs."""
 
     id: Hashable
-    prompts: tuple[tuple[int, ...], ...]
+    prompts: tuple[tuple[int, ...], ...]  # one or two
     scale: float
     sampling: Sampling
     key: tuple[object, ...]
     stops: tuple[int, ...]
     room: int  # tokens of keys and values, in whole blocks
-    requests: tuple[str, ...] = ()
+    requests: tuple[str, ...] = ()  # names of the vLLM requests that run it, one per prompt
     redone: int = 0
 
 
 class GuidedLLM:
     """Guided completions with a model in vLLM.
 
-    The attribute `llm` is the `vllm.LLM`, which can serve requests without guidance while no pairs are running.
+    Its attribute `llm`, the `vllm.LLM`, can serve requests without guidance while no pairs are running.
 
     Args:
         model: folder or hub id.
@@ -153,8 +144,7 @@ class GuidedLLM:
         Raises:
             ValueError: it exceeds the room of an empty engine.
         """
-        given = (tuple(tokens) for tokens in (prompt, negative_prompt) if tokens is not None)
-        prompts = tuple(dict.fromkeys(given))
+        prompts = tuple(dict.fromkeys(tuple(ids) for ids in (prompt, negative_prompt) if ids is not None))
         longest = max(map(len, prompts)) + sampling.max_new_tokens
         if longest > self.max_length:
             raise ValueError(f"{longest} tokens of prompt and completion exceed max_model_len ({self.max_length})")
@@ -186,7 +176,11 @@ class GuidedLLM:
                 out_of_step.append(pair)
         self._running = running
         for pair in out_of_step:
-            self._redo(pair)
+            self._engine.abort_request(list(pair.requests))
+            pair.redone += 1
+            if pair.redone == TRIES:
+                raise OutOfStep(f"The rows of completion {pair.id!r} fell out of step {TRIES} times.")
+            self._waiting.appendleft(pair)
         return ended
 
     def reset(self) -> None:
@@ -235,13 +229,6 @@ class GuidedLLM:
             self._engine.add_request(f"{name} {role}", tokens_input(list(prompt)), params)
         pair.requests = tuple(f"{name} {role}" for role in roles)
         self._running.append(pair)
-
-    def _redo(self, pair: _Pair) -> None:
-        self._engine.abort_request(list(pair.requests))
-        pair.redone += 1
-        if pair.redone == TRIES:
-            raise OutOfStep(f"The rows of completion {pair.id!r} fell out of step {TRIES} times.")
-        self._waiting.appendleft(pair)
 
     def _guided(self, pair: _Pair, tokens: Sequence[int]) -> Guided:
         stop = tokens[-1] if tokens[-1] in pair.stops else None

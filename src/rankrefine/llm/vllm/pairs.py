@@ -1,12 +1,10 @@
 """Matching the two rows of a pair in a batch, and choosing their token. Needs torch and numpy, not vLLM.
 
 A guided completion is two vLLM requests, one for each prompt, and each is a row of every batch. The sampling
-parameters of a row say what it belongs to (`Part`). At every step `steer` finds the pairs whose rows are in step,
+parameters of a row name its completion (`Part`). At every step `steer` finds the pairs whose rows are in step,
 chooses one token for each, and masks all others in both rows. Any other row of a pair gets a mark, a token that
 differs between the two roles. So two completions with equal tokens were in step from the first token to the last.
 """
-
-from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +12,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from rankrefine.llm.guidance import Sampling, choose, draws
 
@@ -25,50 +24,36 @@ Role = Literal["prompt", "negative", "alone"]
 
 @dataclass(frozen=True)
 class Part:
-    """Part of one row in a guided completion.
+    """Part of one row in a guided completion."""
 
-    Attributes:
-        pair: unique name of the completion, the same for both rows.
-        role: the prompt that the row continues; "alone" if there is no negative prompt.
-        scale: guidance scale, see `guidance.guided_logits`.
-        mark: token that the row emits when it is out of step; different for the two roles.
-        uniforms: one draw per token, float64 [sampling.max_new_tokens].
-    """
-
-    pair: str
-    role: Role
-    scale: float
+    pair: str  # unique name of the completion, the same for both rows
+    role: Role  # the prompt that the row continues; "alone" if there is no negative prompt
+    scale: float  # guidance scale, see `guidance.guided_logits`
     sampling: Sampling
-    mark: int
-    uniforms: np.ndarray
+    mark: int  # token that the row emits when it is out of step; different for the two roles
+    uniforms: np.ndarray  # one draw per token, float64 [sampling.max_new_tokens]
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the logits in one step.
-
-    Attributes:
-        place: index of the row.
-        emitted: number of tokens that it has emitted; this step chooses the next one.
-    """
+    """A row of the logits in one step."""
 
     part: Part
-    place: int
-    emitted: int
+    place: int  # index of the row
+    emitted: int  # number of tokens that it has emitted; this step chooses the next one
 
 
 def describe(pair: str, role: Role, scale: float, sampling: Sampling, mark: int, key: Sequence[object]) -> dict:
     """Return a `Part` as extra_args of vLLM's SamplingParams: plain values, which can be sent to other processes.
 
-    Args:
-        key: seed of the random draws, see `guidance.draws`.
+    The draws are a function of `key`, see `guidance.draws`.
     """
     part = {"pair": pair, "role": role, "scale": float(scale), "mark": mark}
     return {KEY: part | {"sampling": asdict(sampling), "key": [str(value) for value in key]}}
 
 
 def read(extra_args: dict[str, Any] | None) -> Part | None:
-    """Return the `Part` of a request, the inverse of `describe`; None for a request that belongs to no pair.
+    """Return the `Part` of a request, the inverse of `describe`; None for a request outside of all pairs.
 
     Raises:
         ValueError: the arguments are not those of `describe`.
@@ -100,10 +85,10 @@ def match(rows: Iterable[Row]) -> tuple[list[tuple[Row, Row | None]], list[Row]]
             out_of_step += [other, row]
         else:
             in_step.append((row, other) if row.part.role == "prompt" else (other, row))
-    return in_step, out_of_step + list(waiting.values())
+    return in_step, [*out_of_step, *waiting.values()]
 
 
-def steer(logits: torch.Tensor, rows: Iterable[Row], last: torch.Tensor) -> None:
+def steer(logits: Tensor, rows: Iterable[Row], last: Tensor) -> None:
     """Force the next token of every row that belongs to a completion. Changes `logits` in place.
 
     Args:
@@ -122,11 +107,11 @@ def steer(logits: torch.Tensor, rows: Iterable[Row], last: torch.Tensor) -> None
 
 
 def _choose(
-    logits: torch.Tensor, sampling: Sampling, pairs: list[tuple[Row, Row | None]], last: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
+    logits: Tensor, sampling: Sampling, pairs: list[tuple[Row, Row | None]], last: Tensor
+) -> tuple[Tensor, Tensor]:
     """Choose the tokens of pairs that are either all guided or all alone; return places and tokens, int64 [rows]."""
 
-    def tensor(values: Iterable[float], dtype: torch.dtype) -> torch.Tensor:
+    def tensor(values: Iterable[float], dtype: torch.dtype) -> Tensor:
         return torch.tensor(list(values), dtype=dtype, device=logits.device)
 
     firsts, negatives = zip(*pairs, strict=True)

@@ -1,7 +1,5 @@
 """Guided pairs for vLLM's V1 model runner, which notifies logits processors of every change of the batch."""
 
-from __future__ import annotations
-
 import torch
 from vllm import SamplingParams
 from vllm.config import VllmConfig

@@ -1,7 +1,5 @@
 """Guided pairs for vLLM's Model Runner V2, whose logits processors keep state per request slot."""
 
-from __future__ import annotations
-
 import torch
 from vllm import SamplingParams
 from vllm.config import VllmConfig

@@ -386,13 +386,15 @@ def test_a_window_of_attention_limits_prompts_like_a_context(folder: Path) -> No
     assert longest(engine.model) == config.max_position_embeddings
 
 
+@pytest.mark.parametrize("controller", free_memory.CONTROLLERS, ids=["version 2", "version 1"])
 @pytest.mark.parametrize("cached", [0, 500])
-def test_files_in_the_kernels_cache_do_not_count_as_used(tmp_path: Path, cached: int) -> None:
-    (tmp_path / "memory.max").write_text("1000\n")
-    (tmp_path / "memory.current").write_text("900\n")
-    (tmp_path / "memory.stat").write_text(f"anon 400\ninactive_file {cached}\nactive_file 0\n")
-    names = ("memory.max", "memory.current", ("inactive_file", "active_file"))
+def test_files_in_the_kernels_cache_do_not_count_as_used(tmp_path: Path, cached: int, controller: tuple) -> None:
+    _, _, *names = controller
+    limit, used, prefix = names
+    (tmp_path / limit).write_text("1000\n")
+    (tmp_path / used).write_text("900\n")
+    (tmp_path / "memory.stat").write_text(f"anon 400\n{prefix}inactive_file {cached}\n{prefix}active_file 0\n")
     assert free_memory.free_in_group(tmp_path, *names) == [100 + cached]
-    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / limit).write_text("max\n")
     assert free_memory.free_in_group(tmp_path, *names) == []
     assert free_memory.free_in_group(tmp_path / "none", *names) == []
