@@ -132,7 +132,10 @@ def _check_budget(available: int, needed: int, pool_stats: Path) -> None:
 def _inputs(
     record: Record, recipe: Recipe, model: Manifest | None, engine: Engine, code: list[str] | None
 ) -> dict[str, Any]:
-    """Return all that decides a block's bytes besides its seed sentences; `max_running` does not."""
+    """Return all that decides a block's bytes besides its seed sentences.
+
+    `max_running`, which is halved when memory runs out, does not.
+    """
     return {
         **record.made_by(),
         "recipe": recipe.describe(),
