@@ -1,13 +1,13 @@
 # make run           set everything up and run the workflow of config.yaml
-# make test          unit tests and the miniature workflow
-# make test-slow     tests with the real models
-# make test-pythons  unit tests that need no torch, on python3.12 and newer if found, or on PYTHONS
-# make test-slurm    the miniature workflow on a SLURM cluster of two nodes on this machine (installs Debian's SLURM)
-# make test-crash    the miniature workflow, killed eight times at random moments, ends with the same bytes
-# make vllm          .venv-vllm, the environment of the vllm engine on a processor
+# make test          unit tests and the tests of the workflow, and the ten slowest of them
+# make test-slow     tests with real models
+# make test-pythons  unit tests without torch on python3.12 and newer, if installed, or on PYTHONS
+# make test-slurm    miniature workflow on a SLURM cluster of two nodes on this machine (installs Debian's SLURM)
+# make test-crash    miniature workflow, killed eight times at random moments, gives the same bytes
+# make vllm          .venv-vllm, the environment of the vllm engine on a CPU
 #
-# PYTHON chooses the interpreter of the virtual environment, CORES the processor cores (on a cluster leave it empty: CORES=),
-# ARGS goes to snakemake.
+# PYTHON is the interpreter of the virtual environment, CORES the number of CPU cores (empty on a cluster: CORES=),
+# ARGS are further arguments of snakemake.
 PYTHON ?= python3
 CORES ?= all
 ARGS ?=
@@ -21,11 +21,12 @@ VLLM := $(VENV)-vllm
 run: $(READY)
 	@$(BIN)/python workflow/run.py $(if $(CORES),--cores $(CORES)) $(ARGS)
 
+# two processes share the cores: threads that wait must not spin
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 2 --dist loadgroup --durations=10
 
 test-slow: $(READY) $(VLLM)/ready
-	RANKREFINE_VLLM_PYTHON=$(VLLM)/bin/python $(BIN)/python -m pytest -m slow
+	RANKREFINE_VLLM_PYTHON=$(VLLM)/bin/python $(BIN)/python -m pytest -m slow --durations=10
 
 test-pythons: $(READY)
 	$(BIN)/python tools/pythons.py $(PYTHONS)
@@ -46,13 +47,13 @@ lint: $(READY)
 
 setup: $(READY)
 
-# config.yaml and the table of docs/configuration.md are written from the schema
+# write config.yaml and the table of docs/configuration.md from the schema
 reference: $(READY)
 	$(BIN)/python -m rankrefine config > config.yaml
 	{ sed '/^| key/,$$d' docs/configuration.md; $(BIN)/python -m rankrefine config --markdown; } > docs/.part
 	mv docs/.part docs/configuration.md
 
-# Debian's python3 comes without ensurepip unless python3-venv is installed; its pip can fill the environment too.
+# Debian's python3 has no ensurepip unless python3-venv is installed; its own pip can fill the environment, too.
 define new_environment
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "rankrefine needs Python 3.11 or newer; set PYTHON=...")'
 	$(PYTHON) -m venv --clear $(@D) >/dev/null 2>&1 || { \
@@ -65,7 +66,7 @@ $(READY): requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-# vLLM wants an older transformers than the rest; see docs/vllm.md
+# vLLM needs an older transformers than the rest; see docs/vllm.md
 $(VLLM)/ready: requirements-vllm.txt
 	$(new_environment)
 	$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-vllm.txt

@@ -28,16 +28,17 @@ COMPARED = (
     "encoder/**/*.safetensors",
     "scores.csv",
 )
-# Trainings of the miniature beside that of its own configuration. TARGET is the name of the key in the checkout. With
-# one layer the random encoder improves, so that the kept weights are trained ones.
+# Trainings of the miniature. TARGET is the name of the key in the checkout. With adapters or one layer the development
+# score of the random encoder improves, so that the kept weights are trained ones.
 EXPERIMENTS = """
 refine:
   experiments:
-    net: {loss: list_net, contrastive: 0.1, anchor: 0.1, TARGET: paper, layers: 1, learning_rate: 0.0001}
+    refined: {}
+    net: {loss: list_net, contrastive: 0.1, anchor: 0.1, TARGET: paper, lora: 4}
     released: {loss: list_mle_released, matryoshka: [16], TARGET: released, layers: 1, learning_rate: 0.0001}
     borda: {TARGET: borda, schedule: cosine, layers: 1, learning_rate: 0.0001}
     lora: {TARGET: generated, lora: 4}
-    two-teachers: {TARGET: teacher, teacher: {encoder: 2, base: 1}, accumulation: 2, layers: 1, learning_rate: 0.0001}
+    two-teachers: {TARGET: teacher, teacher: {encoder: 2, base: 1}, accumulation: 2, lora: 4}
 """
 # each checkout uses its own src/; threads that wait do not spin, which takes minutes on a busy machine
 ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {"OMP_WAIT_POLICY": "passive"}

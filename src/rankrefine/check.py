@@ -3,8 +3,6 @@
 A run starts with it; each stage still checks what it opens.
 """
 
-from __future__ import annotations
-
 import logging
 from importlib.util import find_spec
 from pathlib import Path
@@ -60,11 +58,7 @@ def run(
 
 
 def check_head(folder: Path) -> None:
-    """Refuse a transformer without head weights, which transformers would initialise at random.
-
-    Raises:
-        UserError: no safetensors file of the folder has them.
-    """
+    """Raise a `UserError` for a transformer without head weights, which transformers would initialise at random."""
     from safetensors import safe_open
 
     for file in folder.rglob("*.safetensors"):
@@ -75,29 +69,21 @@ def check_head(folder: Path) -> None:
 
 
 def check_experiment(name: str, settings: dict[str, Any], encoder: Path) -> None:
-    """Refuse settings that the encoder's config.json rules out, and trackers that are not installed.
-
-    Raises:
-        UserError: more layers or dimensions than the encoder has, or a tracker is missing.
-    """
+    """Raise a `UserError` for more layers or dimensions than config.json of the encoder has, or a missing tracker."""
     file = encoder / "config.json"
     fields = io.read_json(file) if file.is_file() else {}
     layers, width = fields.get("num_hidden_layers"), fields.get("hidden_size")
     where = f"refine.experiments.{name}"
     if layers and settings["layers"] > layers:
         raise UserError(f"{where}: layers is {settings['layers']}, but the encoder has {layers} layers.")
-    if width and (wide := [dim for dim in settings["matryoshka"] if dim > width]):
-        raise UserError(f"{where}: matryoshka has {wide[0]}, but the encoder has {width} dimensions.")
+    if width and (larger := [dim for dim in settings["matryoshka"] if dim > width]):
+        raise UserError(f"{where}: matryoshka has {larger[0]}, but the encoder has {width} dimensions.")
     if missing := [tracker for tracker in settings["report_to"] if find_spec(tracker) is None]:
         raise UserError(f"refine.report_to: {missing[0]} is not installed; run: pip install {missing[0]}")
 
 
 def check_language_model(folder: Path, prompt: prompts.Prompt) -> None:
-    """Refuse a folder that no engine can use with this prompt, from its file names and JSON files.
-
-    Raises:
-        UserError: no safetensors weights, no tokenizer, or a chat prompt for a model without a chat template.
-    """
+    """Raise a `UserError` if weights or tokenizer are missing, or the chat template that a chat prompt needs."""
     if not any(folder.glob("*.safetensors")):
         gguf = next(folder.glob("*.gguf"), None)
         hint = f"give the path of {gguf} itself" if gguf else "convert the model first"

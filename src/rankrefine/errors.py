@@ -19,10 +19,8 @@ class DiskFull(UserError):
     """No space is left for `path` or its temporary files."""
 
     def __init__(self, path: str | Path) -> None:
-        super().__init__(
-            f"The disk is full: could not write {path}; free some space there, or in the folder of temporary files "
-            "(TMPDIR), and run again."
-        )
+        where = "there, or in the folder of temporary files (TMPDIR)"
+        super().__init__(f"The disk is full: could not write {path}; free some space {where}, and run again.")
 
 
 class DeadEnd(UserError):

@@ -4,18 +4,14 @@ Snakemake counts GPUs but assigns none, and torch uses the first visible one. St
 CUDA_VISIBLE_DEVICES must be set before torch is imported.
 """
 
-from __future__ import annotations
-
 import fcntl
 import logging
 import os
 import random
 import re
-import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
@@ -33,11 +29,10 @@ def detected() -> list[str]:
 
     They come from nvidia-smi, or from the driver's files if it is missing.
     """
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return [str(number) for number, _ in enumerate(DRIVER.glob("*"))]
     try:
-        completed = subprocess.run([program, "-L"], capture_output=True, text=True, timeout=60)
+        completed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60)
+    except (FileNotFoundError, PermissionError):
+        return [str(number) for number, _ in enumerate(DRIVER.glob("*"))]
     except (OSError, subprocess.TimeoutExpired):
         return []
     return parse_listing(completed.stdout) if completed.returncode == 0 else []
@@ -49,14 +44,14 @@ def parse_listing(text: str) -> list[str]:
     return [device for gpu in gpus for device in re.findall(r"UUID: (MIG-[^)\s]+)", gpu) or [gpu.partition(":")[0]]]
 
 
-def is_selected(environment: Mapping[str, str]) -> bool:
+def is_selected() -> bool:
     """Return True if a scheduler or the user has selected the visible GPUs."""
-    return "SLURM_JOB_ID" in environment or "CUDA_VISIBLE_DEVICES" in environment
+    return "SLURM_JOB_ID" in os.environ or "CUDA_VISIBLE_DEVICES" in os.environ
 
 
 def places() -> int:
     """Return the number of concurrent jobs of one GPU; at most 1 if GPUs are selected, as all jobs see them."""
-    if is_selected(os.environ):
+    if is_selected():
         return int(os.environ.get("CUDA_VISIBLE_DEVICES", "") not in ("", "-1", "NoDevFiles"))
     return len(detected())
 
@@ -74,12 +69,11 @@ def take(count: int, devices: list[str] | None = None, locks: Path | None = None
     Raises:
         UserError: there are too few GPUs, or another user owns the folder of the lock files.
     """
-    if is_selected(os.environ) or not (devices := detected() if devices is None else devices):
+    if is_selected() or not (devices := detected() if devices is None else devices):
         return
     if count > len(devices):
-        raise UserError(
-            f"{count} GPUs were requested but this machine has {len(devices)}; request at most {len(devices)}."
-        )
+        number = len(devices)
+        raise UserError(f"{count} GPUs were requested but this machine has {number}; request at most {number}.")
     taken: list[str] = []
     if count:
         folder = locks or _folder()
@@ -96,16 +90,16 @@ def _lock(count: int, devices: list[str], folder: Path) -> list[str]:
     """Lock and return `count` devices, or none: a job that kept some while waiting for more could wait forever."""
     locked: dict[str, IO[str]] = {}
     for device in devices:
-        lock = (folder / f"{device.replace('/', '-')}.lock").open("a")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
-            continue
-        locked[device] = lock
-        if len(locked) == count:
-            _locks.extend(locked.values())
-            return list(locked)
+        if len(locked) < count:
+            lock = (folder / f"{device.replace('/', '-')}.lock").open("a")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                locked[device] = lock
+            except BlockingIOError:
+                lock.close()
+    if len(locked) == count:
+        _locks.extend(locked.values())
+        return list(locked)
     for lock in locked.values():
         lock.close()
     return []

@@ -1,7 +1,5 @@
 """Names of repositories on the Hugging Face hub, as source strings write them. Standard library only."""
 
-from __future__ import annotations
-
 import re
 
 # hub:ORG/NAME@REVISION[#SUBSET]; the prefix base: marks an encoder that `base` derived from the repository

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rankrefine.errors import DiskFull, UserError
+from rankrefine.errors import DiskFull, UserError, reason
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,25 +34,22 @@ def says_full(text: str) -> bool:
     return any(message in text for message in FULL)
 
 
-def is_full(error: BaseException) -> bool:
+def _is_full(error: BaseException | None) -> bool:
     """Return True if an exception, its cause or its context reports a full disk."""
-    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or says_full(str(error)):
-        return True
-    cause = error.__cause__ or error.__context__
-    return cause is not None and is_full(cause)
+    return error is not None and (
+        getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        or says_full(str(error))
+        or _is_full(error.__cause__ or error.__context__)
+    )
 
 
 @contextmanager
 def writing(path: str | Path) -> Iterator[None]:
-    """Re-raise every library's exception for a full disk, while `path` is written, as `DiskFull`.
-
-    Raises:
-        DiskFull: the disk is full.
-    """
+    """Re-raise every library's exception for a full disk, while `path` is written, as `DiskFull`."""
     try:
         yield
     except Exception as error:  # safetensors, pyarrow and torch do not raise OSError
-        if isinstance(error, DiskFull) or not is_full(error):
+        if isinstance(error, DiskFull) or not _is_full(error):
             raise
         raise DiskFull(path) from error
 
@@ -145,11 +142,7 @@ def write_table(path: str | Path, table: pa.Table) -> None:
 
 
 def read_table(path: str | Path, schema: pa.Schema | None = None) -> pa.Table:
-    """Read a parquet file that this project wrote.
-
-    Args:
-        path: the file.
-        schema: expected field names and types, or None.
+    """Read a parquet file that this project wrote, with these field names and types if `schema` is given.
 
     Raises:
         UserError: the file is missing, truncated or corrupt, or has another schema.
@@ -163,8 +156,7 @@ def read_table(path: str | Path, schema: pa.Schema | None = None) -> pa.Table:
     except FileNotFoundError as error:
         raise UserError(f"There is no file {path}.") from error
     except (pa.ArrowException, OSError) as error:
-        first_line = str(error).splitlines()[0]
-        raise UserError(f"{path} is corrupt or truncated ({first_line}); delete it and run again.") from error
+        raise UserError(f"{path} is corrupt or truncated ({reason(error)}); delete it and run again.") from error
     if schema is not None and not table.schema.equals(schema):
         raise UserError(f"{path} does not have the columns of this version of rankrefine; delete it and run again.")
     return table

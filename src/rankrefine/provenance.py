@@ -1,7 +1,5 @@
 """Provenance of an output: configuration, versions and wall time, written as a JSON record beside the data."""
 
-from __future__ import annotations
-
 import platform
 import time
 from importlib.metadata import PackageNotFoundError, version
@@ -28,11 +26,11 @@ class Record:
         self._stage, self._config, self._packages = stage, config, packages
         self._started = time.monotonic()
 
-    def made_by(self) -> dict[str, Any]:
+    def inputs(self) -> dict[str, Any]:
         """Return configuration and versions, which identify unfinished work that can be resumed."""
         return {"config": self._config, "versions": versions(*self._packages)}
 
     def finish(self, **fields: Any) -> dict[str, Any]:
         """Return the complete record: stage, `fields`, configuration, versions and wall time in seconds."""
         seconds = round(time.monotonic() - self._started, 2)
-        return {"stage": self._stage, **fields, **self.made_by(), "seconds": seconds}
+        return {"stage": self._stage, **fields, **self.inputs(), "seconds": seconds}

@@ -3,8 +3,6 @@
 No heavy library is loaded, because the Snakefile imports this module.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -48,23 +46,18 @@ def differences(records: Iterable[Path]) -> Iterator[str]:
 
     Missing and damaged records are skipped; the jobs that read them report them.
     """
-    installed: dict[str, str] = {}
-    different: dict[tuple[str, str], list[Path]] = {}
+    files: dict[tuple[str, str], list[Path]] = {}
     for record in records:
         try:
-            recorded = json.loads(record.read_text(encoding="utf-8"))["versions"].items()
+            for package_and_version in json.loads(record.read_text(encoding="utf-8"))["versions"].items():
+                files.setdefault(package_and_version, []).append(record)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
-        for package, version in recorded:
-            if package in ("python", "rankrefine"):  # code digests stand for these
-                continue
-            if package not in installed:
-                installed[package] = versions(package).get(package, "none")
-            if version != installed[package]:
-                different.setdefault((package, version), []).append(record)
-    for (package, version), files in different.items():
-        more = f" and {len(files) - 1} more" if len(files) > 1 else ""
-        yield (
-            f"{files[0]}{more}: generated with {package} {version}, but {installed[package]} is installed. Version "
-            "changes do not trigger reruns; use `snakemake -R RULE` to force one."
-        )
+    for (package, version), affected in files.items():
+        installed = versions(package).get(package, "none")
+        if package not in ("python", "rankrefine") and version != installed:  # code digests stand for these two
+            more = f" and {len(affected) - 1} more" if len(affected) > 1 else ""
+            yield (
+                f"{affected[0]}{more}: generated with {package} {version}, but {installed} is installed. Version "
+                "changes do not trigger reruns; use `snakemake -R RULE` to force one."
+            )

@@ -1,7 +1,5 @@
 """The score table `scores.csv`: its columns, reader and writer, and the text form of its numbers."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, fields
@@ -11,51 +9,33 @@ from typing import Any, Literal
 from rankrefine import io
 from rankrefine.errors import UserError
 
-RAW = ("alignment", "uniformity", "effective_rank")  # metrics that are not x 100
+RAW = ("alignment", "uniformity", "effective_rank")  # metrics that are not x 100, shown with three decimals
 NAMES = {"spearman": "Spearman × 100", "map": "MAP × 100", "mrr": "MRR × 100", "effective_rank": "effective rank"}
-SIGNED = ("delta", "delta_low", "delta_high")  # columns that are shown with their sign
-
-
-def decimals(metric: str) -> int:
-    """Return the number of decimals with which values of `metric` are shown everywhere."""
-    return 3 if metric in RAW else 2
+SIGNED = ("delta", "delta_low", "delta_high")  # columns shown with their sign
 
 
 @dataclass(frozen=True)
 class Score:
     """One row: a model, or the mean over the random seeds of an experiment, on a task or a subset of it.
 
-    Attributes:
-        model: Name of the model, or of the experiment whose trainings are averaged.
-        seeds: Number of trainings in the mean.
-        task: Name of the task.
-        subset: Name of the subset, "all" for the whole task.
-        metric: Name of the metric.
-        n: Number of pairs, queries or examples; None for a metric without such units.
-        value: Score; x 100 for correlations, precisions and accuracies.
-        sd: Standard deviation over the trainings.
-        ci_low, ci_high: Bootstrap interval of the value over the units of the task.
-        delta: Difference to the base, with its own standard deviation and interval.
-        higher: True if a higher value is better.
-
-    Undefined numbers are NaN.
+    `value` is x 100 for correlations, precisions and accuracies. Undefined numbers are NaN.
     """
 
-    model: str
-    seeds: int
+    model: str  # or the experiment whose trainings are averaged
+    seeds: int  # number of trainings in the mean
     task: str
-    subset: str
+    subset: str  # "all" for the whole task
     metric: str
-    n: int | None
+    n: int | None  # pairs, queries or examples; None for a metric without such units
     value: float
-    sd: float
-    ci_low: float
+    sd: float  # standard deviation over the trainings
+    ci_low: float  # bootstrap interval of the value over the units of the task
     ci_high: float
-    delta: float
+    delta: float  # difference to the base, with its own standard deviation and interval
     delta_sd: float
     delta_low: float
     delta_high: float
-    higher: bool
+    higher: bool  # True if a higher value is better
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -83,9 +63,9 @@ class Score:
         return self.delta_low > 0 or self.delta_high < 0
 
     def show(self, column: str) -> str:
-        """Return a number of this row as text, differences with their sign; empty if it is undefined."""
-        number = getattr(self, column)
-        return "" if number != number else f"{number:{'+' if column in SIGNED else ''}.{decimals(self.metric)}f}"
+        """Return a number with the decimals of its metric, differences with their sign; empty if it is undefined."""
+        number, sign, decimals = getattr(self, column), "+" if column in SIGNED else "", 3 if self.metric in RAW else 2
+        return "" if number != number else f"{number:{sign}.{decimals}f}"
 
     def show_sd(self, column: Literal["value", "delta"]) -> str:
         """Return a number with its standard deviation, `83.04 ± 0.21`."""
@@ -99,12 +79,12 @@ class Score:
 
 
 COLUMNS = tuple(field.name for field in fields(Score))
-_PARSERS: dict[Any, Callable[[str], Any]] = {  # by the annotation of a column
-    "str": str,
-    "int": int,
-    "int | None": lambda cell: int(cell) if cell else None,
-    "float": lambda cell: float(cell or "nan"),
-    "bool": lambda cell: cell != "False",
+_PARSERS: dict[Any, Callable[[str], Any]] = {  # by the type of a column
+    str: str,
+    int: int,
+    int | None: lambda cell: int(cell) if cell else None,
+    float: lambda cell: float(cell or "nan"),
+    bool: lambda cell: cell != "False",
 }
 
 
@@ -131,8 +111,8 @@ def _parse(row: dict[str, str], place: str) -> Score:
         try:
             cells[field.name] = _PARSERS[field.type](row[field.name])
         except ValueError as error:
-            message = f"{field.name} is {row[field.name]!r}, not a number"
-            raise UserError(f"{place}: {message}; delete the file and run again.") from error
+            problem = f"{field.name} is {row[field.name]!r}, not a number"
+            raise UserError(f"{place}: {problem}; delete the file and run again.") from error
     return Score(**cells)
 
 

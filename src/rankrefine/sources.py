@@ -9,8 +9,6 @@
 Standard library only: the Snakefile imports this in every cluster job.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re
@@ -24,7 +22,6 @@ from rankrefine.errors import UserError
 
 EMBEDDED_MODELS = ("smollm2-135m-instruct", "all-minilm-l6-v2")
 EMBEDDED_DATASETS = ("stsb", "vader")
-MTEB = re.compile(r"mteb:(?P<task>[\w.-]+)")
 
 Kind = Literal["model", "dataset"]
 
@@ -46,9 +43,7 @@ class Source:
     @property
     def hub(self) -> tuple[str, str, str | None]:
         """Repository id, revision and subset of a hub source."""
-        match = hub_names.SOURCE.fullmatch(self.text)
-        assert match
-        return match["repository"], match["revision"], match["subset"]
+        return hub_names.SOURCE.fullmatch(self.text).group("repository", "revision", "subset")
 
     @property
     def files(self) -> list[str]:
@@ -56,8 +51,8 @@ class Source:
         path = Path(self.text)
         if path.is_file():
             return [self.text]
-        found = (p for p in path.rglob("*") if p.is_file())
-        return sorted(str(p) for p in found if not any(part.startswith(".") for part in p.relative_to(path).parts))
+        files = (file for file in path.rglob("*") if file.is_file())
+        return sorted(str(f) for f in files if not any(part.startswith(".") for part in f.relative_to(path).parts))
 
 
 def parse(text: str, kind: Kind, key: str) -> Source:
@@ -77,37 +72,31 @@ def parse(text: str, kind: Kind, key: str) -> Source:
         return Source(text, kind, "embedded", name)
     if text.startswith("hub:"):
         if not (match := hub_names.SOURCE.fullmatch(text)):
-            raise UserError(
-                f"{key}: '{text}' must have the form hub:ORG/NAME@REVISION, with a commit or tag as revision."
-            )
+            raise UserError(f"{key}: '{text}' must have the form hub:ORG/NAME@REVISION, with a commit or a tag.")
         if match["revision"] in ("main", "master"):
             raise UserError(f"{key}: '{text}' names a branch, which changes; use a commit or a tag.")
         return Source(text, kind, "hub", _slug("hub", text, kind))
     if text.startswith("mteb:"):
-        if kind != "dataset" or not MTEB.fullmatch(text):
+        if kind != "dataset" or not re.fullmatch(r"mteb:[\w.-]+", text):
             raise UserError(f"{key}: '{text}' must have the form mteb:TASK and can only be a data set.")
         return Source(text, kind, "mteb", _slug("mteb", text, kind))
     if not os.path.exists(text):  # also False for a name that no file system allows
-        raise UserError(
-            f"{key}: there is no file or folder '{text}'; use an existing path, embedded:NAME or "
-            "hub:ORG/NAME@REVISION."
-        )
+        forms = "an existing path, embedded:NAME or hub:ORG/NAME@REVISION"
+        raise UserError(f"{key}: there is no file or folder '{text}'; use {forms}.")
     form = "gguf" if kind == "model" and is_gguf(text) else "local"
-    found = Source(text, kind, form, _slug(form, text, kind))
-    if braces := next((file for file in found.files if {"{", "}"} & set(file)), None):
-        raise UserError(f"{key}: Snakemake would read the braces in '{braces}' as wildcards; rename the file.")
-    if variable := next((file for file in found.files if re.search("<.*>", file)), None):
-        raise UserError(f"{key}: Snakemake would read the <> in '{variable}' as a variable; rename the file.")
-    return found
+    source = Source(text, kind, form, _slug(form, text, kind))
+    for file in source.files:
+        if {"{", "}"} & set(file):
+            raise UserError(f"{key}: Snakemake would read the braces in '{file}' as wildcards; rename the file.")
+        if re.search("<.*>", file):
+            raise UserError(f"{key}: Snakemake would read the <> in '{file}' as a variable; rename the file.")
+    return source
 
 
 def is_gguf(text: str) -> bool:
     """Return True if a source string names a GGUF file."""
-    return (
-        text.lower().endswith(".gguf")
-        and not text.startswith(("embedded:", "hub:", "mteb:"))
-        and not os.path.isdir(text)
-    )
+    is_remote = text.startswith(("embedded:", "hub:", "mteb:"))
+    return text.lower().endswith(".gguf") and not is_remote and not os.path.isdir(text)
 
 
 def _slug(form: str, text: str, kind: str) -> str:

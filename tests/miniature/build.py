@@ -1,7 +1,7 @@
 """Inputs of the miniature workflow: `python tests/miniature/build.py FOLDER`.
 
-Writes FOLDER/{config.yaml, sentences.txt, encoder/, sts/}: sentences made from word lists, a tiny random encoder, and
-sentence pairs whose gold score is their share of common words. Deterministic; loads no torch unless it must build the
+Writes FOLDER/{config.yaml, sentences.txt, encoder/, sts/}: sentences from word lists, a tiny random encoder, and
+sentence pairs whose gold score is their share of common words. Deterministic; torch is imported only to build the
 encoder.
 """
 
@@ -37,7 +37,7 @@ WHERE = [
 
 
 def sentences(count: int, seed: int) -> list[str]:
-    """`count` different sentences."""
+    """`count` distinct sentences."""
     every = [f"{a} {b} {c} {d}." for a in WHO for b in DOES for c in WHAT for d in WHERE]
     return random.Random(seed).sample(every, count)
 
@@ -52,13 +52,13 @@ def pairs(count: int, seed: int) -> pa.Table:
 
 
 def alike(table: pa.Table) -> pa.Table:
-    """The pairs, with a fourth of them scored as paraphrases, which the overlap of made-up sentences never is."""
+    """The pairs, a quarter of them with the score of paraphrases, which word overlap alone never gives."""
     scores = table["score"].to_pylist()
     return table.set_column(2, "score", [[5.0 if row % 4 == 0 else score for row, score in enumerate(scores)]])
 
 
 def build(folder: Path, encoder: Path | None = None) -> None:
-    """Fill `folder`; `encoder` is copied where it is given, instead of being built again."""
+    """Fill `folder`; copy `encoder` if it is given, and build one otherwise."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "sentences.txt").write_text("\n".join(sentences(60, 1)) + "\n", encoding="utf-8")
     (folder / "sts").mkdir(exist_ok=True)

@@ -12,8 +12,8 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 def build(folder: str | Path, seed: int = 0) -> Path:
     """Write a sentence-transformers folder: BERT of 2 layers, width 32, mean pooling, 64 tokens; random weights.
 
-    Its vocabulary is ASCII characters and English letter pairs, so that every text has a tokenisation. The same seed
-    gives the same bytes.
+    The vocabulary consists of ASCII characters and letter pairs, so every text can be tokenised. The same seed gives
+    the same bytes.
     """
     import torch
     from sentence_transformers import SentenceTransformer
@@ -31,7 +31,7 @@ def build(folder: str | Path, seed: int = 0) -> Path:
         num_attention_heads=2,
         intermediate_size=64,
         max_position_embeddings=64,
-        initializer_range=0.2,  # the usual 0.02 makes all sentences nearly equal
+        initializer_range=0.2,  # the usual 0.02 gives nearly equal embeddings
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)

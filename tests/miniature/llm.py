@@ -1,4 +1,4 @@
-"""A tiny random chat model for tests of the transformers engine: Llama with grouped heads over a word vocabulary."""
+"""A tiny random chat model for tests of the transformers engine: Llama with grouped heads and a word vocabulary."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def build(folder: Path, seed: int = 0) -> Path:
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=256,
-        initializer_range=0.6,  # the usual 0.02 makes all tokens nearly equally likely, and every step a near-tie
+        initializer_range=0.6,  # the usual 0.02 gives nearly equal probabilities, and a near-tie at every step
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.eos_token_id,

@@ -13,7 +13,7 @@ from rankrefine.assets import run as fetch
 
 @pytest.fixture(scope="session")
 def asset(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The manifest of an embedded asset by its name."""
+    """Call it with the name of an embedded asset for its manifest."""
     folder = tmp_path_factory.mktemp("assets")
 
     def fetched(name: str) -> Path:

@@ -1,13 +1,13 @@
-"""A throw-away SLURM cluster of two nodes on this machine, from the distribution's packages.
+"""A temporary SLURM cluster of two nodes on this machine, from the distribution's packages.
 
     python tests/slurm/cluster.py install           apt-get install (root, or sudo without a password)
-    python tests/slurm/cluster.py up FOLDER         start it; everything it writes lies in FOLDER
+    python tests/slurm/cluster.py up FOLDER         start it; it writes to FOLDER only
     eval "$(python tests/slurm/cluster.py env FOLDER)"
-    python tests/slurm/cluster.py down FOLDER       end every process it started, and all that jobs left
+    python tests/slurm/cluster.py down FOLDER       end every process that it or its jobs started
 
-Root is not needed to run it. Everything listens on the loopback device, at free ports. There are no cgroups and no
-accounting database: memory limits are enforced by sampling, and what only the database knows is answered by small
-stand-ins of sacct and sacctmgr. The nodes claim more cores and memory than the machine has.
+Root is not required. All daemons listen on free ports of the loopback device. There are no cgroups and no accounting
+database: memory limits are enforced by sampling, and small replacements of sacct and sacctmgr answer the queries that
+need the database. The nodes declare more cores and memory than the machine has.
 """
 
 from __future__ import annotations
@@ -83,31 +83,31 @@ NODE = (
 DAEMONS = ("munged ", "slurmctld ", "slurmd ", "slurmstepd")
 
 STAND_INS = {
-    # SLURM_CONF is not passed on to the step inside a job; a real cluster has its configuration in /etc
+    # the step inside a job does not inherit SLURM_CONF; a real cluster has its configuration in /etc
     "srun": 'SLURM_CONF={folder}/etc/slurm.conf exec {srun} "$@"\n',
-    # the two queries that go to the accounting database whatever the status command is
+    # two queries that use the accounting database whatever the status command is
     "sacct": "exit 0\n",
     "sacctmgr": "echo {account}\n",
 }
 
 
 class Unavailable(Exception):
-    """SLURM cannot be installed or started here; the text is a sentence that says why."""
+    """SLURM cannot be installed or started here; the message gives the reason."""
 
 
 def install() -> None:
-    """Install the packages unless they are there.
+    """Install the packages unless they are installed.
 
     Raises:
-        Unavailable: there is no apt-get, no right to use it, or it failed.
+        Unavailable: apt-get is missing, not permitted, or failed.
     """
     if all(shutil.which(program, path=PATH) for program in ("slurmctld", "slurmd", "sbatch", "munged")):
         return
     if not shutil.which("apt-get"):
-        raise Unavailable("SLURM is not installed, and there is no apt-get to install it with.")
+        raise Unavailable("SLURM is not installed, and apt-get is not available to install it.")
     root = [] if os.getuid() == 0 else ["sudo", "-n"]
     if root and not shutil.which("sudo"):
-        raise Unavailable(f"SLURM is not installed; as root: apt-get install {' '.join(PACKAGES)}")
+        raise Unavailable(f"SLURM is not installed; run as root: apt-get install {' '.join(PACKAGES)}")
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
     subprocess.run([*root, "apt-get", "update", "-qq"], **quiet)
     options = ["-y", "-qq", "--no-install-recommends"]
@@ -118,7 +118,7 @@ def install() -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """TCP ports of the loopback device that nobody uses now."""
+    """Unused TCP ports of the loopback device."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:
@@ -127,7 +127,7 @@ def free_ports(count: int) -> list[int]:
 
 
 class Cluster:
-    """The cluster in `folder`, whose path must be short: sockets in it have names of at most 107 bytes."""
+    """Cluster in `folder`, whose path must be short: paths of sockets have at most 107 bytes."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
@@ -139,14 +139,14 @@ class Cluster:
         return os.environ | {"SLURM_CONF": str(self.folder / "etc" / "slurm.conf"), "PATH": path}
 
     def call(self, *command: str) -> str:
-        """Run one of SLURM's commands and return what it prints."""
+        """Run one of SLURM's commands and return its output."""
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=60)
         if done.returncode != 0:
             raise Unavailable(f"{shlex.join(command)} failed: {done.stderr.strip()}")
         return done.stdout
 
     def up(self) -> None:
-        """Write the configuration and start all daemons; return when both nodes are ready.
+        """Write the configuration, start all daemons, and wait until both nodes are ready.
 
         Raises:
             Unavailable: they were not ready after 30 seconds.
@@ -168,7 +168,7 @@ class Cluster:
         self.call("slurmd", "-f", f"{self.folder}/etc/slurm.conf", "-N", node)
 
     def wait_for_nodes(self, seconds: float = 30) -> None:
-        """Return when both nodes answer."""
+        """Wait until both nodes respond."""
         deadline = time.monotonic() + seconds
         states: list[str] = []
         while time.monotonic() < deadline:
@@ -180,14 +180,14 @@ class Cluster:
         raise Unavailable(f"The nodes of the cluster are not ready after {seconds:.0f} s: {', '.join(states)}.")
 
     def kill_node(self, node: str) -> None:
-        """kill -9 of a node's daemon and of the processes that watch over its jobs; the jobs' own ones live on."""
+        """kill -9 of a node's daemon and of the processes that supervise its jobs; the jobs themselves survive."""
         log = str(self.folder / "log" / f"slurmd.{node}.log")
         for process, command in processes():
             if command.startswith(("slurmd ", "slurmstepd")) and log in opened(process):
                 kill(process)
 
     def down(self) -> None:
-        """End every process of the cluster, and what its jobs left running."""
+        """End every process of the cluster and of its jobs."""
         if not (self.folder / "etc" / "slurm.conf").exists():  # it was never started
             return
         with contextlib.suppress(Unavailable, subprocess.TimeoutExpired):
@@ -203,7 +203,7 @@ class Cluster:
         raise Unavailable(f"These processes of the cluster could not be ended: {left}")
 
     def _is_ours(self, process: int, command: str) -> bool:
-        """Whether a process is a daemon of this cluster or was started by one of its jobs."""
+        """Return True for a daemon of this cluster or a process started by one of its jobs."""
         if command.startswith(DAEMONS):
             return any(name.startswith(f"{self.folder}/") for name in opened(process))
         try:
@@ -215,7 +215,7 @@ class Cluster:
     def _write(self) -> None:
         for name in ("etc", "bin", "run", "log", "state", *(f"spool/{node}" for node in NODES)):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
-        self.folder.chmod(0o755)  # munge refuses a socket that others cannot reach
+        self.folder.chmod(0o755)  # munge refuses a socket that other users cannot reach
         host = socket.gethostname().partition(".")[0]
         control, *ports = free_ports(1 + len(NODES))
         nodes = [NODE.format(name=node, host=host, port=port) for node, port in zip(NODES, ports, strict=True)]
@@ -231,7 +231,7 @@ class Cluster:
             gpu_partition=GPU_PARTITION,
         )
         (etc / "slurm.conf").write_text(text, encoding="utf-8")
-        for number in range(8):  # any files stand for the devices: nothing opens them
+        for number in range(8):  # files in place of the devices, which nothing opens
             (self.folder / "run" / f"gpu{number}").touch()
         (etc / "gres.conf").write_text(f"Name=gpu File={self.folder}/run/gpu[0-7]\n", encoding="utf-8")
         (etc / "munge.key").write_bytes(secrets.token_bytes(1024))
@@ -246,7 +246,7 @@ class Cluster:
 
 
 def processes() -> list[tuple[int, str]]:
-    """All processes that have a command line, with it."""
+    """All processes with a command line, and that command line."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -256,7 +256,7 @@ def processes() -> list[tuple[int, str]]:
 
 
 def opened(process: int) -> set[str]:
-    """Names of the files that a process has open."""
+    """Paths of the files that a process has open."""
     names = set()
     with contextlib.suppress(OSError):
         for link in Path(f"/proc/{process}/fd").iterdir():
@@ -266,29 +266,29 @@ def opened(process: int) -> set[str]:
 
 
 def kill(process: int) -> None:
-    """kill -9, if it still lives."""
+    """kill -9, if the process still exists."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(process, signal.SIGKILL)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Do what the module's docstring says."""
+    """Run the command-line program that the module's docstring describes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("verb", choices=["install", "up", "env", "down"])
+    parser.add_argument("command", choices=["install", "up", "env", "down"])
     parser.add_argument("folder", nargs="?", type=Path)
     options = parser.parse_args(arguments)
-    if options.verb != "install" and options.folder is None:
+    if options.command != "install" and options.folder is None:
         parser.error("FOLDER is missing")
     try:
-        if options.verb == "install":
+        if options.command == "install":
             install()
-        elif options.verb == "env":
+        elif options.command == "env":
             environment = Cluster(options.folder).environment
             print(
                 f"export SLURM_CONF={shlex.quote(environment['SLURM_CONF'])} PATH={shlex.quote(environment['PATH'])}"
             )
         else:
-            getattr(Cluster(options.folder), options.verb)()
+            getattr(Cluster(options.folder), options.command)()
     except Unavailable as error:
         print(error, file=sys.stderr)
         return 1

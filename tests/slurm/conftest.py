@@ -1,4 +1,4 @@
-"""A cluster for the tests of this folder, and a folder with the miniature whose shards go wrong."""
+"""A cluster for the tests of this folder, and the miniature with shards that fail in different ways."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 
 
 def edited_profile(folder: Path) -> Path:
-    """The shipped profile, its marked block filled in as a site would, with sizes for a miniature."""
+    """The shipped profile with its marked block filled in and limits for the miniature."""
     text = (ROOT / "workflow" / "profiles" / "slurm" / "profile.yaml").read_text(encoding="utf-8")
     for old, new in (
         ('slurm_account: "EDIT"', f'slurm_account: "{cluster.ACCOUNT}"'),
@@ -38,7 +38,7 @@ def edited_profile(folder: Path) -> Path:
         if rule != "gpu_node":
             resources["mem_mb"] = re.sub(r"^\d+", "700" if rule == "generate" else "3000", str(resources["mem_mb"]))
             resources["runtime"] = re.sub(r"^\d+", "10", resources["runtime"])
-    # the shard that takes too long has a minute, the least that SLURM knows
+    # the shard that takes too long has a limit of one minute, the minimum of SLURM
     generate = profile["set-resources"]["generate"]
     generate["runtime"] = generate["runtime"].replace("10", "(1 if wildcards.shard == '00001' else 10)")
     profile["set-threads"] = dict.fromkeys(profile["set-threads"], 1)
@@ -49,7 +49,7 @@ def edited_profile(folder: Path) -> Path:
 
 
 class Run:
-    """A working directory with the miniature of five shards, and the cluster that it runs on."""
+    """A working directory with the miniature in five shards, and the cluster."""
 
     def __init__(self, path: Path, lab: cluster.Cluster) -> None:
         self.path, self.lab = path, lab
@@ -58,7 +58,7 @@ class Run:
         self.processes: list[subprocess.Popen] = []
 
     def start(self, *arguments: str) -> subprocess.Popen:
-        """Start Snakemake with the profile, in a process group of its own; what it prints goes to `output`."""
+        """Start Snakemake with the profile in its own process group; its output goes to `output`."""
         command = [sys.executable, str(HERE / "pinned.py"), "--snakefile", str(ROOT / "Snakefile")]
         with self.output.open("a") as output:
             started = subprocess.Popen(
@@ -73,46 +73,46 @@ class Run:
         return started
 
     def end(self) -> None:
-        """End what still runs."""
+        """Kill the processes that still run."""
         for process in self.processes:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
 
     def printed(self) -> str:
-        """What Snakemake has printed so far, in all runs."""
+        """Output of Snakemake so far, in all runs."""
         return self.output.read_text(encoding="utf-8", errors="replace")
 
     def until(self, condition: Callable[[], object], what: str, seconds: float = 240) -> None:
-        """Wait until `condition` holds."""
+        """Wait until `condition` is true."""
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, f"{what}: not after {seconds} s\n{self.printed()[-6000:]}"
             time.sleep(0.2)
 
     def starts(self, name: str) -> dict | None:
-        """What shard_python.py noted about SHARD.ATTEMPT, if it has started."""
+        """Record that shard_python.py wrote about SHARD.ATTEMPT, if it has started."""
         file = self.path / "starts" / f"{name}.json"
         return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
 
     def finished(self, shard: int) -> bool:
-        """Whether Snakemake has heard that a shard is finished."""
+        """Return True if Snakemake knows that a shard is finished."""
         text = self.printed()
         job = re.search(rf"Job (\d+): Stage 2: generating ranking lists, shard {shard:05d}\n", text)
         return job is not None and f"Finished jobid: {job[1]} (" in text
 
     def time_of(self, name: str) -> int:
-        """When a parquet file was written."""
+        """Modification time of a parquet file."""
         return (self.path / "results" / f"{name}.parquet").stat().st_mtime_ns
 
     def queue(self) -> dict[str, str]:
-        """The jobs that are queued or running: what they do -> their number."""
+        """Queued and running jobs: comment -> job ID."""
         lines = self.lab.call("squeue", "--me", "--noheader", "--format=%k|%i").splitlines()
         return dict(line.split("|") for line in lines)
 
 
 @pytest.fixture(scope="session")
 def lab() -> Iterator[cluster.Cluster]:
-    """A running cluster; skips where there can be none, or fails with RANKREFINE_NEED_SLURM=1."""
+    """A running cluster; where SLURM is unavailable, skip the test, or fail with RANKREFINE_NEED_SLURM=1."""
     folder = Path(tempfile.mkdtemp(prefix="slurm-"))
     started = cluster.Cluster(folder)
     try:
@@ -140,7 +140,7 @@ def inputs(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def run(inputs: Path, lab: cluster.Cluster, tmp_path_factory) -> Iterator[Run]:
-    """A folder for runs on the cluster, whose shards go wrong."""
+    """A folder for runs on the cluster, with shards that fail."""
     folder = tmp_path_factory.mktemp("cluster") / "run"
     shutil.copytree(inputs, folder)
     python = folder / "python"

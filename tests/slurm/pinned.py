@@ -1,7 +1,7 @@
 """Snakemake with the SLURM plugin's polling pinned to one second: `python tests/slurm/pinned.py ARGUMENTS`.
 
-The plugin waits ten seconds longer after every query without news, up to three minutes; a miniature would spend its
-time there. Nothing else of it is changed.
+The plugin waits ten seconds longer after every query without a change, up to three minutes, which would dominate the
+time of a miniature. Nothing else is changed.
 """
 
 import sys

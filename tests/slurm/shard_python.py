@@ -1,6 +1,6 @@
-"""Stands for the Python that generates a shard, and has what goes wrong on a cluster happen to its first attempt.
+"""Replacement for the Python that generates a shard; its first attempt fails as jobs on a cluster do.
 
-It notes every start in `starts/SHARD.ATTEMPT.json`, so that the test can see where and with which limits it ran.
+Every start is recorded in `starts/SHARD.ATTEMPT.json`, with its node and limits.
 """
 
 import json
@@ -11,11 +11,11 @@ import time
 from pathlib import Path
 
 SHARD_SIZE = 4
-FOR_EVER = 600  # seconds; the test ends such a job long before
+FOREVER = 600  # seconds; the test ends such a job much earlier
 
 
-def note(shard: int) -> int:
-    """Write down this start; return which one of the shard it is, from 1."""
+def record(shard: int) -> int:
+    """Record this start; return the number of the attempt, from 1."""
     folder = Path("starts")
     folder.mkdir(exist_ok=True)
     attempt = 1 + len(list(folder.glob(f"{shard}.*.json")))
@@ -31,25 +31,25 @@ def note(shard: int) -> int:
             if "=" in word
         ),
     }
-    aside = folder / f".{shard}.{attempt}"
-    aside.write_text(json.dumps(facts), encoding="utf-8")
-    aside.rename(folder / f"{shard}.{attempt}.json")
+    temporary = folder / f".{shard}.{attempt}"
+    temporary.write_text(json.dumps(facts), encoding="utf-8")
+    temporary.rename(folder / f"{shard}.{attempt}.json")
     return attempt
 
 
 def main() -> None:
     arguments = sys.argv[1:]
     shard = int(arguments[arguments.index("--first") + 1]) // SHARD_SIZE
-    attempt = note(shard)
-    ended = shard in (1, 2) and attempt == 1  # when its time is over, or because it is cancelled
-    at_work = shard == 4 and not Path("last").exists()  # when Snakemake is killed
-    if shard == 0:  # needs more memory than its first attempt has, and the same at every attempt
-        held = b"x" * (900 << 20)
+    attempt = record(shard)
+    ended = shard in (1, 2) and attempt == 1  # at its time limit, or cancelled
+    interrupted = shard == 4 and not Path("last").exists()  # running when Snakemake is killed
+    if shard == 0:  # uses more memory than its first attempt has, the same in every attempt
+        memory = b"x" * (900 << 20)
         time.sleep(3)
-        del held
-    elif ended or at_work:
-        time.sleep(FOR_EVER)
-    elif shard == 3 and attempt == 1:  # its node dies; this process, which nobody watches any more, goes on later
+        del memory
+    elif ended or interrupted:
+        time.sleep(FOREVER)
+    elif shard == 3 and attempt == 1:  # its node fails; this process, without a supervisor, continues later
         while not Path("survivor").exists():
             time.sleep(0.1)
         status = subprocess.run(

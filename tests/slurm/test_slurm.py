@@ -1,8 +1,8 @@
-"""The miniature workflow through the SLURM profile, on a real cluster of two nodes where all goes wrong that can.
+"""The miniature workflow with the SLURM profile, on a real cluster of two nodes with every kind of failure.
 
-One sequence, which the fixture `history` plays; the tests look at what it left. The first run has a shard that needs
-more memory than it was given, one that takes longer, one that is cancelled, one whose node dies, and one that is at
-work when Snakemake is killed (tests/slurm/shard_python.py). The second run meets that one, the third ends the work.
+The fixture `history` runs one sequence, and the tests check its results. In the first run, one shard exceeds its
+memory limit, one its time limit, one is cancelled, one loses its node, and one is running when Snakemake is killed
+(tests/slurm/shard_python.py). The second run finds that job in the queue and stops; the third finishes the work.
 """
 
 from __future__ import annotations
@@ -26,30 +26,30 @@ FINISHED = ("seeds/pool", "generate/00000", "generate/00001", "generate/00002", 
 
 @dataclass
 class History:
-    """What the sequence left."""
+    """Results of the sequence."""
 
-    starts: dict[str, dict]  # SHARD.ATTEMPT -> what shard_python.py noted
-    killed: str  # printed by the run that was killed
-    refused: str  # by the one that met its orphans
-    last: str  # by the one that ended the work
+    starts: dict[str, dict]  # SHARD.ATTEMPT -> record of shard_python.py
+    killed: str  # output of the run that was killed
+    refused: str  # output of the run that found its jobs in the queue
+    last: str  # output of the run that finished the work
     code: int  # its exit code
-    finished: dict[str, int]  # file -> its time when the first run was killed
-    orphan: str  # the job of the shard that was at work then
+    finished: dict[str, int]  # file -> modification time when the first run was killed
+    orphan: str  # job of the shard that was running then
     survived: str  # exit code of the job that outlived its node
     data: dict[str, bytes]
-    expected: dict[str, bytes]  # the same without a cluster
+    expected: dict[str, bytes]  # data of a run without a cluster
 
 
 @pytest.fixture(scope="session")
 def history(run, inputs: Path) -> History:
-    """Play the sequence."""
+    """Run the sequence."""
     first = run.start()
     run.until(lambda: all(run.starts(f"{shard}.1") for shard in range(5)), "all shards have started")
     run.lab.call("scancel", run.starts("2.1")["job"])
     node = run.starts("3.1")["node"]
     for shard in (0, 2):
         run.until(lambda shard=shard: run.finished(shard), f"shard {shard} is finished")
-    if run.starts("1.1")["node"] == node:  # what dies with its node cannot run out of time
+    if run.starts("1.1")["node"] == node:  # a job that is lost with its node cannot reach its time limit
         run.until(lambda: run.finished(1), "the shard that takes too long is finished")
     run.lab.kill_node(node)
     alone = subprocess.Popen(
@@ -104,7 +104,7 @@ def data(folder: Path) -> dict[str, bytes]:
 
 
 def report_of(job: str, text: str) -> str:
-    """The one line in which Snakemake says that a SLURM job failed."""
+    """Line of Snakemake's output about the failure of a SLURM job."""
     (line,) = [line for line in text.splitlines() if f"SLURM-job '{job}' failed" in line]
     return line
 

@@ -1,7 +1,7 @@
-"""Where torch is left out on purpose (tools/pythons.py), what needs it is skipped: modules and single tests.
+"""Skip modules and tests that need torch in environments without it (tools/pythons.py).
 
-Nothing is listed: a test needs torch when it ends with an ImportError that speaks of it, or with an error which that
-one caused. Elsewhere a missing torch fails, as it must.
+A test needs torch if it ends with an ImportError that names torch, or with an error caused by one. Without
+RANKREFINE_WITHOUT_TORCH=1, a missing torch is a failure.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def _skipping() -> Generator[None]:
 
 
 def _skip(error: BaseException | None) -> None:
-    """Skip if torch is missing at the root of `error`."""
+    """Skip the test if a missing torch caused `error`."""
     while error is not None:
         if isinstance(error, ImportError) and "torch" in str(error).lower():
             pytest.skip("needs torch", allow_module_level=True)

@@ -1,4 +1,4 @@
-"""Files of the project that must agree with each other."""
+"""Consistency of the project's files."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_every_rule_is_a_command_with_its_name_and_a_module_of_its_package() -> 
 
 
 def test_the_pins_of_vllms_environments_agree_with_the_rest() -> None:
-    """Where the environments of vLLM and the main one name one package, they name one version."""
+    """A package pinned in several environments has the same version in all of them."""
     files = {"main": "requirements.txt", "processor": "requirements-vllm.txt"}
     exact = {name: pins((ROOT / file).read_text(encoding="utf-8").splitlines()) for name, file in files.items()}
     environment = yaml.safe_load((ROOT / "envs" / "vllm.yaml").read_text(encoding="utf-8"))
@@ -70,7 +70,7 @@ def test_the_pins_of_vllms_environments_agree_with_the_rest() -> None:
             assert {pinned[package] for pinned in exact.values()} == {version}, package
 
 
-def test_the_image_copies_what_is_there_and_runs_what_make_runs() -> None:
+def test_the_image_copies_existing_files_and_runs_the_program_of_make_run() -> None:
     lines = (ROOT / "envs" / "Dockerfile").read_text(encoding="utf-8").splitlines()
     copied = [name for line in lines if line.startswith("COPY") for name in line.split()[1:-1]]
     assert {"requirements.txt", "Snakefile", "src", "workflow", "envs"} <= set(copied)
@@ -83,7 +83,7 @@ def test_the_image_copies_what_is_there_and_runs_what_make_runs() -> None:
     assert any(line.startswith(f"FROM python:{python.partition('=')[2]}") for line in lines)
 
 
-# in code without its comments and strings, and with a space between all tokens
+# matched against code without comments and strings, with a space between all tokens
 FORBIDDEN = re.compile(
     r"\b(?:pickle|cloudpickle|dill|joblib|shelve|marshal)\b|\bos \. (?:system|popen)\b|\bshell = True\b"
     r"|\btrust_remote_code = (?!False\b)|(?<!\. )\b(?:eval|exec) \("
@@ -93,13 +93,13 @@ TEXT = {tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", N
 
 
 def forbidden(code: str) -> str | None:
-    """What a Python file or a Snakefile must not say, if it says so."""
+    """First forbidden construct in the code of a Python file or a Snakefile, or None."""
     tokens = tokenize.generate_tokens(io.StringIO(code).readline)
     found = FORBIDDEN.search(" ".join(token.string for token in tokens if token.type not in TEXT))
     return found and found[0]
 
 
-def test_no_code_unpickles_or_runs_what_a_file_says() -> None:
+def test_no_code_unpickles_or_executes_text() -> None:
     files = [
         *ROOT.glob("src/**/*.py"),
         *ROOT.glob("workflow/**/*.py"),

@@ -1,6 +1,4 @@
-"""The score table: what is written is read again, and its numbers are shown alike everywhere."""
-
-from __future__ import annotations
+"""The score table: writing and reading, and equal numbers everywhere."""
 
 import math
 from dataclasses import astuple
@@ -18,7 +16,7 @@ from rankrefine.score_table import COLUMNS, Score
 
 
 def score(**fields: object) -> Score:
-    numbers = {name: math.nan for name in COLUMNS if Score.__annotations__[name] == "float"}
+    numbers = {name: math.nan for name in COLUMNS if Score.__annotations__[name] is float}
     texts = {"model": "a", "seeds": 1, "task": "T", "subset": "all", "metric": "map", "n": None, "higher": True}
     return Score(**(texts | numbers | fields))
 
@@ -40,12 +38,14 @@ def test_csv_has_four_decimals_and_parquet_all_of_them(tmp_path: Path) -> None:
     assert (first["value"], first["n"], second["n"], second["higher"]) == (82.03251, 1379, None, False)
 
 
-def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+def test_a_written_table_can_be_read(tmp_path: Path) -> None:
     score_table.write(ROWS, tmp_path / "scores.csv", tmp_path / "scores.parquet")
     for read, row in zip(score_table.read(tmp_path / "scores.csv"), ROWS, strict=True):
-        for one, other in zip(astuple(read), astuple(row), strict=True):
-            assert type(one) is type(other)
-            assert one == (pytest.approx(other, abs=5e-5, nan_ok=True) if isinstance(other, float) else other)
+        for actual, expected in zip(astuple(read), astuple(row), strict=True):
+            assert type(actual) is type(expected)
+            assert actual == (
+                pytest.approx(expected, abs=5e-5, nan_ok=True) if isinstance(expected, float) else expected
+            )
 
 
 def test_numbers_have_the_decimals_of_their_metric() -> None:
@@ -75,7 +75,7 @@ def test_names_for_readers() -> None:
     assert [score(seeds=seeds).is_mean for seeds in (1, 2)] == [False, True]
 
 
-def test_a_difference_is_significant_where_its_interval_excludes_zero() -> None:
+def test_a_difference_is_significant_if_its_interval_excludes_zero() -> None:
     intervals = {(0.1, 1.0): True, (-1.0, -0.1): True, (-0.1, 0.1): False, (0.0, 1.0): False, (math.nan,) * 2: False}
     for (low, high), expected in intervals.items():
         assert score(delta_low=low, delta_high=high).significant is expected
@@ -91,8 +91,8 @@ def test_another_file_is_no_score_table(tmp_path: Path) -> None:
     path.write_text(CSV.replace("-2.4568", "high"))
     with pytest.raises(UserError, match=r"scores\.csv, line 3: value is 'high', not a number; delete the file"):
         score_table.read(path)
-    path.write_text(CSV.replace("a/1,1", "a/1,one"))
-    with pytest.raises(UserError, match="line 3: seeds is 'one', not a number"):
+    path.write_text(CSV.replace("a/1,1", "a/1,two"))
+    with pytest.raises(UserError, match="line 3: seeds is 'two', not a number"):
         score_table.read(path)
 
 

@@ -165,7 +165,9 @@ def _handle(connection: socket.socket) -> dict[str, Any] | None:
         os.close(stream)
     ended = os.pidfd_open(process)
     if connection in select.select([connection, ended], [], [])[0]:  # the client is gone
-        os.killpg(process, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # no session of its own yet
+            os.killpg(process, signal.SIGKILL)
+        os.kill(process, signal.SIGKILL)
     code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
     with contextlib.suppress(OSError):
         connection.sendall(str(code).encode())

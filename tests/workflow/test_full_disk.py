@@ -112,7 +112,7 @@ def test_a_stage_ends_in_one_sentence_and_leaves_nothing_half_written(
     assert completed.returncode == 1, completed.stderr
     (sentence,) = (line for line in completed.stderr.splitlines() if "error: " in line)
     assert sentence.startswith("rankrefine: error: The disk is full: could not write results/")
-    assert sentence.endswith("; free some space there, or for temporary files (TMPDIR), and run again.")
+    assert sentence.endswith("; free some space there, or in the folder of temporary files (TMPDIR), and run again.")
     assert "Traceback" not in completed.stderr
     assert not [path for path in small.rglob("*.part")]
     whole = content(finished_run, outputs)

@@ -3,8 +3,6 @@
 Sets its pooling and its prompt, and trains it if the config has a recipe.
 """
 
-from __future__ import annotations
-
 import logging
 import shutil
 from pathlib import Path
@@ -51,37 +49,36 @@ def run(
         UserError: model or data cannot be used, or the model does not support the pooling.
     """
     record = Record("base", config, *LIBRARIES)
-    start, recipe = load_manifest(model), config["base"]["recipe"]
+    section, start = config["base"], load_manifest(model)
     fields: dict[str, Any] = {"base": {"model": start.source, "revision": start.revision}}
     digests = [io.sha256(path) for path in (model, examples, development) if path]
-    inputs = record.made_by() | {"inputs": digests, "code": code or []}
+    inputs = record.inputs() | {"inputs": digests, "code": code or []}
     with work_folder(output.with_name(".work"), inputs) as folder:
-        student = _open(start.path, config, threads)
-        if recipe == "none":
+        student = _open(start.path, section, config["seed"], threads)
+        if section["recipe"] == "none":
             student.save_pretrained(str(best_model(folder, 0)), create_model_card=False)
         elif examples is None or development is None:
-            raise UserError(f"base.recipe {recipe} requires --examples and --development.")
+            raise UserError(f"base.recipe {section['recipe']} requires --examples and --development.")
         else:
             fields |= _train(student, config, examples, load_manifest(development).path, folder)
-        with io.atomic(output) as final:
-            shutil.copytree(best_model(folder, fields.get("best_step", 0)), final)
+        with io.atomic(output) as temporary:
+            shutil.copytree(best_model(folder, fields.get("best_step", 0)), temporary)
         write_manifest(manifest, source=f"base:{start.source}", kind="model", path=output)
         io.write_json(history, record.finish(**fields))
-    log.info("base: %s with pooling %s.", start.source, config["base"]["pooling"])
+    log.info("base: %s with pooling %s.", start.source, section["pooling"])
     if "best_step" in fields:
         scores = (fields["base_development"], fields["best_development"], fields["best_step"])
         log.info("base: development score %.2f -> %.2f; keeping step %d.", *scores)
 
 
-def _open(path: Path, config: dict[str, Any], threads: int | None) -> Any:
+def _open(path: Path, section: dict[str, Any], random_seed: int, threads: int | None) -> Any:
     """Open the encoder with its pooling, prompt and training head."""
     go_offline()
     from transformers import set_seed
 
     from rankrefine.encoders.pooling import add_training_head
 
-    section = config["base"]
-    set_seed(config["seed"])  # a head that is missing in the files is initialised at random
+    set_seed(random_seed)  # a head that is missing in the files is initialised at random
     student = open_encoder(path, section["pooling"], section["prompt"], threads)
     if section["pooling"] == "cls_training_head":
         add_training_head(student)
@@ -97,4 +94,4 @@ def _train(student: Any, config: dict[str, Any], examples: Path, development: Pa
     columns = simcse.examples(section["recipe"], data)
     hyperparameters = Hyperparameters.of(section, config["seed"])
     summary = simcse.train(student, columns, evaluator(development), hyperparameters, section["tau"], folder)
-    return {"examples": len(columns["anchor"]), **summary}
+    return {"examples": len(columns["anchor"])} | summary

@@ -4,8 +4,6 @@ Unsupervised, a positive pair is one sentence under two dropout masks. Supervise
 negatives. The loss is the library's InfoNCE over the batch.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +25,10 @@ SPLIT = "train"
 def examples(recipe: str, path: Path) -> dict[str, list[str]]:
     """Read the training data of a recipe as columns `anchor`, `positive` and, if supervised, `negative`.
 
-    Args:
-        recipe: `simcse_unsup` or `simcse_sup`.
-        path: A file, or a folder with train.parquet. Unsupervised, duplicates are dropped.
+    `path` is a file, or a folder with train.parquet. Unsupervised, duplicates are dropped.
 
     Raises:
-        UserError: a column is missing or has gaps, or there are less than two examples.
+        UserError: a column is missing or has gaps, or there are fewer than two examples.
     """
     if recipe == "simcse_sup" and path.suffix == ".txt":
         raise UserError(f"base.data: {path} has no columns; triplets need a table with {', '.join(COLUMNS[recipe])}.")
@@ -55,21 +51,12 @@ def train(
     tau: float,
     folder: Path,
 ) -> dict[str, Any]:
-    """Train the encoder and save its best model in the work folder, as `best_model`.
+    """Train a transformer with pooling on the columns from `examples`; see `trainer.train`.
 
-    Args:
-        model: A transformer with pooling.
-        columns: Training data from `examples`.
-        evaluator: Computes the development score.
-        hyperparameters: Hyperparameters of the training.
-        tau: Temperature that divides the cosines.
-        folder: Work folder.
-
-    Returns:
-        Losses, development scores and the best step.
+    `tau` is the temperature that divides the cosines.
     """
     preprocess = preprocessor(model, hyperparameters.max_length)
-    training, best_step, checkpoint = trainer.build(
+    return trainer.train(
         model,
         Dataset.from_dict(columns),
         MultipleNegativesRankingLoss(model, scale=1 / tau),
@@ -77,7 +64,4 @@ def train(
         hyperparameters,
         folder,
         SentenceTransformerDataCollator(lambda sentences, **_: preprocess(sentences)),
-        report_to=[],
     )
-    training.train(resume_from_checkpoint=checkpoint)
-    return best_step.summary()

@@ -3,8 +3,6 @@
 Flags and help come from the signature and the docstring of `run`; see `signature`.
 """
 
-from __future__ import annotations
-
 COMMANDS = {
     "config": "rankrefine.config.reference",
     "list-tasks": "rankrefine.evaluate.list_tasks",
@@ -28,5 +26,5 @@ COMMANDS = {
 
 
 def rule(command: str) -> str:
-    """Name of the workflow rule of a command."""
+    """Return the name of the workflow rule of a command."""
     return command.replace("-", "_")

@@ -3,8 +3,6 @@
 A stage is imported when its command runs, so that `--help` is instant and cheap stages load no torch.
 """
 
-from __future__ import annotations
-
 import argparse
 import logging
 import os
@@ -19,7 +17,6 @@ from rankrefine.cli import signature
 from rankrefine.cli.commands import COMMANDS, rule
 from rankrefine.config import views
 from rankrefine.config.load import load
-from rankrefine.config.schema import leaves
 from rankrefine.errors import UserError
 
 log = logging.getLogger("rankrefine")
@@ -52,9 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(command: str, options: dict[str, Any], count: int | None) -> None:
     """Load the configuration, reserve GPUs, and call the function of the command."""
     if options.get("config") is not None:
-        options["config"] = load(options["config"])
-        if any(rule(command) in leaf.get("x-reads", ()) for _, leaf in leaves()):
-            options["config"] = views.for_rule(options["config"], rule(command))
+        config = load(options["config"])
+        options["config"] = views.for_rule(config, rule(command)) or config  # all of it for a command without a rule
     if count is not None:
         gpus.take(max(count, options.get("processes", 1)) if count else 0)
     import_module(COMMANDS[command]).run(**options)
@@ -85,9 +81,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"rankrefine {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, module in COMMANDS.items():
-        summary, parameters = signature.read(module)
-        command = commands.add_parser(name, help=summary, description=summary)
-        signature.add(command, parameters)
+        summary, flags = signature.read(module)
+        command = commands.add_parser(name, help=summary.replace("%", "%%"), description=summary)
+        for flag, flag_options in flags.items():
+            command.add_argument(flag, **flag_options)
         command.add_argument("--log", type=Path, help="File to which log messages are also written.")
         command.add_argument(
             "--gpus",

@@ -1,7 +1,5 @@
 """Cross-field checks: conditions between keys, which a JSON schema cannot express."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

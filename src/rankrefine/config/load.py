@@ -1,7 +1,5 @@
 """Load a configuration: read YAML, validate against the schema, fill in defaults."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path
@@ -21,11 +19,15 @@ def load(text_or_path: str) -> dict[str, Any]:
     Inline JSON is a part of a configuration that the Snakefile has validated; cross-field checks do not apply to it.
 
     Raises:
-        UserError: no such file, not UTF-8, not YAML, or invalid (see `complete`).
+        UserError: no such file, not UTF-8, not YAML or JSON, or invalid (see `complete`).
     """
-    if text_or_path.startswith("{"):
-        return _validated(json.loads(text_or_path), "--config")
-    return complete(read(text_or_path), text_or_path)
+    if not text_or_path.startswith("{"):
+        return complete(read(text_or_path), text_or_path)
+    try:
+        config = json.loads(text_or_path)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"--config is not valid JSON: {reason(error)}.") from error
+    return _validated(config, "--config")
 
 
 def read(path: str) -> Any:
@@ -66,8 +68,7 @@ def complete(config: Any, origin: str = "config") -> dict[str, Any]:
     """
     completed = _validated(config, origin)
     for name, changes in completed["refine"]["experiments"].items():
-        node, merged = schema()["properties"]["refine"], completed["refine"] | changes
-        for error in validation_errors(merged, node):
+        for error in _errors(completed["refine"] | changes, schema()["properties"]["refine"]):
             raise UserError(f"{origin}: {sentence(error, f'refine.experiments.{name}')}")
     if problem := next(cross_field.problems(completed), None):
         raise UserError(f"{origin}: {problem}")
@@ -78,39 +79,38 @@ def _validated(config: Any, origin: str) -> dict[str, Any]:
     if problem := next(unusable(config), None):
         raise UserError(f"{origin}: {problem}")
     completed = _fill(config, schema())
-    for first in validation_errors(completed, schema()):
-        raise UserError(f"{origin}: {sentence(first)}")
+    for error in _errors(completed, schema()):
+        raise UserError(f"{origin}: {sentence(error)}")
     return completed
 
 
-def validation_errors(value: Any, node: dict[str, Any]) -> list[Any]:
+def _errors(value: Any, node: dict[str, Any]) -> list[Any]:
     """Return the errors of jsonschema, outermost first."""
     from jsonschema import Draft202012Validator, FormatChecker
 
     formats = FormatChecker([])
+
     # `re` raises further errors about numbers that are too large and about too many parentheses
-    formats.checks("regex", raises=(re.error, OverflowError, RecursionError))(_is_regex)
+    @formats.checks("regex", raises=(re.error, OverflowError, RecursionError))
+    def is_regex(value: Any) -> bool:
+        return not isinstance(value, str) or bool(re.compile(value))
+
     errors = Draft202012Validator(node, format_checker=formats).iter_errors(value)
     return sorted(errors, key=lambda error: (len(error.absolute_path), str(error.absolute_path)))
 
 
-def _is_regex(value: Any) -> bool:
-    return not isinstance(value, str) or re.compile(value) is not None
-
-
-def _fill(value: Any, node: dict[str, Any]) -> Any:
+def _fill(value: Any, node: dict[str, Any], defaults: bool = True) -> Any:
     """Return `value` with the defaults of `node`; a value of the wrong type is left for the validator."""
     if isinstance(value, dict) and "properties" in node:
         filled = dict(value)
         for key, child in node["properties"].items():
             if key in filled:
                 filled[key] = _fill(filled[key], child)
-            elif "default" in child:
+            elif defaults and "default" in child:
                 filled[key] = _fill(child["default"], child)
         if isinstance(filled.get("experiments"), dict):  # an experiment has the keys of the section around it
-            filled["experiments"] = {
-                name: _fill_experiment(changes, node["properties"]) for name, changes in filled["experiments"].items()
-            }
+            experiments = filled["experiments"].items()
+            filled["experiments"] = {name: _fill(changes, node, defaults=False) for name, changes in experiments}
         return filled
     if isinstance(value, list) and "items" in node:
         return [_fill(item, node["items"]) for item in value]
@@ -122,9 +122,3 @@ def _fill(value: Any, node: dict[str, Any]) -> Any:
     if node.get("type") == "integer" and isinstance(value, float) and value.is_integer():
         return int(value)
     return value
-
-
-def _fill_experiment(changes: Any, keys: dict[str, Any]) -> Any:
-    if not isinstance(changes, dict):
-        return changes
-    return {key: _fill(value, keys.get(key, {})) for key, value in changes.items()}

@@ -1,7 +1,5 @@
 """Validation errors of a configuration as one sentence each."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterator
@@ -10,24 +8,25 @@ from typing import Any
 
 DEEPEST = 20  # maximum nesting
 LARGEST = 10**18
-RENAMED = {"refine.rule": "refine.target"}
+RENAMED = {"rule": "target"}
+BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
 
 
 def sentence(error: Any, within: str = "") -> str:
     """Return one sentence for a jsonschema error: the key (inside of `within`), the problem, the allowed values."""
     if error.validator == "anyOf" and (relevant := _relevant(error)):
         return sentence(relevant, within)
-    path = ".".join([*([within] if within else []), *(str(part) for part in error.absolute_path)])
+    path = ".".join(filter(None, [within, *map(str, error.absolute_path)]))
     node = error.schema
     match error.validator:
         case "additionalProperties" if "properties" in node:
-            key = sorted(set(error.instance) - set(node["properties"]), key=str)[0]
-            near = get_close_matches(str(key), node["properties"], 1)
-            full = f"{path}.{key}" if path else str(key)
-            if full in RENAMED:
-                return f"key '{full}' is now called '{RENAMED[full]}'."
+            key = min(error.instance.keys() - node["properties"].keys())
+            prefix = f"{path}." if path else ""
+            if RENAMED.get(key) in node["properties"]:
+                return f"key '{prefix}{key}' is now called '{prefix}{RENAMED[key]}'."
+            near = get_close_matches(key, node["properties"], 1)
             hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(node['properties'])}."
-            return f"unknown key '{full}'; {hint}"
+            return f"unknown key '{prefix}{key}'; {hint}"
         case "required":
             missing = next(key for key in node["required"] if key not in error.instance)
             return f"{path}: the key '{missing}' is missing."
@@ -36,16 +35,10 @@ def sentence(error: Any, within: str = "") -> str:
         case "type" | "anyOf":
             hint = " Write 2.0e-5: YAML reads 2e-5 as text." if _is_number(error.instance) else ""
             return f"{path or 'the file'} is {_short(error.instance)} but must be {_type(node)}.{hint}"
-        case "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum":
-            word = {
-                "minimum": "at least",
-                "maximum": "at most",
-                "exclusiveMinimum": "more than",
-                "exclusiveMaximum": "less than",
-            }[error.validator]
+        case bound if bound in BOUNDS:
             value = error.instance
             shown = int(value) if isinstance(value, float) and value.is_integer() else value
-            return f"{path} is {shown} but must be {word} {error.validator_value}."
+            return f"{path} is {shown} but must be {BOUNDS[bound]} {error.validator_value}."
         case "format":
             return f"{path} is {_short(error.instance)}, which is not a regular expression."
         case "not":
@@ -53,8 +46,7 @@ def sentence(error: Any, within: str = "") -> str:
         case "minItems" | "minProperties" | "minLength":
             return f"{path} must not be empty."
         case "pattern":
-            where = path or "a name"
-            return f"{where}: '{error.instance}' may contain only letters, digits, '_', '.' and '-'."
+            return f"{path}: '{error.instance}' may contain only letters, digits, '_', '.' and '-'."
         case _:
             return f"{path}: {_cut(error.message)}."
 
@@ -87,7 +79,7 @@ def unusable(value: Any, path: str = "", depth: int = 0) -> Iterator[str]:
 
 
 def _broken(text: str) -> str | None:
-    """Characters of the text that no file name and no program argument allows, in words; None if there are none."""
+    """Return in words the characters that no file name and no program argument allows; None if there are none."""
     if "\0" in text:
         return "a NUL character"
     return "half a surrogate pair" if any("\ud800" <= c <= "\udfff" for c in text) else None

@@ -4,14 +4,13 @@ python -m rankrefine config > config.yaml
 python -m rankrefine config --markdown
 """
 
-from __future__ import annotations
-
 import sys
 import textwrap
 from typing import Any
 
-import yaml as pyyaml
+import yaml
 
+from rankrefine.config.messages import BOUNDS
 from rankrefine.config.schema import leaves, reruns, schema
 
 _HEADER = """\
@@ -36,11 +35,8 @@ def as_yaml() -> str:
     """Return the text of config.yaml: above each key a comment with its description, range, and what it reruns."""
     lines = [_HEADER]
     for name, node in schema()["properties"].items():
-        if "properties" not in node:
-            lines += [*_comment(node, ""), _entry(name, node["default"], ""), ""]
-            continue
-        lines += [*_comment(node, ""), f"{name}:"]
-        for key, leaf in node["properties"].items():
+        lines += [*_comment(node, ""), f"{name}:" if "properties" in node else _entry(name, node["default"], "")]
+        for key, leaf in node.get("properties", {}).items():
             lines += [*_comment(leaf, "  "), _entry(key, leaf["default"], "  ")]
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"
@@ -50,14 +46,9 @@ def as_markdown() -> str:
     """Return a table of all keys: default, allowed values, rules that a change reruns, description."""
     rows = ["| key | default | allowed | reruns from | description |", "|---|---|---|---|---|"]
     for key, leaf in leaves():
-        default = pyyaml.safe_dump(leaf["default"], default_flow_style=True, width=10_000).removesuffix("\n...\n")
-        cells = [
-            f"`{key}`",
-            f"`{default.strip()}`",
-            _allowed(leaf),
-            ", ".join(reruns(leaf)) or "nothing",
-            leaf["description"],
-        ]
+        default = yaml.safe_dump(leaf["default"], default_flow_style=True, width=10_000).removesuffix("\n...\n")
+        rules = ", ".join(reruns(leaf)) or "nothing"
+        cells = [f"`{key}`", f"`{default.strip()}`", _allowed(leaf), rules, leaf["description"]]
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(rows) + "\n"
 
@@ -73,11 +64,9 @@ def _comment(node: dict[str, Any], indent: str) -> list[str]:
 def _entry(key: str, default: Any, indent: str) -> str:
     """Return `key: default` as YAML, with one line per item for a list of mappings."""
     if isinstance(default, list) and default and isinstance(default[0], dict):
-        items = [
-            pyyaml.safe_dump(item, default_flow_style=True, sort_keys=False, width=1000).strip() for item in default
-        ]
-        return "\n".join([f"{indent}{key}:", *(f"{indent}  - {item}" for item in items)])
-    text = pyyaml.safe_dump({key: default}, sort_keys=False, allow_unicode=True, width=1000)
+        items = (yaml.safe_dump(item, default_flow_style=True, sort_keys=False, width=1000) for item in default)
+        return "\n".join([f"{indent}{key}:", *(f"{indent}  - {item.strip()}" for item in items)])
+    text = yaml.safe_dump({key: default}, sort_keys=False, allow_unicode=True, width=1000)
     return textwrap.indent(text.strip(), indent)
 
 
@@ -89,5 +78,4 @@ def _allowed(node: dict[str, Any]) -> str:
         return ", ".join(node["enum"])
     if "items" in node and "enum" in node["items"]:
         return f"any of {_allowed(node['items'])}"
-    words = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
-    return ", ".join(f"{word} {node[key]}" for key, word in words.items() if key in node)
+    return ", ".join(f"{words} {node[bound]}" for bound, words in BOUNDS.items() if bound in node)

@@ -3,8 +3,6 @@
 Imports no heavy library: the Snakefile imports this package in every cluster job.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -28,9 +26,8 @@ def _resolved(node: Any, definitions: dict[str, Any]) -> Any:
         return [_resolved(item, definitions) for item in node]
     if not isinstance(node, dict):
         return node
-    name = node.get("$ref", "").rpartition("/")[2] if isinstance(node.get("$ref"), str) else ""
-    merged = definitions[name] | {key: value for key, value in node.items() if key != "$ref"} if name else node
-    return {key: _resolved(value, definitions) for key, value in merged.items()}
+    definition = definitions[node["$ref"].rpartition("/")[2]] if "$ref" in node else {}
+    return {key: _resolved(value, definitions) for key, value in (definition | node).items() if key != "$ref"}
 
 
 def leaves(node: dict[str, Any] | None = None, prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -43,5 +40,5 @@ def leaves(node: dict[str, Any] | None = None, prefix: str = "") -> Iterator[tup
 
 
 def reruns(leaf: dict[str, Any]) -> list[str]:
-    """Rules that a change of a leaf reruns; the early check, which reruns nothing else, is left out."""
+    """Return the rules that a change of a leaf reruns, without the early check, which reruns nothing else."""
     return [rule for rule in (*leaf.get("x-plans", ()), *leaf.get("x-reads", ())) if rule != "check"]

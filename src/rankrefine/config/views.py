@@ -1,7 +1,5 @@
 """Views of a completed configuration: the part that a rule reads, experiments, teachers, encoders to evaluate."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from rankrefine.config.schema import leaves
@@ -38,42 +36,42 @@ def experiment(config: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def training(config: dict[str, Any], name: str, random_seed: int) -> dict[str, Any]:
-    """Return what one training reads: `for_rule` of refine with the experiment's settings and its random seed."""
+    """Return the keys that one training reads: `for_rule` of refine with its experiment's values and random seed."""
     return for_rule(config | {"seed": random_seed, "refine": experiment(config, name)}, "refine")
 
 
 def embedding(config: dict[str, Any], teacher: str) -> dict[str, Any]:
-    """Return what embedding the lists reads; the base encoder as a teacher keeps its own pooling and prompt."""
+    """Return the keys that a teacher reads; the base encoder as a teacher keeps its own pooling and prompt."""
     part = for_rule(config, "teacher")
     return {"refine": {"max_length": part["refine"]["max_length"]}} if teacher == "base" else part
 
 
 def is_prepared(config: dict[str, Any]) -> bool:
-    """Whether a job makes the base encoder from `base.model`."""
+    """Return True if a job makes the base encoder from `base.model`."""
     settings = config["base"]
     return settings["recipe"] != "none" or settings["pooling"] != "model" or settings["prompt"] is not None
 
 
 def random_seeds(config: dict[str, Any]) -> list[int]:
-    """Random seeds of each experiment."""
+    """Return the random seeds of each experiment."""
     return config["refine"]["seeds"] or [config["seed"]]
 
 
 def teachers(settings: dict[str, Any]) -> dict[str, float]:
-    """Teachers of an experiment with their weights, which sum to 1."""
+    """Return the teachers of an experiment with their weights, which sum to 1."""
     teacher = settings["teacher"]
     weights = teacher if isinstance(teacher, dict) else {teacher: 1.0}
     return {source: weight / sum(weights.values()) for source, weight in weights.items()}
 
 
 def all_teachers(config: dict[str, Any]) -> list[str]:
-    """Sources of the teachers of all experiments, each once."""
+    """Return the sources of the teachers of all experiments, each once."""
     experiments = (experiment(config, name) for name in config["refine"]["experiments"])
     return list(dict.fromkeys(source for settings in experiments for source in teachers(settings)))
 
 
 def first_teacher(config: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Source of the first teacher, with `max_length`, `teacher_pooling` and `teacher_prompt` for it.
+    """Return the source of the first teacher, with `max_length`, `teacher_pooling` and `teacher_prompt` for it.
 
     If the base encoder is its own teacher, this is the encoder before any training.
     """
@@ -87,7 +85,7 @@ def first_teacher(config: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def other_encoders(config: dict[str, Any]) -> list[tuple[str, str, str, str, str | None]]:
-    """Encoders to evaluate beside base and refined ones: (name, config key, source, pooling, prompt).
+    """Return the encoders to evaluate beside base and refined ones: (name, config key, source, pooling, prompt).
 
     Teachers are among them, except a teacher that is the base encoder.
     """
@@ -95,8 +93,8 @@ def other_encoders(config: dict[str, Any]) -> list[tuple[str, str, str, str, str
     base = () if is_prepared(config) else (config["base"]["model"], "model", None)
     sources = [source for source in all_teachers(config) if source != "base" and (source, *opening) != base]
     names = ["teacher"] if len(sources) == 1 else [f"teacher-{number}" for number in range(1, len(sources) + 1)]
-    found = [(name, "refine.teacher", source, *opening) for name, source in zip(names, sources, strict=True)]
-    return found + [
-        (each["name"], f"evaluate.encoders ({each['name']})", each["source"], each["pooling"], each["prompt"])
-        for each in config["evaluate"]["encoders"]
-    ]
+    encoders = [(name, "refine.teacher", source, *opening) for name, source in zip(names, sources, strict=True)]
+    for item in config["evaluate"]["encoders"]:
+        key = f"evaluate.encoders ({item['name']})"
+        encoders.append((item["name"], key, item["source"], item["pooling"], item["prompt"]))
+    return encoders

@@ -1,7 +1,5 @@
 """Data set card of the ranking lists: a README.md with Hugging Face metadata, so that `datasets` opens the folder."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 from typing import Any
@@ -53,14 +51,11 @@ def _size(count: int) -> str:
 
 def _body(record: dict[str, Any], is_imported: bool) -> str:
     sizes = [int(size) for size in record["list_sizes"]]
-    length = f"{min(sizes)}" if len(sizes) == 1 else f"{min(sizes)} to {max(sizes)}"
-    origin = (
-        "They were made elsewhere and imported."
-        if is_imported
-        else "A language model rewrote each seed sentence step by step, guided away from the "
-        "previous rewrite; no human checked the order."
-    )
-    order = "whoever made the lists" if is_imported else "the generation alone"
+    length = f"{min(sizes)} to {max(sizes)}" if len(sizes) > 1 else str(sizes[0])
+    origin, order = "They were made elsewhere and imported.", "whoever made the lists"
+    if not is_imported:
+        steps = "A language model rewrote each seed sentence step by step, guided away from the previous rewrite"
+        origin, order = f"{steps}; no human checked the order.", "the generation alone"
     return f"""# Ranking lists made with rankrefine
 
 {record["kept"]:,} lists of {length} sentences each ({record["sentences"]:,} in all, of {record["mean_words"]} words on
@@ -113,13 +108,11 @@ def _cell(value: Any) -> str:
 
 def _seeds(record: dict[str, Any]) -> str:
     """Return the sources of the seed sentences with the number of lists of each, and the decontamination sets."""
-    counts, seeds = record["sources"], record["seeds"]
-    places = {
-        each["name"]: f" (`{each['source']}`, revision {each['revision'] or 'unknown'})" for each in seeds["sources"]
-    }
-    named = [f"- {name}{places.get(name, '')}: {count:,} lists" for name, count in counts.items()]
-    sets = ", ".join(f"`{source}`" for source in seeds["decontaminate"]) or "no evaluation set"
-    return "Seed sentences:\n\n" + "\n".join(named) + f"\n\nDecontaminated against: {sets}."
+    sources = record["seeds"]["sources"]
+    origins = {item["name"]: f" (`{item['source']}`, revision {item['revision'] or 'unknown'})" for item in sources}
+    lines = [f"- {name}{origins.get(name, '')}: {count:,} lists" for name, count in record["sources"].items()]
+    sets = ", ".join(f"`{source}`" for source in record["seeds"]["decontaminate"]) or "no evaluation set"
+    return "\n".join(["Seed sentences:", "", *lines, "", f"Decontaminated against: {sets}."])
 
 
 def _origin(made: dict[str, Any]) -> str:

@@ -1,7 +1,5 @@
 """Quality rules for a whole ranking list."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from rankrefine.text.rewrite_rules import Limits, problem, same

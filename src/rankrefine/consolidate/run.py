@@ -3,8 +3,6 @@
 Shards are streamed, so memory use does not grow with their number. No model is loaded.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 from collections import Counter
@@ -29,24 +27,20 @@ from rankrefine.text.tally import Tally
 log = logging.getLogger(__name__)
 
 ORIGIN = ("model", "revision", "prompt", "prompt_sha256")
-SCHEMA = pa.schema(
-    [
-        *(("seed_id", pa.string()), ("source", pa.string()), ("sentences", pa.list_(pa.string()))),
-        *((name, pa.string()) for name in (*ORIGIN, "sampling", "shard")),
-    ]
-)
+TEXTS = dict.fromkeys((*ORIGIN, "sampling", "shard"), pa.string())
+SCHEMA = pa.schema({"seed_id": pa.string(), "source": pa.string(), "sentences": pa.list_(pa.string()), **TEXTS})
 
 
 def run(config: dict[str, Any], shards: Path, pool_stats: Path, output: Path, stats: Path, card: Path) -> None:
     """Drop low-quality lists and join the shards (stage 3).
 
     Args:
-        config: configuration with `consolidate` and the keys that declare the shards.
-        shards: folder with NAME.parquet and NAME.json of every shard.
-        pool_stats: record of the seed pool (JSON).
-        output: ranking lists to write (parquet).
-        stats: record to write (JSON): counts, and how the lists were made.
-        card: data set card to write (Markdown) into the folder of the lists.
+        config: Configuration with `consolidate` and the keys that declare the shards.
+        shards: Folder with NAME.parquet and NAME.json of every shard.
+        pool_stats: Record of the seed pool (JSON).
+        output: Ranking lists to write (parquet).
+        stats: Record to write (JSON): counts, and how the lists were made.
+        card: Data set card to write (Markdown) into the folder of the lists.
 
     Raises:
         UserError: a shard is missing or corrupt, or no list is left.
@@ -54,8 +48,7 @@ def run(config: dict[str, Any], shards: Path, pool_stats: Path, output: Path, st
     record = Record("consolidate", config, "pyarrow")
     rules, names = config["consolidate"], declared(config)
     tally = Tally(examples=rules["examples"], length=None)
-    sizes: Counter[int] = Counter()
-    words = 0
+    sizes, words = Counter[int](), 0
     origins: dict[str, dict[str, Any]] = {}
     with io.atomic(output) as temporary:
         with pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer:
@@ -91,14 +84,11 @@ def _read(file: Path, rows: int | None) -> pa.Table:
 
 def _good(table: pa.Table, rules: dict[str, Any], tally: Tally) -> Iterator[dict[str, Any]]:
     """Yield the rows of a shard that pass every rule: seed_id, source, sentences."""
-    limits = Limits(min_words=rules["min_words"], max_words=rules["max_words"])
+    repeats, limits = rules["collapse_repeats"], Limits(min_words=rules["min_words"], max_words=rules["max_words"])
     for row in table.select(["seed_id", "source", "sentences", "status"]).to_pylist():
         tally.read(row["source"])
         status, sentences = row.pop("status"), row["sentences"]
-        if status == "complete":
-            reason = list_problem(sentences, rules["collapse_repeats"], limits)
-        else:
-            reason = f"given up: {status}"
+        reason = list_problem(sentences, repeats, limits) if status == "complete" else f"given up: {status}"
         if reason is None:
             yield row
         else:
@@ -120,8 +110,6 @@ def _fields(tally: Tally, sizes: Counter[int], words: int) -> dict[str, Any]:
 def _seeds(pool: dict[str, Any]) -> dict[str, Any]:
     """Return the sources of the seed sentences with their revisions, and the sets of `seeds.decontaminate`."""
     section, revisions = pool["config"]["seeds"], pool.get("assets", {})
-    sources = [
-        {"name": each["name"], "source": each["source"], "revision": revisions.get(each["source"])}
-        for each in section.get("sources", [])  # imported lists have none
-    ]
-    return {"sources": sources, "decontaminate": section["decontaminate"]}
+    sources = [(item["name"], item["source"]) for item in section.get("sources", [])]  # imported lists have none
+    revised = [{"name": name, "source": source, "revision": revisions.get(source)} for name, source in sources]
+    return {"sources": revised, "decontaminate": section["decontaminate"]}

@@ -17,14 +17,13 @@ BATCH = 32  # fastest on 2 cores, since `encode` sorts sentences by length: 16 a
 
 def embed(model: SentenceTransformer, sentences: Sequence[str], max_length: int) -> Tensor:
     """Return normalised embeddings, float32 on the CPU, shape [sentences, dim]; equal sentences are embedded once."""
-    distinct = list(dict.fromkeys(sentences))
-    row = {sentence: i for i, sentence in enumerate(distinct)}
-    embedded = model.encode(
-        distinct,
+    row = {sentence: i for i, sentence in enumerate(dict.fromkeys(sentences))}
+    embeddings = model.encode(
+        list(row),
         batch_size=BATCH,
         normalize_embeddings=True,
         convert_to_tensor=True,
         processing_kwargs=cut(model, max_length),
         show_progress_bar=sys.stderr.isatty(),
     )
-    return embedded.float().cpu()[[row[sentence] for sentence in sentences]]
+    return embeddings.float().cpu()[[row[sentence] for sentence in sentences]]

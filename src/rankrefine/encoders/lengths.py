@@ -14,34 +14,22 @@ PASS_CPU, PASS_GPU = 110, 4096
 
 
 def cut(model: SentenceTransformer, max_length: int) -> dict[str, Any]:
-    """Return `processing_kwargs` for `preprocess` and `encode` that truncate sentences to `max_length` tokens.
-
-    The limit that is saved with the model does not change.
-    """
+    """Return `processing_kwargs` that truncate sentences to `max_length` tokens; the model's own limit is kept."""
     return {"text": {"max_length": min(max_length, model.max_seq_length or max_length)}}
 
 
 def preprocessor(model: SentenceTransformer, max_length: int) -> Callable[[list[str]], dict[str, Any]]:
-    """Return the model's preprocessing with sentences truncated to `max_length` tokens.
-
-    It puts the default prompt before each sentence, as `encode` does.
-    """
+    """Return a function that prepends the default prompt, as `encode` does, and tokenises to at most `max_length`."""
     limit = cut(model, max_length)
     prompt = model.prompts.get(model.default_prompt_name) if model.default_prompt_name else None
     return lambda sentences: model.preprocess(sentences, prompt=prompt, processing_kwargs=limit)
 
 
 def groups(lengths: list[int], cost: int) -> list[list[int]]:
-    """Split sentences into passes of least total cost, padding included.
+    """Split sentences into passes of least total cost, padding included; `lengths` and `cost` are in tokens.
 
-    Minimises the sum over groups of (sentences x longest + `cost`) by dynamic programming over the distinct lengths.
-
-    Args:
-        lengths: Number of tokens of each sentence.
-        cost: Fixed cost of a pass, in tokens.
-
-    Returns:
-        Groups of indices into `lengths`, sorted by length between and within groups.
+    Minimises the sum over passes of (sentences x longest + `cost`) by dynamic programming over the distinct lengths.
+    Returns groups of indices into `lengths`, sorted by length between and within groups.
     """
     order = sorted(range(len(lengths)), key=lambda i: (lengths[i], i))
     # a group ends after the last sentence of a length

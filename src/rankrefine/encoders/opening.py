@@ -26,13 +26,13 @@ def open_encoder(
 ) -> SentenceTransformer:
     """Open the encoder in the folder `path` in evaluation mode, on the GPU if there is one.
 
-    Its weights become float32 whatever the file has, so that all encoders are compared in one number format.
+    All encoders are compared in float32, whatever the dtype of their files.
 
     Args:
         path: A sentence-transformers folder with safetensors weights, or a bare transformer if `pooling` is given.
         pooling: Pooling of the token vectors; `model` keeps the encoder's own.
         prompt: Text that the encoder puts before every sentence; "" for none, None for the encoder's own default.
-        threads: CPU threads of torch (default: torch's own choice).
+        threads: CPU threads of torch; None for torch's own choice.
 
     Raises:
         UserError: the folder does not exist, has no pooling, is another kind of model, requires custom code, or its
@@ -53,10 +53,12 @@ def open_encoder(
             str(path),
             local_files_only=True,
             trust_remote_code=False,
-            model_kwargs={"use_safetensors": True, "dtype": torch.float32},  # pickled weights could run code
+            model_kwargs={"use_safetensors": True, "dtype": torch.float32},  # pickles could run code
         )
     except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError, SafetensorError) as error:
-        raise UserError(f"{path} cannot be opened as a sentence-transformers model: {_reason(error)}.") from error
+        custom = "trust_remote_code" in str(error)
+        cause = "it requires custom code, which is never run" if custom else reason(error)
+        raise UserError(f"{path} cannot be opened as a sentence-transformers model: {cause}.") from error
     if hasattr(model.tokenizer, "all_special_ids") and len(model.tokenizer) <= len(model.tokenizer.all_special_ids):
         # transformers makes an empty tokenizer if the files are missing, and all sentences become equal
         raise UserError(f"{path} has no vocabulary: its tokenizer files are missing.")
@@ -93,15 +95,8 @@ def check_encoder(path: Path, pooling: str = "model") -> None:
         raise UserError(f"{path} has no pooling among its modules ({', '.join(modules)}); add one and save it again.")
 
 
-def _reason(error: Exception) -> str:
-    """The cause of a failed load, in one line."""
-    if "trust_remote_code" in str(error):
-        return "it requires custom code, which is never run"
-    return reason(error)
-
-
 def _json(path: Path, default: dict | list) -> dict | list:
-    """The content of a JSON file of the type of `default`, which a missing file gives."""
+    """Return the content of a JSON file, of the type of `default`; a missing file gives `default`."""
     if not path.is_file():
         return default
     try:

@@ -5,8 +5,6 @@ SimCSE trains with it; its unsupervised recipe drops it afterwards. Its weights 
 published SimCSE checkpoints have theirs.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from sentence_transformers import SentenceTransformer
@@ -20,23 +18,21 @@ PROMPT = "rankrefine"  # name of the prompt in a model folder
 
 
 def with_pooling(model: SentenceTransformer, pooling: str) -> SentenceTransformer:
-    """Return the encoder with another pooling; of the modules above the transformer only normalisation is kept.
+    """Return the encoder, on the same transformer, with a pooling of the config; `model` changes nothing.
 
-    Args:
-        model: The encoder. Its transformer is shared with the result.
-        pooling: Pooling as in the config; `model` changes nothing.
+    Of the modules above the transformer only normalisation is kept.
 
     Raises:
         UserError: the pooling needs a head that the transformer lacks.
     """
     if pooling == "model":
         return model
-    if "head" in pooling:
-        _pooler(model)
+    head = _pooler(model).dense if "head" in pooling else None
     mode = "mean" if pooling == "mean" else "cls"
     modules: list[nn.Module] = [model[0], Pooling(model[0].get_embedding_dimension(), pooling_mode=mode)]
     if pooling == "cls_head":
-        modules.append(_dense(_pooler(model).dense))
+        weights = {"init_weight": head.weight.detach().clone(), "init_bias": head.bias.detach().clone()}
+        modules.append(Dense(head.in_features, head.out_features, activation_function=nn.Tanh(), **weights))
     modules += [module for module in list(model)[1:] if isinstance(module, Normalize)]
     return SentenceTransformer(
         modules=modules,
@@ -76,14 +72,3 @@ def _pooler(model: SentenceTransformer) -> nn.Module:
         kind = model[0].auto_model.config.model_type
         raise UserError(f"base.pooling: this encoder ({kind}) has no head on [CLS]; use cls or mean.")
     return pooler
-
-
-def _dense(layer: nn.Linear) -> Dense:
-    """Copy the pooler's layer into a sentence-transformers module."""
-    return Dense(
-        layer.in_features,
-        layer.out_features,
-        activation_function=nn.Tanh(),
-        init_weight=layer.weight.detach().clone(),
-        init_bias=layer.bias.detach().clone(),
-    )

@@ -5,8 +5,6 @@ exists: the source in `evaluate.tasks`, a folder of its name in `evaluate.data`,
 tasks the hub, at the revision that MTEB pins. Standard library only: the Snakefile imports this module.
 """
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any, NamedTuple

@@ -1,12 +1,11 @@
 """Read and check the parquet files of tasks, one per split."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyarrow import types
 
 from rankrefine import io
 from rankrefine.errors import UserError
@@ -33,9 +32,10 @@ def split_file(task: str, split: str, path: Path) -> Path:
     )
 
 
-def needs_folder(task: str, splits: Sequence[str], path: Path) -> str:
-    """Return the message for a single file in place of a folder."""
-    return f"{task} requires {', '.join(splits)}, but {path} is a single file; use a folder with all of them."
+def needs_folder(task: str, required: Sequence[str], path: Path) -> UserError:
+    """Return the error for a single file in place of a folder."""
+    names = ", ".join(required)
+    return UserError(f"{task} requires {names}, but {path} is a single file; use a folder with all of them.")
 
 
 def pairs(path: Path) -> pa.Table:
@@ -46,18 +46,14 @@ def pairs(path: Path) -> pa.Table:
             equal, so that rank correlation is undefined.
     """
     table = _with_columns(path, (*PAIR, "score"), PAIR)
-    dtype = table.schema.field("score").type
-    if not (pa.types.is_floating(dtype) or pa.types.is_integer(dtype)):
-        raise _wrong_type(path, "score", dtype, "numbers")
+    _check_type(path, table, "score", "numbers", types.is_floating, types.is_integer)
     scores = table["score"].cast(pa.float64())
     _check_rows(pc.invert(pc.fill_null(pc.is_finite(scores), False)), f"{path}: column score is not a number")
     if len(pc.unique(scores)) == 1:
         raise UserError(f"{path}: all {len(table)} scores are {scores[0].as_py()}; rank correlation is undefined.")
     columns = {name: table[name] for name in PAIR} | {"score": scores}
     if part := next((name for name in SUBSETS if name in table.column_names), None):
-        dtype = table.schema.field(part).type
-        if not (_is_text(dtype) or pa.types.is_integer(dtype)):
-            raise _wrong_type(path, part, dtype, "text")
+        _check_type(path, table, part, "text", _is_text, types.is_integer)
         columns["subset"] = pc.fill_null(table[part].cast(pa.string()), "")
         reserved = pc.equal(columns["subset"], WHOLE)
         _check_rows(reserved, f"{path}: column {part} is '{WHOLE}', a name reserved for all pairs,")
@@ -72,9 +68,7 @@ def reranking(path: Path) -> pa.Table:
     """
     table = _with_columns(path, RERANKING, RERANKING[:1])
     for column in RERANKING[1:]:
-        dtype = table.schema.field(column).type
-        if not (pa.types.is_list(dtype) or pa.types.is_large_list(dtype)) or not _is_text(dtype.value_type):
-            raise _wrong_type(path, column, dtype, "lists of texts")
+        _check_type(path, table, column, "lists of texts", _is_texts)
         lengths = pc.fill_null(pc.list_value_length(table[column]), 0)
         _check_rows(pc.equal(lengths, 0), f"{path}: column {column} is empty")
         has_null = pa.chunked_array([[None in (value or []) for value in table[column].to_pylist()]])
@@ -89,9 +83,7 @@ def labelled(path: Path, texts: tuple[str, ...]) -> pa.Table:
         UserError: a column is missing or has a wrong type, there are no rows, or a value is missing.
     """
     table = _with_columns(path, (*texts, "label"), texts)
-    dtype = table.schema.field("label").type
-    if not (_is_text(dtype) or pa.types.is_integer(dtype) or pa.types.is_boolean(dtype)):
-        raise _wrong_type(path, "label", dtype, "text or integers")
+    _check_type(path, table, "label", "text or integers", _is_text, types.is_integer, types.is_boolean)
     _check_rows(table["label"].is_null(), f"{path}: column label is empty")
     return table.select([*texts, "label"])
 
@@ -105,23 +97,27 @@ def _with_columns(path: Path, columns: tuple[str, ...], texts: tuple[str, ...]) 
     if len(table) == 0:
         raise UserError(f"{path} has no rows.")
     for column in texts:
-        dtype = table.schema.field(column).type
-        if not _is_text(dtype):
-            raise _wrong_type(path, column, dtype, "text")
+        _check_type(path, table, column, "text", _is_text)
         _check_rows(table[column].is_null(), f"{path}: column {column} is empty")
     return table
 
 
 def _is_text(dtype: pa.DataType) -> bool:
-    return pa.types.is_string(dtype) or pa.types.is_large_string(dtype)
+    return types.is_string(dtype) or types.is_large_string(dtype)
 
 
-def _wrong_type(path: Path, column: str, dtype: pa.DataType, expected: str) -> UserError:
-    return UserError(f"{path}: column {column} has type {dtype}, but must contain {expected}.")
+def _is_texts(dtype: pa.DataType) -> bool:
+    return (types.is_list(dtype) or types.is_large_list(dtype)) and _is_text(dtype.value_type)
+
+
+def _check_type(path: Path, table: pa.Table, column: str, expected: str, *checks: Callable[..., bool]) -> None:
+    """Raise a UserError if the type of a column passes none of the checks."""
+    dtype = table.schema.field(column).type
+    if not any(check(dtype) for check in checks):
+        raise UserError(f"{path}: column {column} has type {dtype}, but must contain {expected}.")
 
 
 def _check_rows(bad: pa.ChunkedArray, problem: str) -> None:
     """Raise a UserError if a row is marked in `bad`; rows are counted from 1."""
-    rows = [number for number, is_bad in enumerate(bad.to_pylist(), start=1) if is_bad]
-    if rows:
+    if rows := [number for number, is_bad in enumerate(bad.to_pylist(), start=1) if is_bad]:
         raise UserError(f"{problem} in row {rows[0]} ({len(rows)} such rows).")

@@ -26,9 +26,8 @@ if TYPE_CHECKING:
 
 KEY = 16  # bytes of a text's hash
 MAX_TEXTS = 200_000  # larger corpora are not cached: they share little with other tasks
-WITHOUT_EFFECT = (  # arguments of `encode` that do not change the embeddings
-    *("batch_size", "show_progress_bar", "convert_to_numpy", "convert_to_tensor", "num_proc", "device"),
-)
+# arguments of `encode` that do not change the embeddings
+WITHOUT_EFFECT = {"batch_size", "show_progress_bar", "convert_to_numpy", "convert_to_tensor", "num_proc", "device"}
 
 
 class EmbeddingCache:
@@ -42,17 +41,19 @@ class EmbeddingCache:
             name: Name of the file that `save` writes, usually the task's.
             folder: Cache folder of the model (see `cache_folder`), or None for a cache in memory alone.
         """
-        self._encode, self._name, self._folder = encoder.encode, name, folder
+        self._encode, self._file = encoder.encode, folder and folder / f"{name}.safetensors"
         self._vectors: dict[bytes, np.ndarray] = {}
         self._new: list[bytes] = []
         self._saved: dict[bytes, np.ndarray] = {}  # content of the file that `save` replaces
         self._defaults = {key: parameter.default for key, parameter in signature(encoder.encode).parameters.items()}
         self._prompts, self._default_prompt = encoder.prompts or {}, encoder.default_prompt_name
-        self._is_routed = any("Router" in type(module).__name__ for module in encoder)
+        # the query or document side of a search matters only to encoders with a router
+        is_routed = any("Router" in type(module).__name__ for module in encoder)
+        self._ignored = WITHOUT_EFFECT | {"prompt", "prompt_name"} | (set() if is_routed else {"task"})
         self._texts = hashlib.sha256()
         for file in sorted(folder.glob("*.safetensors")) if folder else ():
             self._vectors |= (vectors := _read(file))
-            if file.stem == name:
+            if file == self._file:
                 self._saved = vectors
         encoder.encode = self.encode
 
@@ -79,12 +80,10 @@ class EmbeddingCache:
         if missing:
             as_array = options | {"convert_to_numpy": True, "convert_to_tensor": False}
             vectors = np.asarray(self._encode(list(missing.values()), **as_array), dtype=np.float32)
-            if not np.isfinite(vectors).all():
-                row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
-                text = list(missing.values())[row]
-                raise UserError(
-                    f"The embedding of {text[:60]!r} contains NaN or infinity; check the encoder's weights."
-                )
+            for text, is_finite in zip(missing.values(), np.isfinite(vectors).all(axis=1), strict=True):
+                if not is_finite:
+                    message = f"The embedding of {text[:60]!r} contains NaN or infinity; check the encoder's weights."
+                    raise UserError(message)
             self._vectors |= dict(zip(missing, vectors, strict=True))
             self._new += missing
         embeddings = np.stack([self._vectors[key] for key in keys]) if keys else np.empty((0, 0), np.float32)
@@ -95,27 +94,23 @@ class EmbeddingCache:
         return embeddings
 
     def _effective(self, options: dict[str, Any]) -> dict[str, Any]:
-        """Options that change embeddings: the text of the prompt, and values other than the defaults.
-
-        `task`, the query or document side of a search, matters only to encoders with a router.
-        """
+        """Options that change embeddings: the text of the prompt, and values other than the defaults."""
         prompt = options.get("prompt")
         if prompt is None:
             prompt = self._prompts.get(options.get("prompt_name") or self._default_prompt) or ""
-        ignored = (*WITHOUT_EFFECT, "prompt", "prompt_name", *(() if self._is_routed else ("task",)))
-        effective = {key: value for key, value in options.items() if key not in ignored}
+        effective = {key: value for key, value in options.items() if key not in self._ignored}
         changed = {key: value for key, value in effective.items() if value not in (None, self._defaults.get(key))}
         return changed | {"prompt": prompt}
 
     def save(self) -> None:
         """Write the new embeddings to the cache folder."""
-        if self._folder is None or not 0 < len(self._new) <= MAX_TEXTS:
+        if self._file is None or not 0 < len(self._new) <= MAX_TEXTS:
             return
         from safetensors.numpy import save_file
 
         vectors = self._saved | {key: self._vectors[key] for key in self._new}
         keys = np.frombuffer(b"".join(vectors), dtype=np.uint8).reshape(-1, KEY)
-        with io.atomic(self._folder / f"{self._name}.safetensors") as temporary:
+        with io.atomic(self._file) as temporary:
             save_file({"keys": keys, "embeddings": np.stack(list(vectors.values()))}, temporary)
 
 

@@ -1,7 +1,5 @@
 """List the evaluation tasks and the state of their data."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,12 +20,7 @@ def run(config: dict[str, Any], inputs: Path = Path("results")) -> None:
 
 
 def listing(config: dict[str, Any], inputs: Path) -> str:
-    """Return a table of the suites' and the configured tasks: task, suite, whether it is evaluated, source, state.
-
-    Args:
-        config: Completed configuration.
-        inputs: Results folder, which contains the downloaded data.
-    """
+    """Return a table of the suites' and the configured tasks: task, suite, evaluated or not, source, state."""
     settings = config["evaluate"]
     selected = catalogue.selected(settings)
     of_suites = (task for names in catalogue.SUITES.values() for task in names)

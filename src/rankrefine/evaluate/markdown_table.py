@@ -1,7 +1,5 @@
 """Score table that a run prints: Markdown that is also readable as plain text."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from rankrefine.score_table import Score
@@ -39,12 +37,9 @@ def as_markdown(scores: Sequence[Score], resamples: int, confidence: float) -> s
 def _aligned(lines: list[list[str]]) -> str:
     """Return a Markdown table with text aligned left and numbers aligned right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    rule = ["-" * width if place < TEXT_COLUMNS else "-" * (width - 1) + ":" for place, width in enumerate(widths)]
-    padded = [
-        [
-            text.ljust(width) if place < TEXT_COLUMNS else text.rjust(width)
-            for place, (text, width) in enumerate(zip(line, widths, strict=True))
-        ]
-        for line in lines
-    ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in (padded[0], rule, *padded[1:]))
+    numbers = len(widths) - TEXT_COLUMNS
+    align = [str.ljust] * TEXT_COLUMNS + [str.rjust] * numbers
+    header, *rows = ([pad(*cell) for pad, *cell in zip(align, line, widths, strict=True)] for line in lines)
+    ends = [""] * TEXT_COLUMNS + [":"] * numbers
+    rule = [end.rjust(width, "-") for end, width in zip(ends, widths, strict=True)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (header, rule, *rows))

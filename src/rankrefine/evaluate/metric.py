@@ -1,9 +1,7 @@
 """Metrics of a model on a task, with the numbers per unit that intervals are computed from."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -30,15 +28,11 @@ class Metric:
     predicted: np.ndarray | None = None
 
     @classmethod
-    def mean(cls, name: str, scores: np.ndarray, subset: str = "all", higher: bool = True) -> Metric:
+    def mean(cls, name: str, scores: np.ndarray, subset: str = "all", higher: bool = True) -> Self:
         """Return the metric that is the mean of its scores `[n]`."""
         return cls(name, float(np.mean(scores)), subset, higher, scores)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields in plain Python, for JSON; the key of the name is "metric"."""
-        lists = {key: _plain(getattr(self, key)) for key in ("scores", "gold", "predicted")}
-        return {"metric": self.name, "subset": self.subset, "value": float(self.value), "higher": self.higher, **lists}
-
-
-def _plain(values: np.ndarray | None) -> list[float] | None:
-    return None if values is None else np.asarray(values).tolist()
+        fields = {key: value.tolist() if hasattr(value, "tolist") else value for key, value in vars(self).items()}
+        return {"metric": fields.pop("name"), **fields}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,18 @@ def open_task(prepared: PreparedTask) -> AbsTask:
     task = known_task(prepared.task)
     origin = {"path": prepared.path.as_posix(), "revision": prepared.revision}
     task.metadata = task.metadata.model_copy(update={"dataset": origin})
-    LOADERS[prepared.kind](task, prepared)
+    if prepared.kind == "mteb":
+        _load_folder(task, prepared)
+        return task
+    from datasets import Dataset
+
+    ((split, file),) = prepared.split_files().items()
+    if prepared.kind == "pairs":
+        # from memory and not by path: `datasets` would first copy the file to its cache
+        task.dataset = {split: Dataset.from_dict(data_tables.pairs(file).to_pydict())}
+    else:
+        task.dataset = {"default": {split: _retrieval(file)}}
+    task.data_loaded = True
     return task
 
 
@@ -57,28 +68,6 @@ def _load_folder(task: AbsTask, prepared: PreparedTask) -> None:
         ) from error
 
 
-def _load_pairs(task: AbsTask, prepared: PreparedTask) -> None:
-    from datasets import Dataset
-
-    (split, file), *_ = prepared.split_files().items()
-    # from memory and not by path: `datasets` would first copy the file to its cache
-    task.dataset = {split: Dataset.from_dict(data_tables.pairs(file).to_pydict())}
-    task.data_loaded = True
-
-
-def _load_reranking(task: AbsTask, prepared: PreparedTask) -> None:
-    (split, file), *_ = prepared.split_files().items()
-    task.dataset = {"default": {split: _retrieval(file)}}
-    task.data_loaded = True
-
-
-LOADERS: dict[str, Callable[[AbsTask, PreparedTask], None]] = {
-    "pairs": _load_pairs,
-    "reranking": _load_reranking,
-    "mteb": _load_folder,
-}
-
-
 def _retrieval(file: Path) -> dict[str, Any]:
     """Queries and candidates in MTEB's form; equal texts of a query are one candidate."""
     from datasets import Dataset
@@ -89,9 +78,8 @@ def _retrieval(file: Path) -> dict[str, Any]:
         queries[query] = row["query"]
         for text in (*row["positive"], *row["negative"]):
             corpus.setdefault(text, f"d{len(corpus):08d}")
-        positive = dict.fromkeys(corpus[text] for text in row["positive"])
-        relevant[query] = dict.fromkeys(positive, 1)
-        candidates[query] = list(positive | dict.fromkeys(corpus[text] for text in row["negative"]))
+        relevant[query] = {corpus[text]: 1 for text in row["positive"]}
+        candidates[query] = list(relevant[query] | dict.fromkeys(corpus[text] for text in row["negative"]))
     return {
         "corpus": Dataset.from_dict({"id": list(corpus.values()), "text": list(corpus), "title": [""] * len(corpus)}),
         "queries": Dataset.from_dict({"id": list(queries), "text": list(queries.values())}),

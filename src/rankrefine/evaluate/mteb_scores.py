@@ -36,71 +36,74 @@ def evaluate(encoder: SentenceTransformer, task: AbsTask) -> tuple[list[Metric],
     Raises:
         UserError: all pairs have the same similarity.
     """
-    result, predictions, meta = _run_mteb(encoder, task)
-    return metrics(task, result, predictions), {"result": result.model_dump(mode="json"), "model_meta": meta}
+    mteb = load_mteb()
+    from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
+
+    model = SentenceTransformerEncoderWrapper(encoder)
+    model.mteb_model_meta = model.mteb_model_meta.model_copy(update=MODEL)
+    with tempfile.TemporaryDirectory(prefix="rankrefine-mteb-") as folder:
+        results = mteb.evaluate(
+            model,
+            tasks=task,
+            cache=mteb.ResultCache(folder),
+            prediction_folder=folder,
+            co2_tracker=False,
+            encode_kwargs={"batch_size": BATCH_SIZE, "show_progress_bar": sys.stderr.isatty()},
+        )
+        file = Path(folder) / task.prediction_file_name  # some tasks save no predictions
+        predictions = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        meta = json.loads(next(Path(folder).rglob("model_meta.json")).read_text(encoding="utf-8"))
+    result = results.task_results[0]
+    return _metrics(task, result, predictions), {"result": result.model_dump(mode="json"), "model_meta": meta}
 
 
-def metrics(task: AbsTask, result: TaskResult, predictions: dict[str, Any]) -> list[Metric]:
-    """Main score of the task and of its subsets, for STS and reranking with one number per pair or query.
-
-    Raises:
-        UserError: all pairs have the same similarity.
-    """
+def _metrics(task: AbsTask, result: TaskResult, predictions: dict[str, Any]) -> list[Metric]:
+    """Main score of the task and of its subsets, for STS and reranking with one number per pair or query."""
     from mteb.abstasks import AbsTaskRetrieval, AbsTaskSTS
 
-    scores = {
-        (split, score["hf_subset"]): score["main_score"]
-        for split in task.eval_splits
-        for score in result.scores[split]
-    }
-    is_single = len(task.eval_splits) == 1 and {subset for _, subset in scores} == {"default"}
-    if is_single and isinstance(task, AbsTaskSTS) and task.metadata.main_score == "cosine_spearman":
-        split = task.eval_splits[0]
+    main, splits = task.metadata.main_score, task.eval_splits
+    scores = {(split, score["hf_subset"]): score["main_score"] for split in splits for score in result.scores[split]}
+    whole = Metric(main, 100 * result.get_score())
+    has_splits = len(splits) > 1
+    if has_splits or {subset for _, subset in scores} != {"default"}:
+        parts = {f"{split} {subset}" if has_splits else subset: score for (split, subset), score in scores.items()}
+        return [whole, *(Metric(main, 100 * score, part) for part, score in parts.items())]
+    split = splits[0]
+    if isinstance(task, AbsTaskSTS) and main == "cosine_spearman":
         rows = task.dataset[split] if split in task.dataset else task.dataset["default"][split]
         predicted = np.array(predictions["default"][split]["cosine_scores"])
         return _of_pairs(rows, predicted, task.metadata.name, scores[split, "default"])
-    if is_single and isinstance(task, AbsTaskRetrieval):
-        split = task.eval_splits[0]
+    if isinstance(task, AbsTaskRetrieval):
         relevant = task.dataset["default"][split]["relevant_docs"]
-        ranked = predictions["default"][split]
-        return [_of_queries(relevant, ranked, task.metadata.main_score, scores[split, "default"])]
-    name = task.metadata.main_score
-    whole = Metric(name, 100 * result.get_score())
-    if is_single:
-        return [whole]
-    has_splits = len(task.eval_splits) > 1
-    parts = {f"{split} {subset}" if has_splits else subset: score for (split, subset), score in scores.items()}
-    return [whole, *(Metric(name, 100 * score, part) for part, score in parts.items())]
+        return [_of_queries(relevant, predictions["default"][split], main, scores[split, "default"])]
+    return [whole]
 
 
 def _of_pairs(rows: Any, predicted: np.ndarray, name: str, value: float) -> list[Metric]:
     """Spearman correlation over all pairs and over the pairs of each subset."""
     gold = np.array(rows["score"][:], dtype=float)
-    if not np.isfinite(gold).all():
-        raise UserError(
-            f"Row {np.flatnonzero(~np.isfinite(gold))[0] + 1} of {name} has no score; download the data again."
-        )
-    if np.ptp(predicted) == 0:
-        raise UserError(f"All {len(predicted)} pairs of {name} have the same similarity; check the encoder's weights.")
-    if not math.isclose(correlation := spearman(gold, predicted), 100 * value, abs_tol=1e-7):
-        raise RuntimeError(
-            f"MTEB's score is {value}, but its predictions have a Spearman correlation of {correlation}"
-        )
-    metrics = [Metric("spearman", correlation, gold=gold, predicted=predicted)]
+    if len(missing := np.flatnonzero(~np.isfinite(gold))):
+        raise UserError(f"Row {missing[0] + 1} of {name} has no score; download the data again.")
+    whole = _spearman(gold, predicted, f"{len(gold)} pairs of {name}")
+    if not math.isclose(whole.value, 100 * value, abs_tol=1e-7):
+        raise RuntimeError(f"MTEB's score is {value}, but its predictions have the correlation {whole.value / 100}")
     column = next((column for column in SUBSETS if column in rows.column_names), None)
-    parts = np.array(rows[column][:] if column else [])
-    for part in sorted(set(parts.tolist()) - {"", WHOLE}):
-        rows_of_part = parts == part
-        part_gold, part_predicted = gold[rows_of_part], predicted[rows_of_part]
-        if len(part_gold) < MIN_PAIRS or rows_of_part.all() or np.ptp(part_gold) == 0:
-            continue
-        if np.ptp(part_predicted) == 0:
-            raise UserError(
-                f"All pairs of subset {part} of {name} have the same similarity; check the encoder's weights."
-            )
-        value = spearman(part_gold, part_predicted)
-        metrics.append(Metric("spearman", value, str(part), gold=part_gold, predicted=part_predicted))
+    of_pair = np.array(rows[column][:] if column else [])
+    metrics = [whole]
+    for part in sorted(set(of_pair.tolist()) - {"", WHOLE}):
+        chosen = of_pair == part
+        if chosen.sum() >= MIN_PAIRS and not chosen.all() and np.ptp(gold[chosen]) > 0:
+            where = f"pairs of subset {part} of {name}"
+            metrics.append(_spearman(gold[chosen], predicted[chosen], where, str(part)))
     return metrics
+
+
+def _spearman(gold: np.ndarray, predicted: np.ndarray, pairs: str, subset: str = WHOLE) -> Metric:
+    """Spearman's rank correlation x100."""
+    if np.ptp(predicted) == 0:
+        raise UserError(f"All {pairs} have the same similarity; check the encoder's weights.")
+    value = 100 * float(spearmanr(gold, predicted).statistic)
+    return Metric("spearman", value, subset, gold=gold, predicted=predicted)
 
 
 def _of_queries(
@@ -115,10 +118,10 @@ def _of_queries(
     elif name != f"map_at_{cut}":
         return Metric(name, 100 * value)
     by_query = pytrec_eval.RelevanceEvaluator(relevant, {f"map_cut.{cut}"}).evaluate(ranked)
-    scores = 100 * np.array([by_query[query][f"map_cut_{cut}"] for query in sorted(by_query)])
-    if not math.isclose(scores.mean(), 100 * value, abs_tol=1e-2):  # MTEB rounds
-        raise RuntimeError(f"MTEB's score is {value}, but the mean over its queries is {scores.mean() / 100}")
-    return Metric("map", float(scores.mean()), scores=scores)
+    metric = Metric.mean("map", 100 * np.array([by_query[query][f"map_cut_{cut}"] for query in sorted(by_query)]))
+    if not math.isclose(metric.value, 100 * value, abs_tol=1e-2):  # MTEB rounds
+        raise RuntimeError(f"MTEB's score is {value}, but the mean over its queries is {metric.value / 100}")
+    return metric
 
 
 def _merged(
@@ -134,30 +137,3 @@ def _merged(
         for document, score in ranked[part].items():
             scores[document] = max(score, scores.get(document, score))
     return judged, best
-
-
-def spearman(gold: np.ndarray, predicted: np.ndarray) -> float:
-    """Spearman's rank correlation x100."""
-    return 100 * float(spearmanr(gold, predicted).statistic)
-
-
-def _run_mteb(encoder: SentenceTransformer, task: AbsTask) -> tuple[TaskResult, dict[str, Any], dict[str, Any]]:
-    """Return MTEB's result, its predictions (empty for tasks that save none), and its metadata of the model."""
-    mteb = load_mteb()
-    from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
-
-    model = SentenceTransformerEncoderWrapper(encoder)
-    model.mteb_model_meta = model.mteb_model_meta.model_copy(update=MODEL)
-    with tempfile.TemporaryDirectory(prefix="rankrefine-mteb-") as folder:
-        results = mteb.evaluate(
-            model,
-            tasks=task,
-            cache=mteb.ResultCache(folder),
-            prediction_folder=folder,
-            co2_tracker=False,
-            encode_kwargs={"batch_size": BATCH_SIZE, "show_progress_bar": sys.stderr.isatty()},
-        )
-        file = Path(folder) / task.prediction_file_name
-        predictions = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-        meta = json.loads(next(Path(folder).rglob("model_meta.json")).read_text(encoding="utf-8"))
-    return results.task_results[0], predictions, meta

@@ -4,8 +4,6 @@ Seed sentences are decontaminated against the sets in seeds.decontaminate. The c
 well that worked, or how clean a task is that is not on that list.
 """
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 from typing import Any

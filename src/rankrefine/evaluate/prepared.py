@@ -1,45 +1,32 @@
 """The record of a task whose data were checked: written by `task`, read by `overlap` and `evaluate`."""
 
-from __future__ import annotations
-
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from rankrefine import io
 from rankrefine.errors import UserError
 
+# format of the data: parquet files of scored pairs, of queries to rerank or of labelled texts, or a folder for MTEB
 Kind = Literal["pairs", "reranking", "labelled", "mteb"]
 
 
 @dataclass(frozen=True)
 class PreparedTask:
-    """A task and its data.
-
-    Attributes:
-        task: Name of the task.
-        module: Module in `rankrefine.evaluate.tasks` that evaluates it.
-        kind: Format of the data: parquet files of scored pairs, of queries to rerank or of labelled texts, or a
-            folder that MTEB opens.
-        splits: Splits that are read.
-        path: Folder of the data.
-        files: SHA-256 of each file by its path below `path`; for parquet files in the order of `splits`.
-        units: Number of pairs, queries, examples or rows that are scored.
-        source, revision: Source string and revision of the data's manifest.
-    """
+    """A task and its data."""
 
     task: str
-    module: str
+    module: str  # in rankrefine.evaluate.tasks
     kind: Kind
-    splits: tuple[str, ...]
+    splits: list[str]
     path: Path
-    files: dict[str, str]
-    units: int
-    source: str
+    files: dict[str, str]  # SHA-256 of each file by its path below `path`; of parquet files in the order of `splits`
+    units: int  # pairs, queries, examples or rows that are scored
+    source: str  # of the data's manifest, as is the revision
     revision: str
 
     @classmethod
-    def read(cls, path: Path) -> PreparedTask:
+    def read(cls, path: Path) -> Self:
         """Read the JSON file.
 
         Raises:
@@ -48,15 +35,11 @@ class PreparedTask:
         fields = io.read_json(path)
         if not isinstance(fields, dict) or set(fields) != set(cls.__dataclass_fields__):
             raise UserError(f"{path} is not a prepared task; delete it and run again.")
-        return cls(**fields | {"splits": tuple(fields["splits"]), "path": Path(fields["path"])})
+        return cls(**fields | {"path": Path(fields["path"])})
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields in plain Python, for JSON."""
-        return asdict(self) | {"splits": list(self.splits), "path": self.path.as_posix()}
-
-    def write(self, path: Path) -> None:
-        """Write the JSON file."""
-        io.write_json(path, self.as_dict())
+        return vars(self) | {"path": self.path.as_posix()}
 
     def check_files(self) -> None:
         """Compare the files with their hashes.

@@ -1,7 +1,5 @@
 """Bootstrap samples of metrics, and their means over suites and random seeds."""
 
-from __future__ import annotations
-
 import zlib
 from dataclasses import dataclass
 from typing import Any
@@ -17,19 +15,12 @@ Key = tuple[str, str, str]  # task, subset, metric
 
 @dataclass(frozen=True)
 class Sample:
-    """A metric of a model.
-
-    Attributes:
-        value: Value of the metric.
-        resampled: Values on the resamples `[B]`; NaN for a metric without an interval.
-        n: Number of units; 0 for a metric without units.
-        higher: True if more is better.
-    """
+    """A metric of a model."""
 
     value: float
-    resampled: np.ndarray
-    n: int
-    higher: bool = True
+    resampled: np.ndarray  # values on the resamples `[B]`; NaN for a metric without an interval
+    n: int  # number of units; 0 for a metric without units
+    higher: bool = True  # True if more is better
 
 
 def resample(
@@ -61,14 +52,15 @@ def resample(
 
 def averages(samples: dict[Key, Sample]) -> dict[Key, Sample]:
     """Return the mean over each suite in `AVERAGED` of which all tasks were evaluated."""
+    main = {task: metric for task, subset, metric in samples if subset == "all" and metric != "f1"}
     means = {}
     for suite in AVERAGED:
-        main = {key[0]: (key, sample) for key, sample in samples.items() if key[1] == "all" and key[2] != "f1"}
-        parts = [main[task] for task in SUITES[suite] if task in main]
-        if len(parts) == len(SUITES[suite]):
-            metric = parts[0][0][2] if len({key[2] for key, _ in parts}) == 1 else "mean"
-            of_tasks = [sample for _, sample in parts]
-            means[f"average ({suite})", "all", metric] = mean(of_tasks, n=sum(sample.n for sample in of_tasks))
+        if not set(SUITES[suite]) <= set(main):
+            continue
+        metrics = {main[task] for task in SUITES[suite]}
+        of_tasks = [samples[task, "all", main[task]] for task in SUITES[suite]]
+        key = (f"average ({suite})", "all", metrics.pop() if len(metrics) == 1 else "mean")
+        means[key] = mean(of_tasks, n=sum(sample.n for sample in of_tasks))
     return means
 
 

@@ -1,8 +1,7 @@
 """Read the results of `evaluate`, and write MTEB's part of them in MTEB's own layout."""
 
-from __future__ import annotations
-
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +51,12 @@ def different_data(result: dict[str, Any]) -> UserError:
     )
 
 
-def write_mteb_results(results: list[dict[str, Any]], folder: Path) -> None:
+def write_mteb_results(results: Iterable[dict[str, Any]], folder: Path) -> None:
     """Write MTEB's own results in the layout in which they are submitted: MODEL/REVISION/{TASK,model_meta}.json."""
     with io.atomic(folder) as temporary:
         temporary.mkdir(parents=True)
         for result in results:
-            if result.get("mteb") is None:
+            if not result.get("mteb"):  # a task of our own
                 continue
             model = f"rankrefine/{result['model'].replace('/', '-')}"
             meta = result["mteb"]["model_meta"] | {"name": model, "revision": result["revision"]}
@@ -69,8 +68,7 @@ def write_mteb_results(results: list[dict[str, Any]], folder: Path) -> None:
 
 def _read(path: Path) -> dict[str, Any]:
     result = io.read_json(path)
-    missing = [key for key in ("task", "model", "metrics", "texts", "revision") if key not in result]
-    if missing:
+    if missing := [key for key in ("task", "model", "metrics", "texts", "revision") if key not in result]:
         raise UserError(f"{path} is not a result of evaluate (no '{missing[0]}'); delete it and run again.")
     for metric in result["metrics"]:
         if metric["gold"] is not None and len(metric["gold"]) != len(metric["predicted"]):

@@ -3,15 +3,11 @@
 Results keep the prediction for each pair, query or example, from which `scores` computes intervals.
 """
 
-from __future__ import annotations
-
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from rankrefine import io
-from rankrefine.assets.manifest import Manifest, load_manifest
+from rankrefine.assets.manifest import load_manifest
 from rankrefine.encoders.opening import open_encoder
 from rankrefine.errors import UserError
 from rankrefine.evaluate.embedding_cache import EmbeddingCache, cache_folder
@@ -58,8 +54,12 @@ def run(
     device = str(encoder.device)
     folder = embedding_cache and cache_folder(embedding_cache, manifest, settings, device, code or [])
     cache = EmbeddingCache(encoder, task.task, folder)
-    with _located(manifest, task):
+    try:
         metrics, mteb = load(task.module, task.task).evaluate(encoder, task)
+    except UserError as error:
+        if str(manifest.path) in str(error) or str(task.path) in str(error):
+            raise
+        raise UserError(f"{manifest.path} on {task.task}: {error}") from error
     cache.save()
     inputs = {"source": manifest.source, "revision": manifest.revision, "data": task.as_dict(), "threads": threads}
     used = {"texts": cache.texts, "encoded": cache.encoded, "device": device}
@@ -67,14 +67,3 @@ def run(
     io.write_json(output, record.finish(**fields, **inputs, **used, mteb=mteb))
     values = ", ".join(f"{metric.name} {metric.value:.2f}" for metric in metrics if metric.subset == "all")
     log.info("%s on %s: %s (%d texts encoded).", name, task.task, values, cache.encoded)
-
-
-@contextmanager
-def _located(manifest: Manifest, task: PreparedTask) -> Iterator[None]:
-    """Add the encoder's folder and the task to errors that name no file."""
-    try:
-        yield
-    except UserError as error:
-        if str(manifest.path) in str(error) or str(task.path) in str(error):
-            raise
-        raise UserError(f"{manifest.path} on {task.task}: {error}") from error

@@ -1,7 +1,5 @@
 """Write the score tables of all models and tasks, with bootstrap intervals."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterable
 from pathlib import Path
@@ -71,12 +69,10 @@ def groups(models: Iterable[str]) -> dict[str, list[str]]:
     by_name: dict[str, list[str]] = {}
     for model in models:
         by_name.setdefault(model.partition("/")[0], []).append(model)
-    found = {}
+    table = {}
     for name, members in by_name.items():
-        found[name] = members
-        if len(members) > 1:
-            found |= {model: [model] for model in members}
-    return found
+        table |= {name: members} | {model: [model] for model in members if len(members) > 1}
+    return table
 
 
 def scores_of(name: str, models: list[str], samples: dict[str, dict[Key, Sample]], confidence: float) -> list[Score]:

@@ -1,7 +1,5 @@
 """Helpers of the tasks on sentence pairs: distinct sentences and positive pairs."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -33,10 +31,8 @@ def positives(gold: np.ndarray) -> np.ndarray:
         UserError: no pair is positive, or scores are outside of this range.
     """
     if len(gold) and not (np.min(gold) >= 0 and np.max(gold) <= HIGHEST):
-        raise UserError(
-            f"Scores range from {np.min(gold):g} to {np.max(gold):g}, but alignment and EvalRank require scores from "
-            f"0 to {HIGHEST:g}."
-        )
+        found = f"{np.min(gold):g} to {np.max(gold):g}"
+        raise UserError(f"Scores range from {found}, but alignment and EvalRank require scores from 0 to {HIGHEST:g}.")
     chosen = np.asarray(gold, dtype=float) >= POSITIVE
     if not chosen.any():
         highest = f"the highest is {np.max(gold):g}" if len(gold) else "there are no pairs"

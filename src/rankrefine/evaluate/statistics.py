@@ -1,6 +1,6 @@
 """Paired bootstrap of Spearman correlations and of means, in numpy."""
 
-from __future__ import annotations
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -23,17 +23,12 @@ def bootstrap(gold: np.ndarray, predictions: np.ndarray, resamples: int, random_
     Returns:
         Correlations `[models, B]`, NaN for a resample that happens to be constant.
     """
-    gold = np.asarray(gold, dtype=float)
-    n = len(gold)
-    gold_ranks, model_ranks = _MidRanks(gold), [_MidRanks(np.asarray(row, dtype=float)) for row in predictions]
-    rng = np.random.default_rng(random_seed)
+    gold_ranks, *model_ranks = (_MidRanks(np.asarray(row, dtype=float)) for row in (gold, *predictions))
     result = np.empty((len(model_ranks), resamples))
-    size = max(1, BLOCK // n)
-    for start in range(0, resamples, size):
-        counts = _draw(rng, min(size, resamples - start), n)  # (b, n)
+    for part, counts in _draws(len(gold), resamples, random_seed):
         of_gold = gold_ranks(counts)
         for row, ranks in zip(result, model_ranks, strict=True):
-            row[start : start + len(counts)] = _correlate(counts, of_gold, ranks(counts))
+            row[part] = _correlate(counts, of_gold, ranks(counts))
     return result
 
 
@@ -49,13 +44,10 @@ def bootstrap_means(scores: np.ndarray, resamples: int, random_seed: int) -> np.
         Means `[models, B]`.
     """
     scores = np.asarray(scores, dtype=float)
-    n = scores.shape[1]
-    rng = np.random.default_rng(random_seed)
-    result = np.empty((len(scores), resamples))
-    size = max(1, BLOCK // n)
-    for start in range(0, resamples, size):
-        counts = _draw(rng, min(size, resamples - start), n)
-        result[:, start : start + len(counts)] = scores @ counts.T / n
+    models, n = scores.shape
+    result = np.empty((models, resamples))
+    for part, counts in _draws(n, resamples, random_seed):
+        result[:, part] = scores @ counts.T / n
     return result
 
 
@@ -68,11 +60,14 @@ def interval(samples: np.ndarray, confidence: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _draw(rng: np.random.Generator, resamples: int, n: int) -> np.ndarray:
-    """Counts of n pairs in each resample, `[resamples, n]`."""
-    drawn = rng.integers(n, size=(resamples, n))
-    drawn += np.arange(resamples)[:, None] * n
-    return np.bincount(drawn.ravel(), minlength=resamples * n).reshape(resamples, n)
+def _draws(n: int, resamples: int, random_seed: int) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield blocks of b resamples: their place among all, and the counts of n units in them `[b, n]`."""
+    rng = np.random.default_rng(random_seed)
+    size = max(1, BLOCK // n)
+    for start in range(0, resamples, size):
+        rows = min(size, resamples - start)
+        drawn = rng.integers(n, size=(rows, n)) + np.arange(rows)[:, None] * n
+        yield slice(start, start + rows), np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n)
 
 
 class _MidRanks:
@@ -85,9 +80,6 @@ class _MidRanks:
         self._starts = np.flatnonzero(starts_group)
         self._group = np.empty(len(values), dtype=np.int64)  # of each value, in the original order
         self._group[self._order] = np.cumsum(starts_group) - 1
-
-    def __len__(self) -> int:
-        return len(self._order)
 
     def __call__(self, counts: np.ndarray) -> np.ndarray:
         """Twice the centred mean rank of each value: integers, so that sums are exact.

@@ -3,11 +3,10 @@
 The rule runs early in the workflow, so that a misspelt task name is reported before the language model starts.
 """
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 
+from rankrefine import io
 from rankrefine.assets.manifest import load_manifest
 from rankrefine.assets.mteb import known_task
 from rankrefine.errors import UserError
@@ -35,5 +34,5 @@ def run(task: str, data: Path, output: Path, key: str = "evaluate.tasks") -> Non
         prepared, unit = load(catalogue.module(task), task).prepare(load_manifest(data))
     except UserError as error:
         raise UserError(f"{key}: {error}") from error
-    prepared.write(output)
+    io.write_json(output, prepared.as_dict())
     log.info("task %s: %d %s (%s) from %s.", task, prepared.units, unit, ", ".join(prepared.splits), prepared.path)

@@ -1,11 +1,10 @@
 """Model card of a refined encoder: README.md in the Hugging Face format, with the scores as metadata."""
 
-from __future__ import annotations
-
-import json
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any
+
+import yaml
 
 from rankrefine import hub_names
 from rankrefine.score_table import Score
@@ -19,24 +18,17 @@ AVERAGE = "average ("  # prefix of the names of averages over tasks
 
 
 def card(training: dict[str, Any], scores: Sequence[Score], lists: dict[str, Any]) -> str:
-    """Return the card: Markdown below YAML metadata.
-
-    Args:
-        training: Record of the training (`history.json`).
-        scores: Score table.
-        lists: Record of the ranking lists.
-    """
+    """Return the card, Markdown below YAML metadata, from the records of a training and its lists, and all scores."""
     from huggingface_hub import EvalResult, ModelCardData
 
-    _, own, _ = select_rows(training, scores)
-    evaluated = [EvalResult(**result) for result in results(own)]
+    results = [EvalResult(**fields) for fields in _results(_select(training, scores)[1])]
     data = ModelCardData(
-        model_name=label(training) if evaluated else None,
+        model_name=label(training) if results else None,
         base_model=hub_names.repository(training["base"]["model"]),
         library_name="sentence-transformers",
         pipeline_tag="sentence-similarity",
         tags=["sentence-transformers", "sentence-similarity", "feature-extraction", "rankrefine"],
-        eval_results=evaluated or None,
+        eval_results=results or None,
     )
     return f"---\n{data.to_yaml()}\n---\n\n{_body(training, scores, lists)}"
 
@@ -46,18 +38,17 @@ def label(training: dict[str, Any]) -> str:
     return f"{training['name']}/{training['seed']}"
 
 
-def select_rows(training: dict[str, Any], scores: Sequence[Score]) -> tuple[list[Score], list[Score], list[Score]]:
+def _select(training: dict[str, Any], scores: Sequence[Score]) -> tuple[list[Score], list[Score], list[Score]]:
     """Return the rows of the base, of this encoder, and of the mean over its experiment if that has several seeds.
 
     The only encoder of an experiment has the experiment's name in the score table.
     """
-    base, own, named = (
-        [row for row in scores if row.model == model] for model in ("base", label(training), training["name"])
-    )
+    models = ("base", label(training), training["name"])
+    base, own, named = ([row for row in scores if row.model == model] for model in models)
     return (base, own, named) if own else (base, named, [])
 
 
-def results(rows: Iterable[Score]) -> list[dict[str, Any]]:
+def _results(rows: Iterable[Score]) -> list[dict[str, Any]]:
     """Return the scores on whole tasks as metadata; averages over tasks are left out."""
     return [
         {
@@ -69,13 +60,13 @@ def results(rows: Iterable[Score]) -> list[dict[str, Any]]:
             "metric_value": row.value,
         }
         for row in rows
-        if row.metric in METRICS and row.subset == "all"
-        if not row.task.startswith(AVERAGE) and not math.isnan(row.value)
+        if row.metric in METRICS and row.subset == "all" and not row.task.startswith(AVERAGE)
+        if not math.isnan(row.value)
     ]
 
 
 def _body(training: dict[str, Any], scores: Sequence[Score], lists: dict[str, Any]) -> str:
-    base, own, mean = select_rows(training, scores)
+    base, own, mean = _select(training, scores)
     trained = (
         f"The weights are those of step {training['best_step']}, the best on the development data."
         if training["improved"]
@@ -83,6 +74,8 @@ def _body(training: dict[str, Any], scores: Sequence[Score], lists: dict[str, An
         "training.**"
     )
     data, config, origin = training["development_data"], training["config"]["refine"], _model(training["base"])
+    keys = yaml.safe_dump(training["config"], sort_keys=False, allow_unicode=True).strip()
+    revision = f", revision {data['revision']}" if data.get("revision") else ""
     return f"""# {label(training)}
 
 A sentence encoder, refined with rankrefine from {origin}. It was trained on
@@ -102,7 +95,7 @@ print(model.similarity(embeddings, embeddings))
 
 ## Scores
 
-Score x 100 on the development data ({_data(data)}), which selected the training step: base
+Score x 100 on the development data ({data["source"]}{revision}), which selected the training step: base
 {training["base_development"]:.2f}, this encoder {training["best_development"]:.2f}.
 
 Scores on test data, which were not used for any choice:
@@ -115,14 +108,14 @@ For alignment and uniformity, lower is better.
 ## Training
 
 - Base: {origin}
-{_bullets("Teacher", (_model(teacher) + _weight(teacher) for teacher in training["teachers"]))}
+{_bullets("Teacher", map(_teacher, training["teachers"]))}
 {_lists(lists)}
 - Random seed of the training: {training["seed"]}
 
 Configuration of the training:
 
 ```yaml
-{_yaml(config)}
+{keys}
 ```
 
 ## Limitations
@@ -160,16 +153,12 @@ def _means(rows: Sequence[Score], name: str) -> str:
     return f"\nMean ± standard deviation over the {whole[0].seeds} seeds of {name}:\n\n" + "\n".join(lines) + "\n"
 
 
-def _data(data: dict[str, Any]) -> str:
-    return f"{data['source']}, revision {data['revision']}" if data.get("revision") else data["source"]
-
-
 def _model(record: dict[str, Any]) -> str:
     return f"`{record['model']}`, revision {record['revision']}"
 
 
-def _weight(teacher: dict[str, Any]) -> str:
-    return f", weight {teacher['weight']:.2f}" if teacher.get("weight", 1) != 1 else ""
+def _teacher(record: dict[str, Any]) -> str:
+    return _model(record) + (f", weight {record['weight']:.2f}" if record.get("weight", 1) != 1 else "")
 
 
 def _lists(record: dict[str, Any]) -> str:
@@ -177,14 +166,11 @@ def _lists(record: dict[str, Any]) -> str:
     sources = {source["name"]: f" (`{source['source']}`)" for source in record["seeds"]["sources"]}
     seeds = (f"{name}{sources.get(name, '')}: {count:,} lists" for name, count in record["sources"].items())
     evaluation = ", ".join(f"`{source}`" for source in record["seeds"]["decontaminate"]) or "none"
-    return "\n".join(
-        [
-            f"- Ranking lists: {record['kept']:,} of {record['read']:,} passed the quality rules",
-            *map(_origin, record["made_by"]),
-            _bullets("Seed sentences", seeds),
-            f"- Evaluation sets excluded from the seed sentences: {evaluation}",
-        ]
-    )
+    origins = "\n".join(map(_origin, record["made_by"]))
+    return f"""- Ranking lists: {record["kept"]:,} of {record["read"]:,} passed the quality rules
+{origins}
+{_bullets("Seed sentences", seeds)}
+- Evaluation sets excluded from the seed sentences: {evaluation}"""
 
 
 def _origin(origin: dict[str, Any]) -> str:
@@ -196,7 +182,3 @@ def _origin(origin: dict[str, Any]) -> str:
 
 def _bullets(name: str, values: Iterable[str]) -> str:
     return "\n".join(f"- {name}: {value}" for value in values)
-
-
-def _yaml(config: dict[str, Any]) -> str:
-    return "\n".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in config.items())

@@ -1,7 +1,5 @@
 """Comparison of the experiments: mean and standard deviation over their trainings, on development and test data."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
@@ -14,21 +12,13 @@ MAIN = ("spearman", "map", "accuracy")  # main metrics of tasks, all x 100
 
 @dataclass(frozen=True)
 class Summary:
-    """Scores of one experiment, all x 100.
-
-    Attributes:
-        name: Name of the experiment.
-        seeds: Number of trainings.
-        development: Best development score of each training.
-        gain: Difference of that score to the base, for each training.
-        test: For each task the scores of the trainings.
-    """
+    """Scores of one experiment, all x 100."""
 
     name: str
-    seeds: int
-    development: list[float]
-    gain: list[float]
-    test: dict[str, list[float]]
+    seeds: int  # number of trainings
+    development: list[float]  # best development score of each training
+    gain: list[float]  # difference of that score to the base, for each training
+    test: dict[str, list[float]]  # for each task the scores of the trainings
 
 
 def summaries(candidates: Sequence[dict[str, Any]], scores: Sequence[Score]) -> list[Summary]:
@@ -36,17 +26,15 @@ def summaries(candidates: Sequence[dict[str, Any]], scores: Sequence[Score]) -> 
 
     Args:
         candidates: Trainings with `name`, `seed`, `development` and `base_development`.
-        scores: Score table, where trainings are called NAME/SEED beside their mean NAME, and a single training
-            NAME.
+        scores: Score table, where trainings are called NAME/SEED beside their mean NAME, and a single training NAME.
     """
     whole = [row for row in scores if row.metric in MAIN and row.subset == "all"]
     experiments = []
     for name in dict.fromkeys(candidate["name"] for candidate in candidates):
         own = [candidate for candidate in candidates if candidate["name"] == name]
         labels = [f"{name}/{candidate['seed']}" for candidate in own]
-        rows = [row for row in whole if row.model in labels] or [row for row in whole if row.model == name]
         test: dict[str, list[float]] = {}
-        for row in rows:
+        for row in [row for row in whole if row.model in labels] or [row for row in whole if row.model == name]:
             test.setdefault(row.task, []).append(row.value)
         development = [candidate["development"] for candidate in own]
         gain = [candidate["development"] - candidate["base_development"] for candidate in own]

@@ -3,12 +3,9 @@
 Test scores are not used for the choice.
 """
 
-from __future__ import annotations
-
 import logging
 import shutil
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from rankrefine import io, score_table
@@ -59,7 +56,7 @@ def run(
             f"There are {len(manifests)} manifests but {len(histories)} histories; give one history for each manifest."
         )
     trainings = [_record(path, TRAINING, "training record") for path in histories]
-    candidates = [_candidate(*pair) for pair in zip(manifests, trainings, strict=True)]
+    candidates = list(map(_candidate, manifests, trainings))
     chosen = choose(candidates)
     rows, lists = score_table.read(scores), _record(lists_stats, LISTS, "record of ranking lists")
     texts = {label(training): card(training, rows, lists) for training in trainings}
@@ -78,11 +75,9 @@ def run(
 
 def choose(candidates: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the best candidate of the experiment with the best mean; the first one if several are equal."""
-    by_name: dict[str, list[dict[str, Any]]] = {}
-    for candidate in candidates:
-        by_name.setdefault(candidate["name"], []).append(candidate)
-    best = max(by_name.values(), key=lambda trainings: fmean(training["development"] for training in trainings))
-    return max(best, key=lambda candidate: candidate["development"])
+    best = experiments.summaries(candidates, [])[0].name
+    trainings = [candidate for candidate in candidates if candidate["name"] == best]
+    return max(trainings, key=lambda training: training["development"])
 
 
 def reason(chosen: dict[str, Any], candidates: list[dict[str, Any]]) -> str:

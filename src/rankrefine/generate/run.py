@@ -132,15 +132,13 @@ def _check_budget(available: int, needed: int, pool_stats: Path) -> None:
 def _inputs(
     record: Record, recipe: Recipe, model: Manifest | None, engine: Engine, code: list[str] | None
 ) -> dict[str, Any]:
-    """Return all that decides a block's bytes besides its seed sentences.
-
-    `max_running`, which is halved when memory runs out, does not.
-    """
+    """Return all that decides a block's bytes, except for its seed sentences."""
     return {
-        **record.made_by(),
+        **record.inputs(),
         "recipe": recipe.describe(),
         "model": model.files if model else None,
         "code": code,
+        # a block that ran with fewer concurrent requests, because memory was full, is as good as any
         "engine": {key: value for key, value in engine.describe().items() if key != "max_running"},
     }
 

@@ -1,7 +1,5 @@
 """Parser of one value of a table: a list, or a Python list literal, which is parsed but never evaluated as code."""
 
-from __future__ import annotations
-
 import ast
 import unicodedata
 import warnings
@@ -46,10 +44,7 @@ def _literal(text: str) -> Any:
 
 
 def _sentence(item: Any) -> str:
-    """Return an item in Unicode NFC, without white space at its ends; an empty text if it is not text.
-
-    A newline inside stays, because consolidation drops such lists.
-    """
+    """Return an item in Unicode NFC, without white space at its ends; an empty text if it is not text."""
     if not isinstance(item, str) or any("\ud800" <= character <= "\udfff" for character in item):
         return ""  # a lone surrogate cannot be encoded as UTF-8
-    return unicodedata.normalize("NFC", item).strip()
+    return unicodedata.normalize("NFC", item).strip()  # newlines inside stay: consolidation drops such lists

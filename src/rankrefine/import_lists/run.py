@@ -3,12 +3,13 @@
 The outputs are those of `seeds` and `generate`: a pool of seed sentences and one shard, in the order of the file.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
+from tqdm import tqdm
 
 from rankrefine import io
 from rankrefine.assets.manifest import Manifest, load_manifest
@@ -29,24 +30,18 @@ KNOWN = {reason: f"seed sentence: {reason}" for reason in KnownSentences.REASONS
 
 
 def run(
-    config: dict[str, Any],
-    data: Path,
-    assets: list[Path],
-    pool: Path,
-    pool_stats: Path,
-    output: Path,
-    stats: Path,
+    config: dict[str, Any], data: Path, assets: list[Path], pool: Path, pool_stats: Path, output: Path, stats: Path
 ) -> None:
     """Import existing ranking lists (in place of stages 1 and 2).
 
     Args:
-        config: configuration with `lists` and the keys of `seeds` about evaluation sets.
-        data: manifest of the file or folder with the lists.
-        assets: manifests of the sets in `seeds.decontaminate`.
-        pool: seed pool to write (parquet): the first sentence of each list.
-        pool_stats: record of the pool to write (JSON), with counts by reason and examples.
-        output: shard to write (parquet).
-        stats: record of the shard to write (JSON).
+        config: Configuration with `lists` and the keys of `seeds` about evaluation sets.
+        data: Manifest of the file or folder with the lists.
+        assets: Manifests of the sets in `seeds.decontaminate`.
+        pool: Seed pool to write (parquet): the first sentence of each list.
+        pool_stats: Record of the pool to write (JSON), with counts by reason and examples.
+        output: Shard to write (parquet).
+        stats: Record of the shard to write (JSON).
 
     Raises:
         UserError: the file is unreadable, lacks the column or split, or has no usable list.
@@ -54,14 +49,14 @@ def run(
     record = Record("import_lists", config, "pyarrow")
     section, seeds = config["lists"], config["seeds"]
     manifest, sets = load_manifest(data), [load_manifest(path) for path in assets]
-    texts = (text for each in sets for text in readers.everything(each.path))
+    texts = readers.everything(*(each.path for each in sets))
     known = KnownSentences(Contamination(texts, seeds["overlap_ngram"], seeds["overlap_limit"]))
     tally = Tally([manifest.source], [*parse.REASONS, NO_WORDS, *KNOWN.values()])
     values = readers.values(manifest.path, section["column"], section["split"])
     lists = list(_usable(values, known, manifest.source, tally))
     fields = tally.record()
     if not lists:
-        example = next((found[0] for found in fields["examples"].values()), "it has no rows")
+        example = next((examples[0] for examples in fields["examples"].values()), "it has no rows")
         raise UserError(
             f"lists.file: the column '{section['column']}' of {manifest.path} contains no usable ranking list "
             f"({tally}; {' '.join(example.split())}). A list looks like ['a seed', 'a rewrite', ...]."
@@ -74,8 +69,6 @@ def run(
 
 def _usable(values: Iterable[Any], known: KnownSentences, source: str, tally: Tally) -> Iterator[list[str]]:
     """Yield the usable lists: the first one of each seed sentence that is not in an evaluation set."""
-    from tqdm import tqdm
-
     for row, value in enumerate(tqdm(values, desc="import lists", unit="list", disable=None), start=1):
         tally.read(source)
         sentences, reason = parse.as_list(value)
@@ -91,19 +84,14 @@ def _usable(values: Iterable[Any], known: KnownSentences, source: str, tally: Ta
 
 def _shard_fields(manifest: Manifest, count: int) -> dict[str, Any]:
     """Return the fields of the shard's record; how the lists were written is unknown."""
-    return {
-        **{"read": count, "kept": count, "dropped": {}, "tokens": 0, "redraws": 0},
-        **{"imported": True, "model": manifest.source, "revision": manifest.revision, "sampling": {}},
-        **dict.fromkeys(("prompt", "prompt_sha256", "prompt_text", "device", "dtype")),
-    }
+    counts = {"read": count, "kept": count, "dropped": {}, "tokens": 0, "redraws": 0}
+    origin = {"imported": True, "model": manifest.source, "revision": manifest.revision, "sampling": {}}
+    return counts | origin | dict.fromkeys(("prompt", "prompt_sha256", "prompt_text", "device", "dtype"))
 
 
 def _write(lists: list[list[str]], source: str, pool: Path, shard: Path) -> None:
-    import pyarrow as pa
-
-    ids = [text_hash(sentences[0]).hex() for sentences in lists]
-    sources = [source] * len(lists)
-    columns = {"seed_id": ids, "text": [sentences[0] for sentences in lists], "source": sources}
+    texts, count = [sentences[0] for sentences in lists], len(lists)
+    columns = {"seed_id": [text_hash(text).hex() for text in texts], "text": texts, "source": [source] * count}
     io.write_table(pool, pa.table(columns, schema=pa.schema(dict.fromkeys(columns, pa.string()))))
-    status, zeros = ["complete"] * len(lists), [0] * len(lists)
-    io.write_table(shard, pa.table([ids, sources, lists, status, zeros, zeros], schema=SHARD))
+    rest = [lists, ["complete"] * count, [0] * count, [0] * count]
+    io.write_table(shard, pa.table([columns["seed_id"], columns["source"], *rest], schema=SHARD))

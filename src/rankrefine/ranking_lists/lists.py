@@ -1,7 +1,5 @@
 """Ranking lists in memory, as read from lists.parquet."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from dataclasses import dataclass
@@ -13,15 +11,10 @@ from rankrefine.errors import UserError
 
 @dataclass(frozen=True)
 class Lists:
-    """Ranking lists, which may differ in length.
+    """Ranking lists, which may differ in length."""
 
-    Attributes:
-        ids: Id of the seed sentence of each list.
-        sentences: Sentences of each list: the seed sentence, then the rewrites by decreasing generated similarity.
-    """
-
-    ids: list[str]
-    sentences: list[list[str]]
+    ids: list[str]  # of the seed sentences
+    sentences: list[list[str]]  # of each list: the seed sentence, then the rewrites by decreasing generated similarity
 
     @property
     def sizes(self) -> list[int]:
@@ -43,7 +36,7 @@ def read(path: Path) -> Lists:
     """Read the `lists.parquet` of `consolidate`.
 
     Raises:
-        UserError: the file is missing or damaged, lacks a column, has no lists, or a list of less than two sentences.
+        UserError: the file is missing or damaged, lacks a column, has no lists, or one with fewer than two sentences.
     """
     table = io.read_table(path)
     if missing := [name for name in ("seed_id", "sentences") if name not in table.column_names]:

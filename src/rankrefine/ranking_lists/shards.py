@@ -1,7 +1,5 @@
 """Split the seed budget into generation jobs. Standard library only, since the Snakefile imports this module."""
 
-from __future__ import annotations
-
 from typing import Any
 
 

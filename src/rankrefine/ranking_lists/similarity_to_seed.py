@@ -1,7 +1,5 @@
 """Teacher similarities between each sentence and the seed sentence of its list, by rank."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,28 +9,18 @@ QUANTILES = (10, 25, 50, 75, 90)
 
 
 def to_seed(embeddings: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
-    """Cosine similarities of all sentences to the first sentence of their list.
+    """Cosine similarities to the seed sentence of each list: [lists, longest list], NaN beyond the end of a list.
 
-    Args:
-        embeddings: Normalised embeddings of the concatenated lists, [sentences, dim].
-        sizes: Number of sentences of each list.
-
-    Returns:
-        [lists, longest list], NaN beyond the end of a list.
+    `embeddings` are those of the concatenated lists, normalised, [sentences, dim].
     """
     cosines = np.full((len(sizes), max(sizes)), np.nan)
-    first = 0
-    for row, size in zip(cosines, sizes, strict=True):
-        row[:size] = embeddings[first : first + size] @ embeddings[first]
-        first += size
+    for row, vectors in zip(cosines, np.split(embeddings, np.cumsum(sizes)[:-1]), strict=True):
+        row[: len(vectors)] = vectors @ vectors[0]
     return cosines
 
 
 def statistics(cosines: np.ndarray) -> dict[str, Any]:
-    """Distribution of the cosines by rank, and share of neighbouring ranks in the generated order.
-
-    Args:
-        cosines: [lists, ranks] from `to_seed`.
+    """Distribution of the `cosines` of `to_seed` by rank, and share of neighbouring ranks in the generated order.
 
     Returns:
         `by_rank` (rank 0 is the seed sentence); `in_order`, the share of pairs of ranks (r, r + 1), r >= 1, whose

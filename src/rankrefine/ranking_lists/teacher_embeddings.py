@@ -1,7 +1,5 @@
 """Teacher embeddings on disk: one safetensors file for each teacher."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Sequence
@@ -22,9 +20,9 @@ def write(path: Path, embeddings: Tensor, lists: Lists, teacher: dict[str, Any])
     """Write the embeddings [sentences, dim] of the concatenated `lists` and the `teacher` that they come from."""
     tensors = {"embeddings": embeddings.contiguous(), "sizes": torch.tensor(lists.sizes, dtype=torch.int64)}
     # a single key, since safetensors writes several in an order that differs between processes
-    provenance = json.dumps(teacher | {"lists": lists.digest}, sort_keys=True)
+    metadata = {"teacher": json.dumps(teacher | {"lists": lists.digest}, sort_keys=True)}
     with io.atomic(path) as temporary:
-        save_file(tensors, temporary, metadata={"teacher": provenance})
+        save_file(tensors, temporary, metadata)
 
 
 def read(path: Path, lists: Lists) -> tuple[list[Tensor], dict[str, Any]]:
@@ -67,10 +65,10 @@ def read_mixed(
 
 
 def mix(teachers: Sequence[list[Tensor]], weights: Sequence[float]) -> list[Tensor]:
-    """Combine the embeddings of several teachers, so that cosines become the weighted mean of theirs.
+    """Combine the normalised embeddings of several teachers; cosines become the weighted mean of theirs.
 
     Args:
-        teachers: For each teacher the normalised embeddings of each list, [sentences, dim of the teacher].
+        teachers: For each teacher the embeddings of each list, [sentences, dim of the teacher].
         weights: One for each teacher, with sum 1.
 
     Returns:

@@ -1,7 +1,5 @@
 """Collator for ranking lists: examples are indices of lists, batches are tensors."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -44,9 +42,7 @@ class ListCollator:
         self.target, self.base, self.pass_cost = target, base, pass_cost
 
     def __call__(self, examples: list[dict[str, int]]) -> dict[str, Any]:
-        """Return the tensors of the first pass as `pass0_...` and so on, the `label` of `RankingLoss`, and the names
-        of the lists as `lists`.
-        """
+        """Return the tensors of the passes (`pass0_...`), the `label` of `RankingLoss`, and the names of `lists`."""
         indices = [example[COLUMN] for example in examples]
         flat = [sentence for index in indices for sentence in self.sentences[index]]
         passes = groups(self._lengths(flat), self.pass_cost)

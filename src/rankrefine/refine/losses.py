@@ -3,8 +3,6 @@
 ListMLE (Xia et al. 2008) is the negative log-likelihood of the target order under the Plackett-Luce model.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 
 import torch
@@ -31,13 +29,9 @@ def list_mle(scores: Tensor, target: Tensor) -> Tensor:
     Returns:
         A scalar, not negative.
     """
-    inside = target > -torch.inf
-    order = target.argsort(dim=-1, descending=True, stable=True)  # padding last
-    scores = scores.float().masked_fill(~inside, PADDING).gather(-1, order)
+    scores, inside = _by_target(scores, target)
     rest = scores.flip(-1).logcumsumexp(-1).flip(-1)  # (B, K, K): over the place itself and all after it
-    places = (rest - scores).masked_fill(~inside.gather(-1, order), 0)
-    sizes = inside.any(-1).sum(-1)  # (B,)
-    return (places.sum((-2, -1)) / sizes).mean()
+    return _mean((rest - scores).masked_fill(~inside, 0).sum((-2, -1)), inside)
 
 
 def list_mle_released(scores: Tensor, target: Tensor) -> Tensor:
@@ -47,13 +41,10 @@ def list_mle_released(scores: Tensor, target: Tensor) -> Tensor:
 
     The epsilon makes the sum inexact, so that items far below the best one are pushed down without end.
     """
-    inside = target > -torch.inf
-    order = target.argsort(dim=-1, descending=True, stable=True)
-    scores = scores.float().masked_fill(~inside, PADDING).gather(-1, order)
+    scores, inside = _by_target(scores, target)
     scores = scores - scores.amax(-1, keepdim=True).detach()
     rest = (scores.exp().flip(-1).cumsum(-1).flip(-1) + EPSILON).log()
-    places = (rest - scores).masked_fill(~inside.gather(-1, order), 0)
-    return (places.sum((-2, -1)) / inside.any(-1).sum(-1)).mean()
+    return _mean((rest - scores).masked_fill(~inside, 0).sum((-2, -1)), inside)
 
 
 def list_net(scores: Tensor, target: Tensor) -> Tensor:
@@ -66,8 +57,19 @@ def list_net(scores: Tensor, target: Tensor) -> Tensor:
     others = (target > -torch.inf) & ~torch.eye(target.shape[-1], dtype=torch.bool, device=target.device)
     expected = target.float().masked_fill(~others, PADDING).softmax(-1)
     predicted = scores.float().masked_fill(~others, PADDING).log_softmax(-1)
-    rows = -(expected * predicted).masked_fill(~others, 0).sum(-1)  # (B, K)
-    return (rows.sum(-1) / others.any(-1).sum(-1)).mean()
+    return _mean(-(expected * predicted).masked_fill(~others, 0).sum(-1).sum(-1), others)
+
+
+def _by_target(scores: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the scores of each row by decreasing target, padding last, and the mask of those that are no padding."""
+    inside = target > -torch.inf
+    order = target.argsort(dim=-1, descending=True, stable=True)
+    return scores.float().masked_fill(~inside, PADDING).gather(-1, order), inside.gather(-1, order)
+
+
+def _mean(lists: Tensor, inside: Tensor) -> Tensor:
+    """Divide the sum of each list, [B], by its number of rows in the mask `inside`, and average."""
+    return (lists / inside.any(-1).sum(-1)).mean()
 
 
 LOSSES = {"list_mle": list_mle, "list_mle_released": list_mle_released, "list_net": list_net}
@@ -75,19 +77,14 @@ LOSSES = {"list_mle": list_mle, "list_mle_released": list_mle_released, "list_ne
 
 def similarity(embeddings: Tensor, sizes: list[int], tau: float) -> Tensor:
     """Cosines within each list divided by `tau`: [sentences of all lists, dim] -> [B, K, K], padded with 0."""
-    lists = normalize(embeddings, dim=-1).split(sizes)
-    padded = pad_sequence(list(lists), batch_first=True)  # (B, K, D)
+    padded = pad_sequence(normalize(embeddings, dim=-1).split(sizes), batch_first=True)  # (B, K, D)
     return padded @ padded.mT / tau
 
 
 def info_nce(embeddings: Tensor, sizes: list[int], tau: float) -> Tensor:
-    """InfoNCE (van den Oord et al. 2018) of the batch: the positive of a seed sentence is its first rewrite, the
-    negatives are the first rewrites of the other lists.
+    """InfoNCE (van den Oord et al. 2018) of `embeddings`, [sentences of all lists, dim]; lists have `sizes` sentences.
 
-    Args:
-        embeddings: [sentences of all lists, dim].
-        sizes: Number of sentences of each list.
-        tau: Temperature that divides the cosines.
+    The positive of a seed sentence is its first rewrite, the negatives are the first rewrites of the other lists.
     """
     lists = normalize(embeddings.float(), dim=-1).split(sizes)
     seeds, rewrites = (torch.stack([rows[place] for rows in lists]) for place in (0, 1))
@@ -97,10 +94,7 @@ def info_nce(embeddings: Tensor, sizes: list[int], tau: float) -> Tensor:
 def drift(embeddings: Tensor, base: Tensor, tau: float) -> Tensor:
     """Mean squared change of the cosines between all sentences of the batch, in units of `tau`.
 
-    Args:
-        embeddings: Embeddings by the encoder in training, [sentences, dim].
-        base: Embeddings by the base encoder, [sentences, dim].
-        tau: Temperature that divides the cosines.
+    `embeddings` are those of the encoder in training, `base` those of the base encoder, [sentences, dim].
     """
     now, before = (rows @ rows.mT / tau for rows in (normalize(e.float(), dim=-1) for e in (embeddings, base)))
     return (now - before).square().mean()

@@ -3,8 +3,6 @@
 The step with the best development score is kept; step 0, the base encoder, counts.
 """
 
-from __future__ import annotations
-
 import logging
 import shutil
 from importlib.util import find_spec
@@ -71,47 +69,40 @@ def run(
     _check_processes(config["refine"], processes, len(ranking_lists.ids))
     data = load_manifest(development) if development else None
     mixed, teachers = embeddings.read_mixed(teacher_embeddings, weights, ranking_lists)
+    source, revision = (data.source, data.revision) if data else (HELD_OUT_LISTS, "")
     provenance = {
         "base": {"model": base.source, "revision": base.revision},
         "teachers": teachers,
-        "development_data": {
-            "source": data.source if data else HELD_OUT_LISTS,
-            "revision": data.revision if data else "",
-        },
+        "development_data": {"source": source, "revision": revision},
     }
     digests = {"lists": ranking_lists.digest, "embeddings": embeddings.digest(mixed), "code": code or []}
-    inputs = record.made_by() | provenance | digests | {"processes": processes}
+    inputs = record.inputs() | provenance | digests | {"processes": processes}
     with work_folder(output.with_name(".work"), inputs) as folder:
-        shared = max(1, threads // processes) if threads else None
         job = Job(
-            config,
-            ranking_lists,
-            teacher_embeddings,
-            weights,
-            base.path,
-            data and data.path,
-            shared,
-            report_to or [],
-            folder,
+            config=config,
+            lists=ranking_lists,
+            teacher_files=teacher_embeddings,
+            weights=weights,
+            base=base.path,
+            development=data and data.path,
+            threads=max(1, threads // processes) if threads else None,
+            report_to=report_to,
+            folder=folder,
         )
         if processes > 1:
             mixed = None  # each process reads the files itself, since tensors are not sent to it
         summary = distributed.launch(processes, train, job, mixed)
-        with io.atomic(output) as final:
-            shutil.copytree(best_model(folder, summary["best_step"]), final)
+        with io.atomic(output) as temporary:
+            shutil.copytree(best_model(folder, summary["best_step"]), temporary)
         write_manifest(manifest, source=f"refined:{name}/{config['seed']}", kind="model", path=output)
-        named = {"name": name, "seed": config["seed"]}
         counts = {"lists": len(ranking_lists.ids), "sentences": sum(ranking_lists.sizes)}
-        io.write_json(history, record.finish(**summary, **named, **provenance, **counts))
+        fields = summary | {"name": name, "seed": config["seed"]} | provenance | counts
+        io.write_json(history, record.finish(**fields))
     _log_result(summary)
 
 
 def _check_processes(section: dict[str, Any], processes: int, lists: int) -> None:
-    """Check that the processes can split a batch.
-
-    Raises:
-        UserError: they cannot.
-    """
+    """Raise `UserError` if the processes cannot split a batch."""
     batch = section["batch_size"]
     if processes < 1:
         raise UserError(f"The number of processes ({processes}) must be at least 1.")

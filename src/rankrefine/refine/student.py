@@ -14,7 +14,7 @@ def prepare(student: SentenceTransformer, section: dict[str, Any], pooling: str,
     """Apply `layers` and `lora` of the config section refine, and the training head of `pooling`, in place.
 
     Raises:
-        UserError: the encoder has fewer layers, or lacks the head.
+        UserError: the encoder has fewer layers, its layers cannot be identified, or it lacks the head.
     """
     if section["layers"]:
         shorten(student, section["layers"])
@@ -32,11 +32,7 @@ def prepare(student: SentenceTransformer, section: dict[str, Any], pooling: str,
 
 
 def shorten(model: SentenceTransformer, layers: int) -> None:
-    """Keep the first `layers` layers of the encoder's transformer.
-
-    Raises:
-        UserError: the encoder has fewer layers, or they cannot be identified.
-    """
+    """Keep the first `layers` layers of the encoder's transformer; errors are those of `prepare`."""
     from torch import nn
 
     transformer = model[0].auto_model
@@ -52,7 +48,7 @@ def shorten(model: SentenceTransformer, layers: int) -> None:
     if len(stacks) != 1:
         kind = transformer.config.model_type
         raise UserError(f"refine.layers: cannot identify the layers of this encoder ({kind}); set it to 0.")
-    parent, name = stacks[0]
+    [(parent, name)] = stacks
     setattr(parent, name, getattr(parent, name)[:layers])
     transformer.config.num_hidden_layers = layers
     if kinds := getattr(transformer.config, "layer_types", None):

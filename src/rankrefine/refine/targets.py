@@ -4,8 +4,6 @@
 functions take padded batches: B lists, K sentences in the longest. docs/method.md compares the rules.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -18,23 +16,19 @@ from torch import Tensor
 class Target:
     """One rule for targets.
 
-    Attributes:
-        rule: Function of the teacher's similarities A [B, K, K], list sizes [B], omega and the statistic, which
-            returns the target [B, K, K]. Its diagonal and its values beyond the end of a list are ignored.
-        statistic: Function of the teacher's embeddings of all lists and tau, computed once before training; None if
-            the rule needs no statistic.
-        weighted: True if the rule depends on omega.
+    `rule` maps the teacher's similarities A [B, K, K], list sizes [B], omega and the statistic to targets [B, K, K].
+    Their diagonal and their values beyond the end of a list are ignored.
     """
 
     rule: Callable[[Tensor, Tensor, float, Tensor | None], Tensor]
-    statistic: Callable[[list[Tensor], float], Tensor] | None = None
-    weighted: bool = True
+    statistic: Callable[[list[Tensor], float], Tensor] | None = None  # of all lists and tau, computed before training
+    weighted: bool = True  # depends on omega
 
 
 def targets(
     embeddings: list[Tensor], tau: float, omega: float, target: str, statistic: Tensor | None = None
 ) -> Tensor:
-    """Compute the targets of a batch of lists, by which the student's similarities are to be ordered.
+    """Targets of a batch of lists, by which the student's similarities are to be ordered.
 
     Args:
         embeddings: Normalised embeddings by the teacher, [sentences, dim] for each list.
@@ -74,14 +68,9 @@ def generated(similarity: Tensor, sizes: Tensor, omega: float, statistic: Tensor
     return -_distance(similarity).repeat(len(sizes), 1, 1)
 
 
-def paper(similarity: Tensor, sizes: Tensor, omega: float, statistic: Tensor | None) -> Tensor:
+def paper(similarity: Tensor, sizes: Tensor, omega: float, statistic: Tensor | None, released: bool = False) -> Tensor:
     """A[j, l] + correction[j, l], see `correction`."""
-    return similarity + correction(similarity, sizes, omega)
-
-
-def released(similarity: Tensor, sizes: Tensor, omega: float, statistic: Tensor | None) -> Tensor:
-    """`paper` with the sign test of the paper's released code, see `correction`."""
-    return similarity + correction(similarity, sizes, omega, released=True)
+    return similarity + correction(similarity, sizes, omega, released)
 
 
 def borda(similarity: Tensor, sizes: Tensor, omega: float, statistic: Tensor | None) -> Tensor:
@@ -104,14 +93,9 @@ def profile(similarity: Tensor, sizes: Tensor, omega: float, statistic: Tensor |
 
 
 def mean_profile(embeddings: list[Tensor], tau: float) -> Tensor:
-    """Mean of the teacher's similarities at each pair of positions, over all lists that have both.
+    """Mean of the teacher's similarities at each pair of positions, over all lists that have both: float32 [K, K].
 
-    Args:
-        embeddings: Normalised embeddings by the teacher, [sentences, dim] for each list.
-        tau: Temperature that divides the cosines.
-
-    Returns:
-        float32 [K, K], K the number of sentences of the longest list.
+    `embeddings` are the teacher's, normalised, [sentences, dim] for each list; `tau` divides the cosines.
     """
     longest = max(map(len, embeddings))
     total, count = torch.zeros(longest, longest), torch.zeros(longest, longest)
@@ -124,7 +108,7 @@ def mean_profile(embeddings: list[Tensor], tau: float) -> Tensor:
 TARGETS = {
     "profile": Target(profile, mean_profile),
     "paper": Target(paper),
-    "released": Target(released),
+    "released": Target(partial(paper, released=True)),
     "borda": Target(borda),
     "teacher": Target(teacher, weighted=False),
     "generated": Target(generated, weighted=False),

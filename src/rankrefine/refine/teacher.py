@@ -1,7 +1,5 @@
 """Embed the ranking lists with a frozen teacher, once for all trainings: `python -m rankrefine teacher`."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 from typing import Any
@@ -36,18 +34,15 @@ def run(config: dict[str, Any], lists: Path, model: Path, threads: int | None, o
     record = Record("teacher", config, "sentence-transformers", "transformers", "torch")
     section = config["refine"]
     ranking_lists, manifest = read_lists(lists), load_manifest(model)
+    sentences = ranking_lists.flat
     encoder = open_encoder(manifest.path, section["teacher_pooling"], section["teacher_prompt"], threads)
-    embeddings = embed(encoder, ranking_lists.flat, section["max_length"])
+    embeddings = embed(encoder, sentences, section["max_length"])
     if not embeddings.isfinite().all():
         raise UserError(f"The teacher {manifest.path} gives embeddings that are not finite; choose another teacher.")
     teacher = {"model": manifest.source, "revision": manifest.revision}
     teacher |= {key: section[key] for key in ("teacher_pooling", "teacher_prompt")}
     teacher_embeddings.write(output, embeddings, ranking_lists, teacher)
-    counts = {
-        "lists": len(ranking_lists.ids),
-        "sentences": len(ranking_lists.flat),
-        "distinct": len(set(ranking_lists.flat)),
-    }
+    counts = {"lists": len(ranking_lists.ids), "sentences": len(sentences), "distinct": len(set(sentences))}
     cosines = to_seed(embeddings.numpy(), ranking_lists.sizes)
     io.write_json(stats, record.finish(teacher=teacher, **counts, **statistics(cosines)))
     log.info("teacher: %(lists)d lists, %(sentences)d sentences (%(distinct)d distinct).", counts)

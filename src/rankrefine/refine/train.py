@@ -31,43 +31,23 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Job:
-    """Inputs of a training, the same in all its processes.
-
-    Attributes:
-        config: Configuration of refine.
-        lists: Ranking lists, held-out ones included.
-        teacher_files: Embeddings of the lists, one file for each teacher.
-        weights: Weights of the teachers.
-        base: Folder of the base encoder.
-        development: Folder of the development data; without it, lists are held out.
-        threads: CPU threads of each process (default: torch's own choice).
-        report_to: Experiment trackers.
-        folder: Work folder.
-    """
+    """Inputs of a training, the same in all its processes."""
 
     config: dict[str, Any]
     lists: Lists
-    teacher_files: list[Path]
-    weights: list[float]
-    base: Path
-    development: Path | None
-    threads: int | None
-    report_to: list[str]
-    folder: Path
+    teacher_files: list[Path]  # embeddings of the lists, one file for each teacher
+    weights: list[float]  # of the teachers
+    base: Path  # folder of the base encoder
+    development: Path | None  # folder of the development data; without it, lists are held out
+    threads: int | None  # CPU threads of each process; None for torch's own choice
+    report_to: list[str] | None  # experiment trackers
+    folder: Path  # work folder
 
 
 def train(job: Job, teacher: list[Tensor] | None = None) -> dict[str, Any]:
-    """Train the student and save the best model in the work folder, as `best_model`.
+    """Train the student; results are those of `trainer.train`, errors those of `rankrefine.refine.run`.
 
-    Args:
-        job: Inputs of the training.
-        teacher: Embeddings of each list by the teachers, if they are already read.
-
-    Returns:
-        Losses, development scores and the best step.
-
-    Raises:
-        UserError: see `rankrefine.refine.run`.
+    `teacher` has the embeddings of each list by the teachers; by default they are read from the job's files.
     """
     go_offline()
     from datasets import Dataset
@@ -81,7 +61,7 @@ def train(job: Job, teacher: list[Tensor] | None = None) -> dict[str, Any]:
     evaluator, held_out = _evaluator(job.development, lists, hyperparameters.max_length)
     student = open_encoder(job.base, threads=job.threads)
     anchor = embed(student, lists.flat, hyperparameters.max_length).split(lists.sizes) if section["anchor"] else None
-    base_score = development.score(evaluator, student) if section["layers"] else None
+    base_score = 100 * float(evaluator(student)[development.METRIC]) if section["layers"] else None
     prepare(student, section, job.config["base"]["pooling"], hyperparameters.random_seed)
     collator = ListCollator(
         preprocessor(student, hyperparameters.max_length),
@@ -92,7 +72,8 @@ def train(job: Job, teacher: list[Tensor] | None = None) -> dict[str, Any]:
         anchor,
         PASS_CPU if student.device.type == "cpu" else PASS_GPU,
     )
-    training, best_step, checkpoint = trainer.build(
+    os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(job.folder.with_name("tensorboard")))
+    summary = trainer.train(
         student,
         Dataset.from_dict({COLUMN: [index for index in range(len(lists.ids)) if index not in held_out]}),
         ranking_loss(student, section),
@@ -102,17 +83,12 @@ def train(job: Job, teacher: list[Tensor] | None = None) -> dict[str, Any]:
         collator,
         job.report_to,
     )
-    if checkpoint:
-        log.info("refine: resuming from %s.", Path(checkpoint).name)
-    os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(job.folder.with_name("tensorboard")))
-    training.train(resume_from_checkpoint=checkpoint)
-    summary = best_step.summary()
     # a shortened student is compared with the whole base encoder, not with its first layers
     return summary if base_score is None else summary | {"base_development": base_score}
 
 
 def _evaluator(folder: Path | None, lists: Lists, max_length: int) -> tuple[Any, set[int]]:
-    """Return the evaluator of the development score, and the indices of the lists that it holds out."""
+    """Return the evaluator of the development score, and the indices of the held-out lists."""
     if folder:
         return development.evaluator(folder), set()
     held_out = development.held_out(len(lists.ids))

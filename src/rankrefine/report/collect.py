@@ -1,7 +1,5 @@
 """Collect the records of all stages for the report."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -23,8 +21,11 @@ from rankrefine.score_table import Score
 
 TeacherKey = tuple[str, str, str, str | None]  # model, revision, pooling, prompt
 COUNTS = ("read", "kept", "dropped", "seconds")
-TRAINED = ("steps", "development", "base_development", "best_step", "best_development", "improved", "teachers")
-ORDERED_BY = ("target", "omega", "tau_teacher")
+ORDERED_BY = ("target", "omega", "tau_teacher")  # keys of the section refine on which the targets depend
+TRAINED = (
+    *("steps", "development", "base_development", "best_step", "best_development", "improved", "base", "teachers"),
+    *("development_data", *(f"config.refine.{key}" for key in (*ORDERED_BY, "loss", "tau"))),
+)
 
 
 def collect(config: dict[str, Any], folder: Path, teacher: Path) -> Records:
@@ -45,20 +46,21 @@ def collect(config: dict[str, Any], folder: Path, teacher: Path) -> Records:
     lists = ranking_lists.read(folder / "consolidate" / "lists.parquet")
     embeddings, _ = teacher_embeddings.read(teacher / "embeddings.safetensors", lists)
     teachers = _teachers(folder, histories)
-    generate = join_shards(list(shards.values()))
+    budget, list_jobs = _origin(config, pool, shards)
+    is_prepared = histories[selection["chosen"]]["base"]["model"].startswith("base:")
     jobs = {
-        **_list_jobs(pool, shards, generate["imported"]),
+        **list_jobs,
         "consolidate": {"consolidate": consolidate},
-        "base": _base(folder, histories[selection["chosen"]]),
-        "teacher": {f"teacher/{slug}": _record(_similarity(folder, slug)) for slug in sorted(set(teachers.values()))},
+        "base": {"base": _record(folder / "base" / "history.json")} if is_prepared else {},
+        "teacher": {name: _record(folder / name / "similarity.json") for name in sorted(set(teachers.values()))},
         "refine": {f"refine/{name}": record for name, record in histories.items()},
         "evaluate": _evaluations(folder, scores, trained),
     }
     return Records(
-        budget=_budget(config),
+        budget=budget,
         confidence=config["evaluate"]["confidence"],
         seeds=pool,
-        generate=generate,
+        generate=join_shards(list(shards.values())),
         consolidate=consolidate,
         similarity=similarity,
         ideal=target_order.ideal(embeddings),
@@ -72,11 +74,13 @@ def collect(config: dict[str, Any], folder: Path, teacher: Path) -> Records:
     )
 
 
-def _budget(config: dict[str, Any]) -> Record:
-    """Return the keys that declare the shards; imported lists are all taken."""
+def _origin(config: dict[str, Any], pool: Record, shards: dict[str, Record]) -> tuple[Record, dict[str, Any]]:
+    """Return the config keys that declare the shards (none for imported lists), and the jobs that made the lists."""
     if config["lists"]["source"] == "import":
-        return {}
-    return {"seeds": {"count": config["seeds"]["count"]}, "generate": {"shard_size": config["generate"]["shard_size"]}}
+        return {}, {"import_lists": {"import_lists": pool}}
+    count, size = config["seeds"]["count"], config["generate"]["shard_size"]
+    jobs = {"seeds": {"seeds": pool}, "generate": {f"generate/{name}": record for name, record in shards.items()}}
+    return {"seeds": {"count": count}, "generate": {"shard_size": size}}, jobs
 
 
 def join_shards(records: list[Record]) -> Record:
@@ -84,14 +88,18 @@ def join_shards(records: list[Record]) -> Record:
 
     Imported lists have neither tokens nor a prompt.
     """
-    joined: Record = {"shards": len(records), "imported": any(record.get("imported") for record in records)}
-    for key in ("read", "kept", "tokens", "redraws", "seconds"):
-        joined[key] = round(sum(record.get(key) or 0 for record in records), 2)
-    joined["dropped"] = dict(sum((Counter(record["dropped"]) for record in records), Counter()))
-    joined["models"] = _distinct(records, "model", "revision")
-    joined["prompts"] = _distinct(records, "prompt", "prompt_sha256", "prompt_text")
-    joined["machines"] = _distinct(records, "device", "dtype")
-    return joined | {"config": records[0].get("config", {}), "versions": records[0].get("versions", {})}
+    numbers = ("read", "kept", "tokens", "seconds")
+    return {
+        "shards": len(records),
+        "imported": any(record.get("imported") for record in records),
+        **{key: round(sum(record.get(key) or 0 for record in records), 2) for key in numbers},
+        "dropped": dict(sum((Counter(record["dropped"]) for record in records), Counter())),
+        "models": _distinct(records, "model", "revision"),
+        "prompts": _distinct(records, "prompt", "prompt_sha256", "prompt_text"),
+        "machines": _distinct(records, "device", "dtype"),
+        "config": records[0].get("config", {}),
+        "versions": records[0].get("versions", {}),
+    }
 
 
 def _distinct(records: list[Record], *keys: str) -> list[tuple[str, ...]]:
@@ -101,32 +109,15 @@ def _distinct(records: list[Record], *keys: str) -> list[tuple[str, ...]]:
 
 
 def _record(path: Path, *required: str) -> Record:
-    """Read a stage's record.
-
-    Raises:
-        UserError: the file is missing, or lacks one of the `required` fields.
-    """
+    """Read a stage's record; raise `UserError` if it is missing or lacks a required field (dotted if nested)."""
     record = io.read_json(path)
-    if missing := [key for key in required if not isinstance(record, dict) or key not in record]:
-        raise UserError(f"{path} has no '{missing[0]}', which the report needs; delete it and run again.")
+    for field in required:
+        section = record
+        for key in field.split("."):
+            if not isinstance(section, dict) or key not in section:
+                raise UserError(f"{path} has no '{field}', which the report needs; delete it and run again.")
+            section = section[key]
     return record
-
-
-def _similarity(folder: Path, slug: str) -> Path:
-    return folder / "teacher" / slug / "similarity.json"
-
-
-def _list_jobs(pool: Record, shards: dict[str, Record], imported: bool) -> dict[str, dict[str, Record]]:
-    """Return the jobs that made the ranking lists: one that imported them, or the pool and the shards."""
-    if imported:
-        return {"import_lists": {"import_lists": pool}}
-    return {"seeds": {"seeds": pool}, "generate": {f"generate/{name}": record for name, record in shards.items()}}
-
-
-def _base(folder: Path, history: Record) -> dict[str, Record]:
-    """Return the job that trained the base encoder, if there was one."""
-    derived = str((history.get("base") or {}).get("model", "")).startswith("base:")
-    return {"base": _record(folder / "base" / "history.json")} if derived else {}
 
 
 def _evaluations(folder: Path, scores: list[Score], trained: list[str]) -> dict[str, Record]:
@@ -143,13 +134,9 @@ def _overlaps(folder: Path, scores: list[Score]) -> list[Record]:
 
 
 def _teachers(folder: Path, histories: dict[str, Record]) -> dict[TeacherKey, str]:
-    """Return the name of the folder below `teacher` of each teacher in the trainings.
-
-    Raises:
-        UserError: a teacher has no folder.
-    """
+    """Return the folder, relative to the results, of each teacher in the trainings; raise `UserError` without one."""
     paths = sorted(folder.glob("teacher/*/similarity.json"))
-    available = {_key(_record(path, "teacher")["teacher"]): path.parent.name for path in paths}
+    available = {_key(_record(path, "teacher")["teacher"]): f"teacher/{path.parent.name}" for path in paths}
     needed = [_key(teacher) for record in histories.values() for teacher in record["teachers"]]
     if missing := [key for key in needed if key not in available]:
         model, revision, *_ = missing[0]
@@ -169,27 +156,20 @@ def _agreements(
     """Return the agreement of each experiment's targets; equal targets are counted once.
 
     The last one is of the shown teacher alone, unless an experiment has that target.
-
-    Raises:
-        UserError: a history lacks a key that the targets depend on.
     """
     computed: dict[str, Agreement] = {}  # by all that the targets depend on
     agreements: dict[str, Agreement] = {}
     for name, record in histories.items():
-        config, experiment = record.get("config", {}).get("refine", {}), name.rpartition("/")[0]
-        if missing := [key for key in ORDERED_BY if key not in config]:
-            path = folder / "refine" / name / "history.json"
-            raise UserError(f"{path} has no 'config.refine.{missing[0]}', which the report needs; run refine again.")
+        config, experiment = record["config"]["refine"], name.rpartition("/")[0]
         key = repr([*(config[key] for key in ORDERED_BY), record["teachers"]])
         if key not in computed:
-            slugs = [teachers[_key(teacher)] for teacher in record["teachers"]]
-            paths = [folder / "teacher" / slug / "embeddings.safetensors" for slug in slugs]
-            weights = [teacher["weight"] for teacher in record["teachers"]]
-            mixed, _ = teacher_embeddings.read_mixed(paths, weights, lists)
+            paths = [folder / teachers[_key(each)] / "embeddings.safetensors" for each in record["teachers"]]
+            mixed, _ = teacher_embeddings.read_mixed(paths, [each["weight"] for each in record["teachers"]], lists)
             computed[key] = target_order.agreement(experiment, config, mixed)
         agreements.setdefault(experiment, replace(computed[key], name=experiment))
-    has_reference = any(agreement.target == "teacher" for agreement in agreements.values())
-    return [*agreements.values(), *([] if has_reference else [target_order.reference(shown)])]
+    if any(agreement.target == "teacher" for agreement in agreements.values()):
+        return list(agreements.values())
+    return [*agreements.values(), target_order.reference(shown)]
 
 
 def _examples(lists: Lists, embeddings: list[Tensor], count: int) -> list[list[tuple[str, float]]]:

@@ -1,7 +1,5 @@
 """Contents of the report: all figures and pages in the order of its menu. Standard library only."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 
@@ -10,18 +8,12 @@ class Item:
     """A figure (SVG) or a page (HTML), drawn by the function of `module` that is called like the stem of `file`.
 
     `workflow/report/STEM.rst` is its caption.
-
-    Attributes:
-        file: Name of the file in `results/report`.
-        module: Module below `rankrefine.report`.
-        category: Category of Snakemake's menu.
-        label: Name within the category.
     """
 
-    file: str
-    module: str
-    category: str
-    label: str
+    file: str  # in `results/report`
+    module: str  # below `rankrefine.report`
+    category: str  # of Snakemake's menu
+    label: str  # within the category
 
     @property
     def stem(self) -> str:
@@ -35,7 +27,7 @@ class Item:
 
 
 CONTENTS = (
-    Item("summary.html", "summary", "1 Summary", "what was done"),
+    Item("summary.html", "summary", "1 Summary", "main result and facts"),
     Item("scores.html", "pages", "2 Scores", "table"),
     Item("differences.svg", "figures.scores", "2 Scores", "differences to the base"),
     Item("representation.svg", "figures.scores", "2 Scores", "alignment and uniformity"),
@@ -48,6 +40,6 @@ CONTENTS = (
     Item("experiments.svg", "figures.training", "5 Training", "experiments"),
     Item("timings.svg", "figures.timings", "6 Time and cost", "time and memory"),
     Item("timings.html", "pages", "6 Time and cost", "table"),
-    Item("provenance.html", "summary", "7 Provenance", "what made it"),
+    Item("provenance.html", "summary", "7 Provenance", "models, data and parameters"),
 )
 MODULES = tuple(sorted({item.path for item in CONTENTS}))  # `report.run` imports them by name, unseen by code digests

@@ -1,7 +1,5 @@
 """HTML pages from the templates beside this module: self-contained, for light and dark screens."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """HTML tables of the report: scores, drops, example lists and times."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The records of a run, as figures and pages read them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from rankrefine.report.target_order import Agreement
@@ -11,39 +9,22 @@ from rankrefine.score_table import Score
 
 @dataclass(frozen=True)
 class Records:
-    """The records of a run.
+    """The records of a run."""
 
-    Attributes:
-        budget: `seeds.count` and `generate.shard_size`, which are in no stage's record; empty for imported lists.
-        confidence: Level of the intervals in the score table.
-        seeds: Record of the seed pool.
-        generate: Records of the shards, joined by `join_shards`.
-        consolidate: Record of the ranking lists.
-        similarity: Record of the teacher that is shown.
-        ideal: Mean cosine to the seed sentence by rank, after sorting each list by its cosines.
-        agreements: Agreement of each experiment's targets with the generated and the teacher's order.
-        histories: Record of each training, by EXPERIMENT/SEED.
-        scores: Rows of the score table.
-        selection: The exported encoder and the reason for its choice.
-        overlap: Number of seed sentences in the text of each task that was checked.
-        stages: Cost of each stage.
-        examples: Ranking lists as pairs of a sentence and its teacher cosine to the seed sentence.
-    """
-
-    budget: Record
-    confidence: float
-    seeds: Record
-    generate: Record
-    consolidate: Record
-    similarity: Record
-    ideal: list[float]
-    agreements: list[Agreement]
-    histories: dict[str, Record]
+    budget: Record  # `seeds.count` and `generate.shard_size`, which no stage records; empty for imported lists
+    confidence: float  # level of the intervals in the score table
+    seeds: Record  # the seed pool
+    generate: Record  # the shards, joined by `join_shards`
+    consolidate: Record  # the ranking lists
+    similarity: Record  # the teacher that is shown
+    ideal: list[float]  # mean cosine to the seed sentence by rank, after sorting each list by its cosines
+    agreements: list[Agreement]  # of each experiment's targets with the generated and the teacher's order
+    histories: dict[str, Record]  # each training, by EXPERIMENT/SEED
     scores: list[Score]
-    selection: Record
-    overlap: list[Record]
-    stages: list[Stage]
-    examples: list[list[tuple[str, float]]]
+    selection: Record  # the exported encoder and the reason for its choice
+    overlap: list[Record]  # seed sentences in the text of each task that was checked
+    stages: list[Stage]  # cost of each stage
+    examples: list[list[tuple[str, float]]]  # ranking lists: sentences with their teacher cosines to the seed sentence
 
     @property
     def history(self) -> Record:

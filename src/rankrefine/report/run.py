@@ -3,8 +3,6 @@
 Each file is self-contained. Snakemake's report page embeds them with the captions of `workflow/report`.
 """
 
-from __future__ import annotations
-
 import logging
 from importlib import import_module
 from pathlib import Path

@@ -1,7 +1,5 @@
 """HTML pages about the run as a whole: a summary, and the provenance of the result."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 
@@ -13,33 +11,27 @@ from rankrefine.score_table import RAW, Score
 
 def summary(records: Records) -> str:
     """Render the main result in one sentence, and the main facts of the run."""
-    history, pool = records.history, records.seeds
-    config = history.get("config", {}).get("refine", {})
+    history, pool, lists = records.history, records.seeds, records.consolidate
+    config, experiments = history["config"]["refine"], records.experiments
     seeds = sorted({candidate["seed"] for candidate in records.selection["candidates"]})
-    sources = [source for role, source, _ in _sources(pool) if role.startswith("seeds:")]
-    trainings = f"{_count(len(records.experiments), 'experiment')} × {_count(len(seeds), 'seed')}"
+    sources = dict.fromkeys(source for role, source, _ in _sources(pool) if role.startswith("seeds:"))
+    sentences = f"{pool['read']:,} read, {pool['kept']:,} in the pool, {lists['read']:,} used"
+    trainings = f"{_count(len(experiments), 'experiment')} × {_count(len(seeds), 'seed')}"
+    target, loss = f"{config['target']}, ω {config['omega']}", f"{config['loss']}, τ {config['tau']}"
     facts = [
-        ("Base encoder", _name(history.get("base")), "the encoder to refine, and the reference for all differences"),
+        ("Base encoder", _name(history["base"]), "the encoder to refine, and the reference for all differences"),
         ("Teacher", _teachers(history["teachers"]), "its similarities are part of the targets"),
         ("Language model", _writer(records), "wrote the rewrites"),
-        (
-            "Sentences",
-            f"{pool['read']:,} read, {pool['kept']:,} in the pool, {records.consolidate['read']:,} used",
-            ", ".join(dict.fromkeys(sources)),
-        ),
-        ("Ranking lists", f"{records.consolidate['kept']:,}{_sizes(records)}", "the training data"),
-        (
-            "Targets",
-            f"{config.get('target', '')}, ω {config.get('omega', '')}",
-            "teacher and generated order combined",
-        ),
-        ("Loss", f"{config.get('loss', '')}, τ {config.get('tau', '')}", "minimised by the training"),
-        ("Trainings", f"{trainings} ({', '.join(map(str, seeds))})", ", ".join(records.experiments)),
+        ("Sentences", sentences, ", ".join(sources)),
+        ("Ranking lists", f"{lists['kept']:,}{_sizes(lists)}", "the training data"),
+        ("Targets", target, "teacher and generated order combined"),
+        ("Loss", loss, "minimised by the training"),
+        ("Trainings", f"{trainings} ({', '.join(map(str, seeds))})", ", ".join(experiments)),
         ("Exported", records.selection["chosen"], records.selection.get("why", "")),
         ("Time", duration(sum(stage.seconds for stage in records.stages)), "sum over all jobs"),
     ]
     overlap = [record for record in records.overlap if record["found"]]
-    return render("summary", title="What was done", result=result(records), facts=facts, overlap=overlap)
+    return render("summary", title="Summary of the run", result=result(records), facts=facts, overlap=overlap)
 
 
 def _count(number: int, noun: str) -> str:
@@ -48,9 +40,8 @@ def _count(number: int, noun: str) -> str:
 
 def _teachers(teachers: list[Record]) -> str:
     """Name the teachers, with their weights if there are several."""
-    if len(teachers) == 1:
-        return _name(teachers[0])
-    return ", ".join(f"{_name(teacher)} ({teacher.get('weight', 1):g})" for teacher in teachers)
+    several = len(teachers) > 1
+    return ", ".join(_name(each) + (f" ({each.get('weight', 1):g})" if several else "") for each in teachers)
 
 
 def _writer(records: Records) -> str:
@@ -59,13 +50,13 @@ def _writer(records: Records) -> str:
     return f"none: the lists were imported from {names}" if records.generate["imported"] else names
 
 
-def _sizes(records: Records) -> str:
+def _sizes(lists: Record) -> str:
     """Return the range of list lengths."""
-    sizes = sorted(map(int, records.consolidate.get("list_sizes") or {}))
+    sizes = sorted(map(int, lists.get("list_sizes") or {}))
     return f" of {' to '.join(map(str, dict.fromkeys((sizes[0], sizes[-1]))))} sentences" if sizes else ""
 
 
-def main_row(rows: list[Score], model: str) -> Score | None:
+def _main_row(rows: list[Score], model: str) -> Score | None:
     """Return the main result of `model`: Spearman on the first whole task, or else the first metric that is x 100."""
     own = [row for row in rows if row.model == model and row.delta == row.delta and row.subset == "all"]
     main = [row for row in own if row.metric == "spearman"] or [row for row in own if row.metric not in RAW]
@@ -75,7 +66,7 @@ def main_row(rows: list[Score], model: str) -> Score | None:
 def result(records: Records) -> str:
     """Return the main result as a sentence."""
     name = records.chosen
-    row = main_row(records.scores, name)
+    row = _main_row(records.scores, name)
     if row is None:
         return f"{name} was exported; the score table has no difference to the base for it."
     base = next((other for other in records.scores if other.key == row.key and other.model == "base"), None)
@@ -95,22 +86,19 @@ def result(records: Records) -> str:
 
 def provenance(records: Records) -> str:
     """Render models, data, prompts, parameters, versions and times."""
-    generate, history = records.generate, records.history
-    stages = _stages(records)
+    history, stages = records.history, _stages(records)
+    writer = "imported lists" if records.generate["imported"] else "language model"
     return render(
         "provenance",
-        title="What made this result",
+        title="Provenance of the result",
         models=[
-            *(
-                ("imported lists" if generate["imported"] else "language model", *model)
-                for model in generate["models"]
-            ),
+            *((writer, *model) for model in records.generate["models"]),
             *(("teacher", *_source(teacher)) for teacher in history["teachers"]),
-            ("base encoder", *_source(history.get("base"))),
+            ("base encoder", *_source(history["base"])),
             ("exported encoder", records.selection["chosen"], ""),
         ],
-        data=[*_sources(records.seeds), ("development data", *_source(history.get("development_data")))],
-        prompts=generate["prompts"],
+        data=[*_sources(records.seeds), ("development data", *_source(history["development_data"]))],
+        prompts=records.generate["prompts"],
         stages=[(name, record["seconds"], note) for name, record, note in stages],
         parameters=sorted(_parameters(records, stages).items()),
         versions=_versions([record for _, record, _ in stages]),
@@ -136,37 +124,34 @@ def _stages(records: Records) -> list[tuple[str, Record, str]]:
 
 
 def _parameters(records: Records, stages: list[tuple[str, Record, str]]) -> dict[str, str]:
-    """Return the configuration that the stages recorded, and the keys that declare the shards."""
-    parameters: dict[str, str] = {}
-    for _, record, _ in stages:
-        parameters |= flatten(record.get("config", {}))
-    return parameters | dict(flatten(records.budget))
+    """Return the configuration in the records, and the keys that declare the shards: JSON values by dotted key."""
+    trees = [*(record.get("config", {}) for _, record, _ in stages), records.budget]
+    return dict(leaf for tree in trees for leaf in _flatten(tree))
 
 
 def _sources(pool: Record) -> list[tuple[str, str, str]]:
-    """Return role, source and revision of the seed sentences and of the data that were kept apart from them."""
+    """Return role, source and revision of the seed sentences and of the data that they are decontaminated against."""
     section, revisions = pool.get("config", {}).get("seeds", {}), pool.get("assets", {})
     sources = [(f"seeds: {source['name']}", source["source"]) for source in section.get("sources", [])]
     sources += [("decontaminated from", source) for source in section.get("decontaminate", [])]
     return [(role, source, revisions.get(source, "")) for role, source in sources]
 
 
-def _source(asset: Record | None) -> tuple[str, str]:
+def _source(asset: Record) -> tuple[str, str]:
     """Return source and revision of a model or data set in a record."""
-    asset = asset or {}
     return str(asset.get("model") or asset.get("source") or ""), str(asset.get("revision") or "")
 
 
-def _name(asset: Record | None) -> str:
+def _name(asset: Record) -> str:
     source, revision = _source(asset)
     return f"{source} ({revision})" if revision else source
 
 
-def flatten(tree: Record, prefix: str = "") -> Iterator[tuple[str, str]]:
+def _flatten(tree: Record, prefix: str = "") -> Iterator[tuple[str, str]]:
     """Yield dotted keys and their values as JSON."""
     for key, value in tree.items():
         if isinstance(value, dict) and value:
-            yield from flatten(value, f"{prefix}{key}.")
+            yield from _flatten(value, f"{prefix}{key}.")
         else:
             yield prefix + key, json.dumps(value, ensure_ascii=False)
 

@@ -1,7 +1,5 @@
 """Agreement of the training targets with the generated order and with the teacher's order."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,21 +17,13 @@ SAMPLE = 500  # maximum number of lists to count; their order is random
 
 @dataclass(frozen=True)
 class Agreement:
-    """Agreement of one experiment's targets with both orders.
+    """Agreement of one experiment's targets with both orders: shares of the sentence pairs that they rank alike."""
 
-    Attributes:
-        name: Experiment.
-        target: Kind of target, with omega if it depends on it.
-        generated: Share of sentence pairs that the targets rank in generated order.
-        teacher: Share of sentence pairs that the targets rank as the teacher does.
-        by_rank: `generated` by row, that is by the rank of the sentence to which the others are ranked.
-    """
-
-    name: str
-    target: str
-    generated: float
-    teacher: float
-    by_rank: list[float]
+    name: str  # of the experiment
+    target: str  # kind of target, with omega if it depends on it
+    generated: float  # share in generated order
+    teacher: float  # share in the teacher's order
+    by_rank: list[float]  # `generated` by row, that is by the rank of the sentence to which the others are ranked
 
 
 def agreement(name: str, config: dict[str, Any], teacher: list[Tensor]) -> Agreement:
@@ -97,11 +87,7 @@ def pair_counts(target: Tensor, teacher: Tensor, sizes: Tensor) -> Tensor:
 
 
 def ideal(teacher: list[Tensor]) -> list[float]:
-    """Return the mean cosine to the seed sentence by rank, after sorting each list by its cosines.
-
-    Args:
-        teacher: Normalised teacher embeddings of every list, [sentences, dim].
-    """
+    """Return the mean cosine to the seed sentence by rank, each list sorted by cosine; `teacher` as in `agreement`."""
     cosines = to_seed(torch.cat(teacher).numpy(), [len(rows) for rows in teacher])
     cosines[:, 0] = np.inf  # the seed sentence stays first, even beside a copy with a cosine rounded above 1
     falling = -np.sort(-cosines, axis=1)  # NaN comes last

@@ -1,7 +1,5 @@
 """Time and memory of each stage, from Snakemake's benchmark files and the records of its jobs."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,21 +19,13 @@ WORK: dict[str, tuple[str, Callable[[Record], float]]] = {  # unit and amount of
 
 @dataclass(frozen=True)
 class Job:
-    """Cost of one job, as of its last run.
+    """Cost of one job, as of its last run."""
 
-    Attributes:
-        seconds: Wall time of the process, or of the record if there is no benchmark file.
-        memory: Peak resident memory in MB; None if unknown.
-        cpu: Processor seconds; None if unknown.
-        measured: True if `cpu` was measured, False if it is wall time times the threads in the record.
-        gpu: GPU seconds, if the record names a GPU.
-    """
-
-    seconds: float
-    memory: float | None
-    cpu: float | None
-    measured: bool
-    gpu: float
+    seconds: float  # wall time of the process, or of the record if there is no benchmark file
+    memory: float | None  # peak resident memory in MB; None if unknown
+    cpu: float | None  # processor seconds; None if unknown
+    measured: bool  # True if `cpu` was measured, False if it is wall time times the threads in the record
+    gpu: float  # GPU seconds, if the record names a GPU
 
 
 @dataclass(frozen=True)
@@ -81,13 +71,11 @@ def stages(jobs: dict[str, dict[str, Record]], benchmarks: Path) -> list[Stage]:
             without its suffix.
         benchmarks: Folder with Snakemake's benchmark files, some of which may be missing.
     """
-    return [
-        Stage(
-            name, [job(record, benchmarks / f"{file}.tsv") for file, record in records.items()], _speed(name, records)
-        )
+    costs = {
+        name: [job(record, benchmarks / f"{file}.tsv") for file, record in records.items()]
         for name, records in jobs.items()
-        if records
-    ]
+    }
+    return [Stage(name, cost, _speed(name, jobs[name])) for name, cost in costs.items() if cost]
 
 
 def job(record: Record, benchmark: Path) -> Job:

@@ -1,7 +1,5 @@
 """Filters of single sentences, from the config section `seeds`."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from typing import Any

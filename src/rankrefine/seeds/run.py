@@ -4,13 +4,14 @@ Everything is kept that passes the filters and neither repeats another sentence 
 selection order. `seeds.count`, which later stages read, says how many of them are used.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
+from tqdm import tqdm
 
 from rankrefine import io
 from rankrefine.assets.manifest import Manifest, load_manifest
@@ -23,9 +24,6 @@ from rankrefine.text.normal_form import normalise, text_hash
 from rankrefine.text.tally import Tally
 from rankrefine.text.words import words
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 log = logging.getLogger(__name__)
 
 LONGEST = 1_000_000  # characters; longer text is not a sentence, whatever `seeds.max_words`
@@ -37,10 +35,10 @@ def run(config: dict[str, Any], assets: list[Path], output: Path, stats: Path) -
     """Extract the seed sentences (stage 1).
 
     Args:
-        config: configuration with `seed` and `seeds`.
-        assets: manifests of all sources and of all sets in `seeds.decontaminate`.
-        output: seed pool to write (parquet): seed_id, text, source.
-        stats: record to write (JSON), with counts by source and reason.
+        config: Configuration with `seed` and `seeds`.
+        assets: Manifests of all sources and of all sets in `seeds.decontaminate`.
+        output: Seed pool to write (parquet): seed_id, text, source.
+        stats: Record to write (JSON), with counts by source and reason.
 
     Raises:
         UserError: a source is empty, unreadable, or lacks its column or split; or no sentence is left.
@@ -65,8 +63,6 @@ def _candidates(
     config: dict[str, Any], tests: Filters, manifests: dict[str, Manifest], tally: Tally
 ) -> Iterator[tuple[int, str, str]]:
     """Yield the sentences of all sources that pass the filters: sort key, text, source."""
-    from tqdm import tqdm
-
     for source in config["seeds"]["sources"]:
         name, path = source["name"], _manifest(source["source"], manifests).path
         lines = readers.sentences(path, source["column"], source["split"])
@@ -88,11 +84,8 @@ def _candidates(
 
 def _sorted_table(sentences: Iterable[tuple[int, str, str]]) -> pa.Table:
     """Return a table (key, text, source) in selection order, which does not depend on the order of the sources."""
-    import pyarrow as pa
-
     schema = pa.schema({"key": pa.uint64(), "text": pa.large_string(), "source": pa.string()})
-    batches = []
-    remaining = iter(sentences)
+    batches, remaining = [], iter(sentences)
     while rows := list(islice(remaining, BATCH)):
         batches.append(pa.record_batch(list(zip(*rows, strict=True)), schema=schema))
     return pa.Table.from_batches(batches, schema).sort_by([(name, "ascending") for name in schema.names])
@@ -102,11 +95,7 @@ def _without_repeats(
     candidates: pa.Table, section: dict[str, Any], manifests: dict[str, Manifest], tally: Tally
 ) -> pa.Table:
     """Drop sentences that repeat an earlier one or belong to an evaluation set, then near duplicates of the rest."""
-    import pyarrow as pa
-    from tqdm import tqdm
-
-    paths = [_manifest(source, manifests).path for source in section["decontaminate"]]
-    texts = (text for path in paths for text in readers.everything(path))
+    texts = readers.everything(*(_manifest(source, manifests).path for source in section["decontaminate"]))
     known = KnownSentences(Contamination(texts, section["overlap_ngram"], section["overlap_limit"]))
     near = NearDuplicates(section["near_duplicate_threshold"], len(candidates))
     keep = []
@@ -140,8 +129,6 @@ def _manifest(source: str, manifests: dict[str, Manifest]) -> Manifest:
 
 
 def _write(output: Path, pool: pa.Table) -> None:
-    import pyarrow as pa
-
     schema = pa.schema(dict.fromkeys(("seed_id", "text", "source"), pa.string()))
     batches = []
     for batch in pool.to_batches(BATCH):

@@ -3,8 +3,6 @@
 Everything compares words (`text.words`), so case and punctuation make no difference.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -52,11 +50,7 @@ class KnownSentences:
         self._seen: set[bytes] = set()
 
     def reason(self, tokens: list[str]) -> str | None:
-        """Check the words of the next sentence and remember them.
-
-        Returns:
-            One of `REASONS` to drop the sentence, or None.
-        """
+        """Remember the words of the next sentence; return one of `REASONS` to drop it, or None."""
         form = text_hash(" ".join(tokens))
         if form in self._seen:
             return DUPLICATE
@@ -101,10 +95,8 @@ class NearDuplicates:
     def repeated(self, words_of: Callable[[int], list[str]]) -> set[int]:
         """Return the numbers of the near duplicates; call once, after all sentences are added.
 
-        A sentence is compared with earlier ones that are not near duplicates themselves.
-
-        Args:
-            words_of: function from a sentence's number to its words.
+        A sentence is compared with earlier ones that are not near duplicates themselves. `words_of` returns the words
+        of a sentence by its number.
         """
         groups = self._groups()
         kept: dict[int, list[int]] = {}  # sentences of each group
@@ -121,7 +113,7 @@ class NearDuplicates:
                     kept.setdefault(group, []).append(number)
         return repeated
 
-    def _groups(self) -> np.ndarray:
+    def _groups(self) -> "np.ndarray":
         """Number of the group of sentences that share a band, shape [bands, sentences]; 0 without such a group."""
         import numpy as np
 

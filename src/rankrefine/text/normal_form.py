@@ -1,7 +1,5 @@
 """Normal form, n-grams and hash of a sentence."""
 
-from __future__ import annotations
-
 import hashlib
 import unicodedata
 

@@ -4,11 +4,10 @@ Each reader takes a path, a column (None for every text in the file, which decon
 if the values of the column may be lists.
 """
 
-from __future__ import annotations
-
 import csv
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,14 +44,15 @@ def values(path: Path, column: str, split: str) -> Iterator[Any]:
     return reader(path, column, lists=True)
 
 
-def everything(path: Path) -> Iterator[str]:
-    """Yield all texts of all columns and splits of an evaluation set.
+def everything(*paths: Path) -> Iterator[str]:
+    """Yield all texts of all columns and splits of evaluation sets.
 
     Raises:
         UserError: as `sentences`.
     """
-    for file in _splits(path).values() if path.is_dir() else [path]:
-        yield from (text for text in _reader(file)(file, None) if text)
+    for path in paths:
+        for file in _splits(path).values() if path.is_dir() else [path]:
+            yield from filter(None, _reader(file)(file, None))
 
 
 def _file(path: Path, split: str) -> Path:
@@ -90,7 +90,7 @@ def _lines(path: Path, _: str | None = None) -> Iterator[str]:
             offset += len(line)
 
 
-def _table(path: Path, column: str | None, **form: Any) -> Iterator[str]:
+def _table(path: Path, column: str | None, lists: bool = False, **form: Any) -> Iterator[str]:
     """Yield the values of a column, or of all columns, of a table with a header line."""
     lines = (line + "\n" for line in _lines(path))
     rows = csv.reader(lines, strict=True, **form)
@@ -106,15 +106,6 @@ def _table(path: Path, column: str | None, **form: Any) -> Iterator[str]:
             yield from row if place is None else row[place : place + 1]
     except csv.Error as error:
         raise UserError(f"{path}, line {rows.line_num} is malformed ({error}); check its quotation marks.") from error
-
-
-def _comma_separated(path: Path, column: str | None, lists: bool = False) -> Iterator[str]:
-    return _table(path, column)
-
-
-def _tab_separated(path: Path, column: str | None, lists: bool = False) -> Iterator[str]:
-    """Read without quoting, so that a lone quotation mark in a sentence does not swallow the lines that follow."""
-    return _table(path, column, delimiter="\t", quoting=csv.QUOTE_NONE)
 
 
 def _json_lines(path: Path, column: str | None, lists: bool = False) -> Iterator[Any]:
@@ -146,7 +137,7 @@ def _parquet(path: Path, column: str | None, lists: bool = False) -> Iterator[An
         if column is not None:
             _index(column, file.schema_arrow.names, path)
             kind = file.schema_arrow.field(column).type
-            if not _is_text(kind) and not (lists and _is_list(kind)):
+            if not _is_text(kind, lists):
                 expected = "text or lists" if lists else "text"
                 raise UserError(f"{path}: the column '{column}' must contain {expected}, but its type is {kind}.")
         for batch in file.iter_batches(BATCH, columns=None if column is None else [column]):
@@ -156,17 +147,14 @@ def _parquet(path: Path, column: str | None, lists: bool = False) -> Iterator[An
         raise UserError(f"{path} is corrupt or not a parquet file ({str(error).splitlines()[0]}).") from error
 
 
-def _is_text(kind: Any) -> bool:
+def _is_text(kind: Any, lists: bool) -> bool:
+    """Return True for a pyarrow type of text, or of lists if `lists` is True."""
     import pyarrow.types as types
 
+    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+        return lists
     kind = kind.value_type if types.is_dictionary(kind) else kind
     return types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
-
-
-def _is_list(kind: Any) -> bool:
-    import pyarrow.types as types
-
-    return types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
 
 
 def _index(column: str, columns: list[str], where: Path | str) -> int:
@@ -179,17 +167,16 @@ def _strings(value: Any) -> Iterator[str]:
     """Yield all strings in nested lists and dictionaries."""
     if isinstance(value, str):
         yield value
-    elif isinstance(value, dict):
-        yield from _strings(list(value.values()))
-    elif isinstance(value, list):
-        for item in value:
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
             yield from _strings(item)
 
 
 READERS: dict[str, Callable[..., Iterator[Any]]] = {
     ".txt": _lines,
-    ".csv": _comma_separated,
-    ".tsv": _tab_separated,
+    ".csv": _table,
+    # without quoting, so that a lone quotation mark in a sentence does not swallow the lines that follow
+    ".tsv": partial(_table, delimiter="\t", quoting=csv.QUOTE_NONE),
     ".jsonl": _json_lines,
     ".parquet": _parquet,
 }

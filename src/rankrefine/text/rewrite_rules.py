@@ -1,7 +1,5 @@
 """Rules for a single rewrite: generation retries a rewrite that breaks one, consolidation drops its list."""
 
-from __future__ import annotations
-
 import re
 import sys
 import unicodedata
@@ -27,31 +25,21 @@ _QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’"}
 
 @dataclass(frozen=True)
 class Limits:
-    """Configurable rules. Empty rewrites, rewrites of several lines and repeats are always rejected.
+    """Configurable rules. Empty rewrites, rewrites of several lines and repeats are always rejected."""
 
-    Attributes:
-        max_overlap: highest Jaccard similarity (0 to 1) of its words to an earlier sentence; 1 allows all.
-        min_words, max_words: smallest and largest number of words.
-        forbid: "marker" (text of the prompt, chat markers), "refusal", both or none.
-    """
-
-    max_overlap: float = 1.0
+    max_overlap: float = 1.0  # highest Jaccard similarity (0 to 1) of its words to an earlier sentence; 1 allows all
     min_words: int = 1
     max_words: int = sys.maxsize
-    forbid: Collection[str] = ("marker", "refusal")
+    forbid: Collection[str] = ("marker", "refusal")  # text of the prompt and chat markers; refusals; both or none
 
 
 def clean(text: str) -> str:
     """Return a completion as a sentence in Unicode NFC, without back-ticks and enclosing quotes; newlines stay."""
     text = unicodedata.normalize("NFC", text).replace("`", "").strip()
-    if len(text) > 1 and _QUOTES.get(text[0]) == text[-1] and not _has_quotes(text[1:-1], text[0] + text[-1]):
+    inner = re.sub(r"\b['’]\b", "", text[1:-1])  # an apostrophe between two letters is no quotation mark
+    if len(text) > 1 and _QUOTES.get(text[0]) == text[-1] and not {text[0], text[-1]} & set(inner):
         text = text[1:-1]
     return re.sub(r"[ \t]+", " ", text).strip()
-
-
-def _has_quotes(text: str, marks: str) -> bool:
-    """Return True if `text` contains one of `marks`; an apostrophe between two letters does not count."""
-    return any(mark in re.sub(r"\b['’]\b", "", text) for mark in marks)
 
 
 def same(text: str) -> str:
@@ -74,7 +62,7 @@ def problem(rewrite: str, chain: Sequence[str], limits: Limits = Limits()) -> st
         return "refusal"
     if same(rewrite) in {same(sentence) for sentence in chain}:
         return "repeat"
-    if limits.max_overlap < 1 and any(_similarity(rewrite, sentence) > limits.max_overlap for sentence in chain):
+    if limits.max_overlap < 1 and any(_overlap(rewrite, earlier) > limits.max_overlap for earlier in chain):
         return "too similar"
     if len(rewrite.split()) < limits.min_words:
         return "too short"
@@ -83,5 +71,5 @@ def problem(rewrite: str, chain: Sequence[str], limits: Limits = Limits()) -> st
     return None
 
 
-def _similarity(one: str, other: str) -> float:
+def _overlap(one: str, other: str) -> float:
     return jaccard(set(words(one)), set(words(other)))

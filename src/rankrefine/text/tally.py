@@ -1,20 +1,13 @@
 """Counts of what a stage reads, keeps and drops, by source and reason, with a few examples of each reason."""
 
-from __future__ import annotations
-
 from bisect import insort
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from operator import itemgetter
 from typing import Any
 
 EXAMPLES = 5  # per reason
 LENGTH = 200  # characters of an example
-
-
-def first_come(text: str) -> bytes:
-    """Rank all examples alike, so that the first ones of each reason stay."""
-    return b""
 
 
 class Tally:
@@ -24,7 +17,7 @@ class Tally:
         self,
         sources: Iterable[str] = (),
         reasons: Iterable[str] = (),
-        rank: Callable[[str], bytes] = first_come,
+        rank: Callable[[str], bytes] = lambda text: b"",
         examples: int = EXAMPLES,
         length: int | None = LENGTH,
     ) -> None:
@@ -33,12 +26,12 @@ class Tally:
         Args:
             sources: sources to report even if nothing is read from them.
             reasons: reasons to report even if nothing is dropped for them, before all others.
-            rank: key of an example; for each reason those of the smallest keys are kept.
+            rank: key of an example; for each reason those of the smallest keys are kept, by default the first ones.
             examples: number of examples for each reason.
             length: characters to which an example is cut; None keeps all.
         """
         self._read = Counter(dict.fromkeys(sources, 0))
-        self._dropped: dict[str, Counter[str]] = {}
+        self._dropped: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._reasons = list(reasons)
         self._examples: dict[str, list[tuple[bytes, str]]] = {}
         self._rank, self._limit, self._length = rank, examples, length
@@ -49,7 +42,7 @@ class Tally:
 
     def drop(self, source: str, reason: str, text: str) -> None:
         """Count an item as dropped. `text`, unless empty or known, is a candidate for the examples."""
-        self._dropped.setdefault(source, Counter())[reason] += 1
+        self._dropped[source][reason] += 1
         example, examples = (self._rank(text), text[: self._length]), self._examples.setdefault(reason, [])
         if text and example not in examples:
             insort(examples, example, key=itemgetter(0))
@@ -59,13 +52,9 @@ class Tally:
         """Return `read`, `kept`, and `dropped` by reason, summed over the given sources (all if none is given)."""
         sources = sources or tuple(self._read)
         read = sum(self._read[source] for source in sources)
-        dropped = sum((self._dropped.get(source, Counter()) for source in sources), Counter())
-        reasons = dict.fromkeys([*self._reasons, *sorted(dropped)])
-        return {
-            "read": read,
-            "kept": read - dropped.total(),
-            "dropped": {reason: dropped[reason] for reason in reasons},
-        }
+        dropped = sum((self._dropped[source] for source in sources), Counter())
+        by_reason = {reason: dropped[reason] for reason in (*self._reasons, *sorted(dropped))}
+        return {"read": read, "kept": read - dropped.total(), "dropped": by_reason}
 
     def record(self) -> dict[str, Any]:
         """Return the fields of the stage record: the counts, `examples` by reason, and the counts by source."""

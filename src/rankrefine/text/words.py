@@ -1,7 +1,5 @@
 """Words of a text in any script, and the overlap of two sets of them. Standard library only."""
 
-from __future__ import annotations
-
 import unicodedata
 
 
@@ -12,14 +10,10 @@ def words(text: str) -> list[str]:
     words of Hindi or Thai become other words.
     """
     folded = text.casefold().replace("’", "'")
-    runs = "".join(character if _in_word(character) else " " for character in folded).split()
-    return [word for run in runs if (word := run.strip("'"))]
+    parts = (c if c.isalnum() or c in "_'" or unicodedata.category(c)[0] == "M" else " " for c in folded)
+    return [word for run in "".join(parts).split() if (word := run.strip("'"))]
 
 
 def jaccard(a: set[str], b: set[str]) -> float:
     """Jaccard similarity: shared items divided by all items, 0 to 1; 0 for two empty sets."""
     return len(a & b) / max(len(a | b), 1)
-
-
-def _in_word(character: str) -> bool:
-    return character.isalnum() or character in "_'" or unicodedata.category(character)[0] == "M"

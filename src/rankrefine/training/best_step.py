@@ -1,7 +1,5 @@
 """Callback that keeps the model of the best development score."""
 
-from __future__ import annotations
-
 import logging
 import math
 import shutil
@@ -29,12 +27,10 @@ class BestStep(TrainerCallback, ExportableState):
         model: The encoder in training.
         folder: Work folder; the best model is saved in it as `best_model`.
         patience: Number of scores without a new best after which the training stops; 0 disables stopping.
-        state: Attributes of this callback in the checkpoint from which the training resumes.
+        state: Losses and scores in the checkpoint from which the training resumes.
     """
 
-    def __init__(
-        self, model: SentenceTransformer, folder: Path, patience: int = 0, state: dict[str, Any] | None = None
-    ) -> None:
+    def __init__(self, model: SentenceTransformer, folder: Path, patience: int, state: dict[str, Any] | None) -> None:
         self.model, self.folder, self.patience = model, folder, patience
         self.losses: list[dict[str, float]] = state["losses"] if state else []
         self.scores: list[dict[str, float]] = state["scores"] if state else []

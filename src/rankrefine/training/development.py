@@ -1,4 +1,4 @@
-"""Development score, x 100: Spearman correlation of cosines and human scores on validation pairs.
+"""Development score: Spearman correlation of cosines and human scores on validation pairs, x 100 in records.
 
 Without development data, held-out ranking lists replace them: the score then measures how well the encoder reproduces
 their generated order, which needs no labels.
@@ -44,27 +44,18 @@ def read(folder: Path) -> tuple[list[str], list[str], list[float]]:
     if incomplete := [row for row, values in enumerate(zip(first, second, scores, strict=True)) if None in values]:
         raise UserError(f"{file}: row {incomplete[0]} is incomplete; complete or remove it.")
     if len(set(scores)) < 2:
-        raise UserError(f"{file}: all {len(scores)} scores are equal, so that no correlation is defined.")
+        raise UserError(f"{file}: all {len(scores)} scores are equal, so no correlation is defined.")
     return first, second, scores
 
 
 def evaluator(folder: Path) -> EmbeddingSimilarityEvaluator:
-    """Return an evaluator that computes `METRIC` (-1..1) on the validation pairs.
-
-    Raises:
-        UserError: see `read`.
-    """
+    """Return an evaluator that computes `METRIC` (-1..1) on the validation pairs; errors are those of `read`."""
     from sentence_transformers.sentence_transformer.evaluation import EmbeddingSimilarityEvaluator
 
     first, second, scores = read(folder)
     return EmbeddingSimilarityEvaluator(
         first, second, scores, batch_size=BATCH, main_similarity="cosine", show_progress_bar=False, write_csv=False
     )
-
-
-def score(evaluator: Any, model: SentenceTransformer) -> float:
-    """Return the development score of a model, x 100."""
-    return 100 * float(evaluator(model)[METRIC])
 
 
 def held_out(count: int) -> list[int]:
@@ -75,7 +66,7 @@ def held_out(count: int) -> list[int]:
     """
     if count < HELD_OUT_EVERY:
         raise UserError(
-            f"refine.development is null, so that every {HELD_OUT_EVERY}th ranking list would be held out, but there "
+            f"refine.development is null, so every {HELD_OUT_EVERY}th ranking list would be held out, but there "
             f"are only {count} lists; set refine.development or raise seeds.count."
         )
     return list(range(HELD_OUT_EVERY - 1, count, HELD_OUT_EVERY))
@@ -86,8 +77,6 @@ def list_evaluator(lists: list[list[str]], max_length: int) -> Any:
     from sentence_transformers.base.evaluation import BaseEvaluator
 
     class GeneratedOrder(BaseEvaluator):
-        """Evaluator of the generated order of `lists`."""
-
         def __call__(self, model: SentenceTransformer, *args: Any, **kwargs: Any) -> dict[str, float]:
             vectors = model.encode(
                 [sentence for sentences in lists for sentence in sentences],
@@ -103,15 +92,13 @@ def list_evaluator(lists: list[list[str]], max_length: int) -> Any:
 
 
 def order_kept(cosines: np.ndarray) -> float:
-    """Spearman correlation of cosines[j, l] and -|j - l| over all l except j, mean over the rows j.
+    """Spearman correlation of cosines[j, l], [K, K], and -|j - l| over all l except j, mean over the rows j.
 
-    Args:
-        cosines: [K, K] of one list. A list of two sentences has no order, which gives 0.
+    A list of two sentences has no order, which gives 0.
     """
-    size = len(cosines)
-    positions = np.arange(size)
-    rows = []
-    for j in range(size if size > 2 else 0):
-        others = positions != j
-        rows.append(spearmanr(cosines[j, others], -np.abs(positions[others] - j)).statistic)
-    return float(np.nan_to_num(np.mean(rows))) if rows else 0.0
+    positions = np.arange(len(cosines))
+    if len(positions) < 3:
+        return 0.0
+    others = [np.delete(positions, j) for j in positions]
+    rows = [spearmanr(cosines[j, rest], -np.abs(rest - j)).statistic for j, rest in enumerate(others)]
+    return float(np.nan_to_num(np.mean(rows)))

@@ -4,8 +4,6 @@ Each batch is split between the processes and gradients are averaged (torch's Di
 accelerate), so that a step uses the same examples with any number of processes.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 from collections.abc import Callable
@@ -61,8 +59,10 @@ def launch(processes: int, function: Callable[..., Any], *arguments: Any) -> Any
     )
     for name in ("torch.distributed", "torch.multiprocessing", "torchelastic"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # they would print each traceback three times
+    handlers = logging.getLogger().handlers
+    log_files = [handler.baseFilename for handler in handlers if isinstance(handler, logging.FileHandler)]
     try:
-        return elastic_launch(config, _call)(_log_files(), function, *arguments)[0]
+        return elastic_launch(config, _call)(log_files, function, *arguments)[0]
     except SignalException as error:  # the launcher turns signals into exceptions
         raise SystemExit(128 + error.sigval) from error
     except ChildFailedError as error:
@@ -72,11 +72,6 @@ def launch(processes: int, function: Callable[..., Any], *arguments: Any) -> Any
                 if message.startswith(f"{kind.__name__}: "):
                     raise kind(message.removeprefix(f"{kind.__name__}: ")) from error
         raise
-
-
-def _log_files() -> list[str]:
-    handlers = logging.getLogger().handlers
-    return [handler.baseFilename for handler in handlers if isinstance(handler, logging.FileHandler)]
 
 
 def _call(log_files: list[str], function: Callable[..., Any], *arguments: Any) -> Any:

@@ -1,19 +1,14 @@
 """Hyperparameters that all trainings share."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Self
 
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """Hyperparameters of one training; docs/configuration.md describes each under the key of its name.
+    """Hyperparameters of one training; docs/configuration.md describes each under its config key."""
 
-    `random_seed` is the random seed of this training, which the config keys `seed` and `refine.seeds` set.
-    """
-
-    random_seed: int
+    random_seed: int  # config keys `seed` and `refine.seeds`
     learning_rate: float
     schedule: str
     warmup: float
@@ -28,7 +23,7 @@ class Hyperparameters:
     patience: int
 
     @classmethod
-    def of(cls, section: dict[str, Any], random_seed: int) -> Hyperparameters:
+    def of(cls, section: dict[str, Any], random_seed: int) -> Self:
         """Take the hyperparameters from a config section (`base` or `refine`), which may have further keys."""
-        names = [field.name for field in fields(cls)]
-        return cls(**{name: section[name] for name in names if name != "random_seed"}, random_seed=random_seed)
+        names = {field.name for field in fields(cls)} - {"random_seed"}
+        return cls(random_seed=random_seed, **{name: section[name] for name in names})

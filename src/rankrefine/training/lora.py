@@ -1,7 +1,5 @@
 """LoRA adapters (Hu et al. 2021) through peft: small matrices beside frozen layers, merged at the end of training."""
 
-from __future__ import annotations
-
 import copy
 from pathlib import Path
 

@@ -3,9 +3,8 @@
 Import this module only after `rankrefine.encoders.opening.go_offline`.
 """
 
-from __future__ import annotations
-
 import json
+import logging
 import math
 import shutil
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from rankrefine.training import distributed, lora
 from rankrefine.training.best_step import BestStep
 from rankrefine.training.hyperparameters import Hyperparameters
 
+log = logging.getLogger(__name__)
 LOGS = 50  # points of the loss curve
 
 
@@ -34,10 +34,7 @@ class Trainer(SentenceTransformerTrainer):
     A batch may have a key `lists` with the names of its ranking lists, which error messages quote.
     """
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._lists: list[str] | None = None
-        self.remove_callback(PrinterCallback)  # it prints every log to stdout
+    _lists: list[str] | None = None  # of the current batch
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
         """Add no callback: it would ask the hub for the base model."""
@@ -74,11 +71,7 @@ class Trainer(SentenceTransformerTrainer):
         return f" at step {self.state.global_step + 1}{lists}"
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
-        """Save a checkpoint; remove an incomplete one if the disk is full.
-
-        Raises:
-            DiskFull: the disk is full.
-        """
+        """Save a checkpoint; if the disk is full, remove the incomplete one and raise `DiskFull`."""
         checkpoint = Path(self.args.output_dir, f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}")
         try:
             with io.writing(checkpoint):
@@ -93,7 +86,7 @@ class Trainer(SentenceTransformerTrainer):
             super()._load_from_checkpoint(checkpoint_path)
 
 
-def build(
+def train(
     model: SentenceTransformer,
     examples: Dataset,
     loss: torch.nn.Module,
@@ -101,9 +94,9 @@ def build(
     hyperparameters: Hyperparameters,
     folder: Path,
     collator: Callable[[list[Any]], dict[str, Any]],
-    report_to: list[str],
-) -> tuple[Trainer, BestStep, str | None]:
-    """Build a trainer that writes only to `folder`.
+    report_to: list[str] | None = None,
+) -> dict[str, Any]:
+    """Train an encoder and save its best model in the work folder, as `best_model`.
 
     Args:
         model: The encoder to train.
@@ -111,12 +104,12 @@ def build(
         loss: Loss module that contains the encoder.
         evaluator: Computes the development score.
         hyperparameters: Hyperparameters of the training.
-        folder: Work folder of the training.
+        folder: Work folder of the training. If it has a checkpoint, the training resumes from it.
         collator: Builds a batch from a list of examples.
-        report_to: Experiment trackers.
+        report_to: Experiment trackers (default: none).
 
     Returns:
-        The trainer, its callback with losses and scores, and the checkpoint to resume from, if there is one.
+        Losses, development scores and the best step.
     """
     batches = math.ceil(len(examples) / hyperparameters.batch_size)
     steps = math.ceil(batches / hyperparameters.accumulation) * hyperparameters.epochs
@@ -131,7 +124,11 @@ def build(
         evaluator=evaluator,
         callbacks=[best_step],
     )
-    return trainer, best_step, checkpoint
+    trainer.remove_callback(PrinterCallback)  # it prints every log to stdout
+    if checkpoint:
+        log.info("resuming from %s", Path(checkpoint).name)
+    trainer.train(resume_from_checkpoint=checkpoint)
+    return best_step.summary()
 
 
 def last_checkpoint(folder: Path) -> tuple[str | None, dict[str, Any] | None]:
@@ -146,17 +143,12 @@ def last_checkpoint(folder: Path) -> tuple[str | None, dict[str, Any] | None]:
 
 
 def arguments(
-    hyperparameters: Hyperparameters, folder: Path, steps: int, report_to: list[str]
+    hyperparameters: Hyperparameters, folder: Path, steps: int, report_to: list[str] | None
 ) -> SentenceTransformerTrainingArguments:
     """Build training arguments: AdamW, with a checkpoint and a development score every `evaluate_every` steps.
 
-    With several processes, the library drops a last batch that is not full.
-
-    Args:
-        hyperparameters: Hyperparameters of the training.
-        folder: Folder for checkpoints.
-        steps: Number of steps of the whole training.
-        report_to: Experiment trackers.
+    `steps` is the number of steps of the whole training. With several processes, the library drops a last batch that
+    is not full.
     """
     every = hyperparameters.evaluate_every
     interval = math.ceil(every * steps) if every < 1 else round(every)

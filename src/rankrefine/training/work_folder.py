@@ -1,7 +1,5 @@
 """Work folder of a training: survives a kill, and is used again only by a training with identical inputs."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Iterator
@@ -15,13 +13,9 @@ from rankrefine.errors import DeadEnd, UserError
 
 @contextmanager
 def work_folder(path: Path, inputs: dict[str, Any]) -> Iterator[Path]:
-    """Reuse the work folder of an interrupted training with identical inputs, or create a new one.
+    """Reuse the work folder of an interrupted training with identical `inputs` (JSON values), or create a new one.
 
     The folder is removed after success, after a `DeadEnd`, and after any other `UserError` if it has no checkpoint.
-
-    Args:
-        path: The folder.
-        inputs: Everything that the result of the training depends on, as JSON values.
     """
     file, text = path / "inputs.json", json.dumps(inputs, sort_keys=True)
     if not file.is_file() or file.read_text(encoding="utf-8") != text:

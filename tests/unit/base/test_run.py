@@ -73,13 +73,13 @@ def token_vectors(folder: Path, text: str) -> tuple[torch.Tensor, torch.nn.Modul
 @pytest.mark.parametrize("pooling", ["mean", "cls", "cls_training_head", "cls_head"])
 def test_poolings_of_a_bare_transformer(inputs: Path, tmp_path: Path, pooling: str):
     make(inputs, tmp_path, pooling=pooling)
-    found = open_encoder(tmp_path / "model").encode(TEXTS, convert_to_tensor=True)
-    for text, vector in zip(TEXTS, found, strict=True):
+    vectors = open_encoder(tmp_path / "model").encode(TEXTS, convert_to_tensor=True)
+    for text, vector in zip(TEXTS, vectors, strict=True):
         tokens, pooler = token_vectors(inputs / "bare", text)
         cls = tokens[0]
         with torch.no_grad():
-            wanted = {"mean": tokens.mean(0), "cls_head": torch.tanh(pooler.dense(cls))}.get(pooling, cls)
-        assert torch.allclose(vector, wanted, atol=1e-5)
+            expected = {"mean": tokens.mean(0), "cls_head": torch.tanh(pooler.dense(cls))}.get(pooling, cls)
+        assert torch.allclose(vector, expected, atol=1e-5)
 
 
 def test_the_training_head_applies_in_training_only(inputs: Path, tmp_path: Path):
@@ -134,16 +134,16 @@ def test_a_prompt_is_the_same_in_training_teacher_and_evaluation(inputs: Path, t
 
     make(inputs, tmp_path, model="encoder", prompt="query: ")
     model, plain = open_encoder(tmp_path / "model"), open_encoder(inputs / "encoder")
-    wanted = plain.encode([f"query: {text}" for text in TEXTS], convert_to_tensor=True)
-    assert torch.allclose(model.encode(TEXTS, convert_to_tensor=True), wanted, atol=1e-6)
-    assert torch.allclose(model(preprocessor(model, 64)(TEXTS))["sentence_embedding"], wanted, atol=1e-5)
-    assert torch.allclose(embed(model, TEXTS, 64), normalize(wanted, dim=-1), atol=1e-5)
+    expected = plain.encode([f"query: {text}" for text in TEXTS], convert_to_tensor=True)
+    assert torch.allclose(model.encode(TEXTS, convert_to_tensor=True), expected, atol=1e-6)
+    assert torch.allclose(model(preprocessor(model, 64)(TEXTS))["sentence_embedding"], expected, atol=1e-5)
+    assert torch.allclose(embed(model, TEXTS, 64), normalize(expected, dim=-1), atol=1e-5)
     teacher = open_encoder(inputs / "encoder", prompt="query: ", threads=1)
-    assert torch.allclose(embed(teacher, TEXTS, 64), normalize(wanted, dim=-1), atol=1e-5)
+    assert torch.allclose(embed(teacher, TEXTS, 64), normalize(expected, dim=-1), atol=1e-5)
     bare = open_encoder(inputs / "bare", "mean", "query: ")
-    assert torch.allclose(embed(bare, TEXTS, 64), normalize(wanted, dim=-1), atol=1e-5)
+    assert torch.allclose(embed(bare, TEXTS, 64), normalize(expected, dim=-1), atol=1e-5)
     own = open_encoder(tmp_path / "model", prompt="")
-    assert not torch.allclose(embed(own, TEXTS, 64), normalize(wanted, dim=-1), atol=1e-2)
+    assert not torch.allclose(embed(own, TEXTS, 64), normalize(expected, dim=-1), atol=1e-2)
     table = pairs(40, 20)
     io.write_table(tmp_path / "sts" / "test.parquet", table)
     write_manifest(tmp_path / "sts.json", source="pairs", kind="dataset", path=tmp_path / "sts")

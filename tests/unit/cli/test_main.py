@@ -11,22 +11,27 @@ import pytest
 
 from rankrefine.cli import signature
 from rankrefine.cli.commands import COMMANDS
-from rankrefine.cli.main import main
+from rankrefine.cli.main import _parser, main
 
 SOURCE = '''
 def run(config: dict[str, Any], pool: Path, names: list[str], count: int = 5, folder: Path = Path("results"),
-        kind: Literal["model", "dataset"] = "model", prompt: str | None = None, quiet: bool = False) -> None:
-    """Do one thing.
+        kind: Literal["model", "dataset"] = "model", prompt: str | None = None, quiet: bool = False, *,
+        more: list[float] | None, threads: int | None = None) -> None:
+    """Do 100 % of one thing.
+
+    A second paragraph is not part of the summary.
 
     Args:
         config: Configuration.
         pool: Pool of 100 % of
             the sentences.
-        names, prompt: Texts.
+        names, prompt: Texts: one
+            or more.
         count: Number.
         folder: Folder.
         kind: Kind.
         quiet: Be quiet.
+        more, threads: Numbers.
 
     Raises:
         UserError: never.
@@ -38,22 +43,37 @@ def run(config: dict[str, Any], pool: Path, names: list[str], count: int = 5, fo
 def parser(tmp_path: Path, monkeypatch) -> argparse.ArgumentParser:
     (tmp_path / "toy.py").write_text(SOURCE, encoding="utf-8")
     monkeypatch.setattr(signature, "SOURCE", tmp_path)
-    summary, parameters = signature.read("toy")
-    assert summary == "Do one thing."
-    found = argparse.ArgumentParser()
-    signature.add(found, parameters)
-    return found
+    monkeypatch.setattr("rankrefine.cli.main.COMMANDS", {"toy": "toy"})
+    return _parser()
+
+
+def parsed(parser: argparse.ArgumentParser, *arguments: str) -> dict:
+    options = vars(parser.parse_args(["toy", *arguments]))
+    assert [options.pop(name) for name in ("command", "log", "gpus")] == ["toy", None, None]
+    return options
 
 
 def test_flags_have_the_types_and_defaults_of_the_parameters(parser) -> None:
-    options = vars(parser.parse_args(["--pool", "p.parquet", "--names", "a", "b"]))
-    assert options == {
+    assert parsed(parser, "--pool", "p.parquet", "--names", "a", "b") == {
         **{"config": "config.yaml", "pool": Path("p.parquet"), "names": ["a", "b"], "count": 5},
         **{"folder": Path("results"), "kind": "model", "prompt": None, "quiet": False},
+        **{"more": None, "threads": None},
     }
-    options = vars(parser.parse_args(["--pool", "p", "--names", "--count", "7", "--quiet", "--prompt=-x"]))
+    options = parsed(parser, "--pool", "p", "--names", "--count", "7", "--quiet", "--prompt=-x", "--more", "1", "2.5")
+    assert options["more"] == [1.0, 2.5]
     assert (options["names"], options["count"], options["quiet"], options["prompt"]) == ([], 7, True, "-x")
-    assert "Pool of 100 % of the sentences." in " ".join(parser.format_help().split())
+
+
+def test_help_has_the_texts_of_the_docstring(parser, capsys) -> None:
+    assert "Do 100 % of one thing." in parser.format_help()
+    with pytest.raises(SystemExit):
+        parser.parse_args(["toy", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    for text in (
+        *("Do 100 % of one thing. options:", "--config FILE|JSON Configuration (default: config.yaml)."),
+        *("--pool POOL Pool of 100 % of the sentences.", "--prompt PROMPT Texts: one or more.", "--quiet Be quiet."),
+    ):
+        assert text in shown
 
 
 @pytest.mark.parametrize(
@@ -66,19 +86,19 @@ def test_flags_have_the_types_and_defaults_of_the_parameters(parser) -> None:
 )
 def test_wrong_arguments_are_refused(parser, capsys, arguments: list[str], message: str) -> None:
     with pytest.raises(SystemExit):
-        parser.parse_args(arguments)
+        parser.parse_args(["toy", *arguments])
     assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_describes_itself_and_all_its_flags(command: str, capsys) -> None:
-    summary, parameters = signature.read(COMMANDS[command])
-    assert summary.endswith(".") and all(parameter.help.endswith(".") for parameter in parameters)
+    summary, flags = signature.read(COMMANDS[command])
+    assert summary.endswith(".") and all(options["help"].endswith(".") for options in flags.values())
     with pytest.raises(SystemExit) as error:
         main([command, "--help"])
     assert error.value.code == 0
     shown = capsys.readouterr().out
-    assert all(parameter.flag in shown for parameter in parameters) and "--log" in shown
+    assert all(flag in shown for flag in (*flags, "--log", "--gpus"))
 
 
 def test_help_loads_no_heavy_library() -> None:
@@ -86,7 +106,7 @@ def test_help_loads_no_heavy_library() -> None:
         "import sys\nfrom rankrefine.cli.main import main\ntry: main(['refine', '--help'])\nexcept SystemExit: pass\n"
         "print({'torch', 'pyarrow', 'numpy', 'mteb'} & set(sys.modules))"
     )
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=signature.SOURCE
     )
-    assert done.stdout.endswith("set()\n")
+    assert completed.stdout.endswith("set()\n")

@@ -79,6 +79,11 @@ def test_completing_changes_nothing_that_is_given_and_not_the_input() -> None:
     [
         ({"refine": {"omga": 1}}, r"unknown key 'refine.omga'; did you mean 'omega'\?"),
         ({"refine": {"rule": "paper"}}, r"key 'refine.rule' is now called 'refine.target'\."),
+        (
+            {"refine": {"experiments": {"a": {"rule": "paper"}}}},
+            r"key 'refine.experiments.a.rule' is now called 'refine.experiments.a.target'\.",
+        ),
+        ({"generate": {"rule": 1}}, r"unknown key 'generate.rule'"),
         ({"sedes": {}}, r"unknown key 'sedes'; did you mean 'seeds'\?"),
         ({"refine": {"xyzzy": 1}}, r"unknown key 'refine.xyzzy'; known keys: experiments, seeds"),
         ({"generate": {"rounds": 0}}, r"generate.rounds is 0 but must be at least 1"),
@@ -117,8 +122,8 @@ def test_completing_changes_nothing_that_is_given_and_not_the_input() -> None:
             r"base.model is 'x/y.gguf', a GGUF file of a language model; give the",
         ),
         ({"refine": {"teacher": "y.GGUF"}}, r"refine.teacher is 'y.GGUF', a GGUF file"),
-        ({"refine": {"tau": 0}}, r"refine.tau is 0 but must be more than 0"),
-        ({"evaluate": {"confidence": 1}}, r"evaluate.confidence is 1 but must be less than 1"),
+        ({"refine": {"tau": 0}}, r"refine.tau is 0 but must be above 0"),
+        ({"evaluate": {"confidence": 1}}, r"evaluate.confidence is 1 but must be below 1"),
         ({"generate": {"rounds": "many"}}, r"generate.rounds is 'many' but must be of type integer"),
         ({"generate": {"rounds": 8.5}}, r"generate.rounds is 8.5 but must be of type integer"),
         ({"generate": {"engine": "magic"}}, r"generate.engine is 'magic' but must be one of transformers, vllm, fake"),
@@ -164,7 +169,7 @@ def test_completing_changes_nothing_that_is_given_and_not_the_input() -> None:
             r"experiments.a: contrastive .* batch_size to 2",
         ),
         ({"refine": {"experiments": {}}}, r"refine.experiments must not be empty"),
-        ({"refine": {"teacher": {"x": 0}}}, r"refine.teacher.x is 0 but must be more than 0"),
+        ({"refine": {"teacher": {"x": 0}}}, r"refine.teacher.x is 0 but must be above 0"),
         ({"refine": {"omega": float("nan")}}, r"refine.omega is not a finite number"),
         ({"seeds": {"near_duplicate_threshold": float("inf")}}, r"near_duplicate_threshold is not a finite number"),
         ({"refine": {"learning_rate": "2e-5"}}, r"refine.learning_rate is '2e-5' but must be .* Write 2.0e-5"),
@@ -213,8 +218,16 @@ def test_inline_json_is_completed_and_not_cross_checked() -> None:
     """A job gets a part of a configuration, whose conditions with other keys the Snakefile has checked."""
     assert config.load('{"refine": {"omega": 1}}')["refine"]["omega"] == 1.0
     assert config.load('{"lists": {"source": "import"}}')["lists"]["file"] is None
+    experiments = config.load('{"refine": {"experiments": {"a": {"omega": 1}}}}')["refine"]["experiments"]
+    assert repr(experiments) == "{'a': {'omega': 1.0}}"
     with pytest.raises(UserError, match=r"refine.omega is -1"):
         config.load('{"refine": {"omega": -1}}')
+
+
+@pytest.mark.parametrize("text", ["{seed: 1}", "{", '{"a":' + "[" * 100_000])
+def test_broken_inline_json_is_one_sentence(text: str) -> None:
+    with pytest.raises(UserError, match=r"^--config is not valid JSON: .+\.$"):
+        config.load(text)
 
 
 @pytest.mark.parametrize("overlay", sorted((ROOT / "workflow" / "config").glob("*.yaml")), ids=lambda path: path.stem)

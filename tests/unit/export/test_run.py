@@ -1,7 +1,5 @@
 """Choice of the exported encoder, model cards and the table of experiments."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest
@@ -43,22 +41,22 @@ BASE = "hub:org/base@v9"
 
 
 def candidate(folder: Path, seed: int, score: float, base: float = 86.72, name: str = "refined") -> tuple[Path, Path]:
-    place = folder / name / str(seed)
-    (place / "model" / "1_Pooling").mkdir(parents=True)
-    (place / "model" / "weights").write_text(f"weights {seed}")
-    (place / "model" / "1_Pooling" / "config.json").write_text("{}")
-    write_manifest(place / "model.json", source="refined", kind="model", path=place / "model")
+    path = folder / name / str(seed)
+    (path / "model" / "1_Pooling").mkdir(parents=True)
+    (path / "model" / "weights").write_text(f"weights {seed}")
+    (path / "model" / "1_Pooling" / "config.json").write_text("{}")
+    write_manifest(path / "model.json", source="refined", kind="model", path=path / "model")
     improved = score > base
     fields = {"name": name, "seed": seed, "best_development": score, "base_development": base, "lists": 315}
     fields |= {"best_step": 250 if improved else 0, "improved": improved}
     fields |= {"base": {"model": BASE, "revision": "r1"}, "config": {"refine": {"omega": 0.5, "max_length": 128}}}
     fields |= {"teachers": [{"model": "hub:org/teacher@v3", "revision": "t1", "weight": 1.0}]}
     fields |= {"development_data": {"source": "embedded:stsb", "revision": "s1"}}
-    io.write_json(place / "history.json", fields)
-    return place / "model.json", place / "history.json"
+    io.write_json(path / "history.json", fields)
+    return path / "model.json", path / "history.json"
 
 
-def exported(folder: Path, *scores: float) -> tuple[str, dict]:
+def export_best(folder: Path, *scores: float) -> tuple[str, dict]:
     """Export the best of candidates with these scores and seeds 1, 2, ...: its card and the selection."""
     (folder / "scores.csv").write_text(SCORES)
     io.write_json(folder / "lists.json", LISTS)
@@ -72,11 +70,11 @@ def outputs(folder: Path) -> tuple[Path, ...]:
 
 
 def test_the_best_development_score_wins(tmp_path: Path):
-    card, selection = exported(tmp_path, 86.9, 87.15, 87.0)
+    card, selection = export_best(tmp_path, 86.9, 87.15, 87.0)
     assert (tmp_path / "encoder" / "weights").read_text() == "weights 2"
     assert (tmp_path / "encoder" / "1_Pooling" / "config.json").is_file()
     assert selection["chosen"] == "refined/2"
-    assert selection["why"] == ("refined/2: development score 87.15, base 86.72; best of its 3 seeds.")
+    assert selection["why"] == "refined/2: development score 87.15, base 86.72; best of its 3 seeds."
     assert [each["development"] for each in selection["candidates"]] == [86.9, 87.15, 87.0]
     assert card == (tmp_path / "cards" / "refined" / "2.md").read_text()
     assert len(list(tmp_path.glob("cards/refined/*.md"))) == 3
@@ -100,7 +98,7 @@ def test_the_best_mean_wins_and_not_the_luckiest_seed(tmp_path: Path):
     ]
 
 
-def test_the_mean_over_seeds_stands_beside_the_seed(tmp_path: Path):
+def test_the_mean_over_seeds_is_listed_beside_the_seed(tmp_path: Path):
     test_the_best_mean_wins_and_not_the_luckiest_seed(tmp_path)
     card = ModelCard((tmp_path / "encoder" / "README.md").read_text())
     assert "| STS | all | spearman | 9 | 81.00 | 82.40 [81.00, 83.00] | +1.40 [+0.50, +1.50] |" in card.text
@@ -109,8 +107,8 @@ def test_the_mean_over_seeds_stands_beside_the_seed(tmp_path: Path):
     assert [result.metric_value for result in card.data.eval_results] == [82.4]
 
 
-def test_the_metadata_survive_a_round_trip_and_hold_the_scores(tmp_path: Path):
-    card = ModelCard(exported(tmp_path, 87.0)[0])
+def test_the_metadata_survive_a_round_trip_and_contain_the_scores(tmp_path: Path):
+    card = ModelCard(export_best(tmp_path, 87.0)[0])
     data = card.data.to_dict()
     assert ModelCard(str(card)).data.to_dict() == data
     assert (data["library_name"], data["pipeline_tag"]) == ("sentence-transformers", "sentence-similarity")
@@ -128,18 +126,18 @@ def test_the_metadata_survive_a_round_trip_and_hold_the_scores(tmp_path: Path):
 @pytest.mark.parametrize("source", ["embedded:minilm", "models/mine", "base:models/mine"])
 def test_a_base_that_is_not_on_the_hub_is_described_in_words_alone(tmp_path: Path, monkeypatch, source: str):
     monkeypatch.setitem(globals(), "BASE", source)
-    card = ModelCard(exported(tmp_path, 87.0)[0])
+    card = ModelCard(export_best(tmp_path, 87.0)[0])
     assert "base_model" not in card.data.to_dict()
     assert f"`{source}`, revision r1" in card.text
 
 
 def test_an_encoder_prepared_from_a_hub_model_names_it(tmp_path: Path, monkeypatch):
     monkeypatch.setitem(globals(), "BASE", "base:hub:org/bert@v1")
-    assert ModelCard(exported(tmp_path, 87.0)[0]).data.base_model == "org/bert"
+    assert ModelCard(export_best(tmp_path, 87.0)[0]).data.base_model == "org/bert"
 
 
 def test_the_card_has_the_scores_of_base_and_chosen_alone(tmp_path: Path):
-    card, _ = exported(tmp_path, 87.0)
+    card, _ = export_best(tmp_path, 87.0)
     rows = [line for line in card.splitlines() if line.startswith(("| STS", "| Rep", "| Eval", "| average"))]
     assert rows == [
         "| STSBenchmark | all | spearman | 1379 | 82.03 [80.10, 83.90] | 82.66 [80.80, 84.50] "
@@ -152,16 +150,16 @@ def test_the_card_has_the_scores_of_base_and_chosen_alone(tmp_path: Path):
     assert "99.99" not in card
 
 
-def test_the_card_says_where_imported_lists_come_from(tmp_path: Path, monkeypatch):
+def test_the_card_names_the_origin_of_imported_lists(tmp_path: Path, monkeypatch):
     origin = {"imported": True, "model": "lists.csv", "revision": "i1", "prompt": None, "sampling": "{}"}
     monkeypatch.setitem(LISTS, "made_by", [origin])
-    card = exported(tmp_path, 87.0)[0]
+    card = export_best(tmp_path, 87.0)[0]
     assert "- Imported from: `lists.csv`, revision i1\n" in card
     assert "Generated by" not in card
 
 
-def test_the_card_says_what_made_the_encoder(tmp_path: Path):
-    text = ModelCard(exported(tmp_path, 87.15)[0]).text
+def test_the_card_names_all_inputs_of_the_training(tmp_path: Path):
+    text = ModelCard(export_best(tmp_path, 87.15)[0]).text
     for part in (
         *("`hub:org/base@v9`, revision r1", "Teacher: `hub:org/teacher@v3`, revision t1", "step 250", "omega: 0.5"),
         *("`hub:org/llm@v1`, revision c0ffee, prompt `few_shot`", "wiki (`hub:org/wiki@v2`): 315 lists"),
@@ -176,11 +174,11 @@ def test_the_card_says_what_made_the_encoder(tmp_path: Path):
 
 
 def test_of_equal_scores_the_first_wins(tmp_path: Path):
-    assert exported(tmp_path, 87.0, 87.0)[1]["chosen"] == "refined/1"
+    assert export_best(tmp_path, 87.0, 87.0)[1]["chosen"] == "refined/1"
 
 
-def test_no_improvement_is_said_aloud(tmp_path: Path):
-    card, selection = exported(tmp_path, 86.72)
+def test_a_training_without_improvement_is_reported(tmp_path: Path):
+    card, selection = export_best(tmp_path, 86.72)
     assert selection["why"] == (
         "refined/1: no training step improved the development score of the base (86.72), so the weights are those "
         "before training; the only candidate."
@@ -191,7 +189,7 @@ def test_no_improvement_is_said_aloud(tmp_path: Path):
 def test_an_old_export_is_replaced(tmp_path: Path):
     (tmp_path / "encoder").mkdir()
     (tmp_path / "encoder" / "old").write_text("old")
-    exported(tmp_path, 87.0)
+    export_best(tmp_path, 87.0)
     assert not (tmp_path / "encoder" / "old").exists()
 
 

@@ -20,10 +20,10 @@ def lists_file(folder: Path, **columns: list) -> Path:
 
 
 def test_lists_are_read_in_order(tmp_path: Path):
-    found = read(lists_file(tmp_path, seed_id=LISTS.ids, sentences=LISTS.sentences, source=["x", "y"]))
-    assert found == LISTS
-    assert found.flat == ["One.", "Two.", "Three.", "Four.", "Five."]
-    assert found.sizes == [3, 2]
+    result = read(lists_file(tmp_path, seed_id=LISTS.ids, sentences=LISTS.sentences, source=["x", "y"]))
+    assert result == LISTS
+    assert result.flat == ["One.", "Two.", "Three.", "Four.", "Five."]
+    assert result.sizes == [3, 2]
 
 
 def test_the_digest_knows_where_lists_end():

@@ -22,8 +22,8 @@ TEACHER = {"model": "some", "revision": "1"}
 def test_embeddings_come_back_list_by_list(tmp_path: Path):
     rows = torch.arange(10.0).reshape(5, 2)
     teacher_embeddings.write(tmp_path / "e.safetensors", rows, LISTS, TEACHER)
-    found, teacher = teacher_embeddings.read(tmp_path / "e.safetensors", LISTS)
-    assert [each.tolist() for each in found] == [rows[:3].tolist(), rows[3:].tolist()]
+    result, teacher = teacher_embeddings.read(tmp_path / "e.safetensors", LISTS)
+    assert [each.tolist() for each in result] == [rows[:3].tolist(), rows[3:].tolist()]
     assert teacher == TEACHER
 
 

@@ -24,8 +24,8 @@ def oracle(scores: list[Tensor], target: list[Tensor]) -> Tensor:
     lists = []
     for list_scores, list_target in zip(scores, target, strict=True):
         rows = []
-        for row, wanted in zip(list_scores, list_target, strict=True):
-            order = sorted(range(len(row)), key=lambda l: -wanted[l].item())  # noqa: E741
+        for row, goal in zip(list_scores, list_target, strict=True):
+            order = sorted(range(len(row)), key=lambda l: -goal[l].item())  # noqa: E741
             places = [torch.logsumexp(row[order[p:]], 0) - row[order[p]] for p in range(len(order))]
             rows.append(torch.stack(places).sum())
         lists.append(torch.stack(rows).mean())
@@ -61,10 +61,10 @@ def test_value_and_gradient_equal_the_oracle_on_ragged_lists(seed: int):
     scores, target = lists(sizes, seed), lists(sizes, seed + 100)
     for matrix in scores:
         matrix.requires_grad_()
-    found = loss(scores, target)
-    gradients = torch.autograd.grad(found, scores)
+    result = loss(scores, target)
+    gradients = torch.autograd.grad(result, scores)
     expected = oracle([matrix.double() for matrix in scores], target)
-    assert torch.allclose(found.double(), expected, rtol=1e-5)
+    assert torch.allclose(result.double(), expected, rtol=1e-5)
     for ours, theirs in zip(gradients, torch.autograd.grad(expected, scores), strict=True):
         assert torch.allclose(ours, theirs, atol=1e-6)
 
@@ -119,13 +119,13 @@ def test_equal_targets_keep_the_order_of_the_columns():
 def test_half_precision_scores_are_summed_in_float32():
     scores, target = lists([9], 9), lists([9], 10)
     rounded = scores[0].bfloat16()
-    found = list_mle(rounded[None], target[0][None])
-    assert found.dtype == torch.float32
-    assert torch.equal(found, loss([rounded.float()], target))
+    result = list_mle(rounded[None], target[0][None])
+    assert result.dtype == torch.float32
+    assert torch.equal(result, loss([rounded.float()], target))
 
 
 class Given(torch.nn.Module):
-    """A model that gives the embeddings it was made with."""
+    """A model that gives the embeddings it was constructed with."""
 
     def __init__(self, embeddings: Tensor) -> None:
         super().__init__()
@@ -140,11 +140,11 @@ def test_the_module_takes_the_flattened_sentences_apart_again():
     embeddings = torch.randn(9, 4, generator=generator)
     target = padded(lists([3, 2, 4], 12), -torch.inf)
     model = Given(embeddings)
-    found = RankingLoss(model, 0.1)([{"input_ids": torch.arange(9)}], {"target": target, "order": torch.arange(9)})
-    found.backward()
+    result = RankingLoss(model, 0.1)([{"input_ids": torch.arange(9)}], {"target": target, "order": torch.arange(9)})
+    result.backward()
     unit = normalize(embeddings, dim=-1)
     scores = [rows @ rows.T / 0.1 for rows in unit.split([3, 2, 4])]
-    assert torch.allclose(found, list_mle(padded(scores, 0.0), target))
+    assert torch.allclose(result, list_mle(padded(scores, 0.0), target))
     assert torch.allclose(similarity(embeddings, [3, 2, 4], 0.1), padded(scores, 0.0), atol=1e-6)
     assert model.embeddings.grad.isfinite().all()
     assert (model.embeddings.grad.abs().sum(-1) > 0).all()
@@ -153,8 +153,8 @@ def test_the_module_takes_the_flattened_sentences_apart_again():
 def released_oracle(scores: Tensor, target: Tensor) -> Tensor:
     """One list, as the paper's released code computes it, place by place."""
     rows = []
-    for row, wanted in zip(scores, target, strict=True):
-        order = sorted(range(len(row)), key=lambda l: -wanted[l].item())  # noqa: E741
+    for row, goal in zip(scores, target, strict=True):
+        order = sorted(range(len(row)), key=lambda l: -goal[l].item())  # noqa: E741
         shifted = (row - row.max())[order]
         rows.append(sum(torch.log(shifted[p:].exp().sum() + 1e-7) - shifted[p] for p in range(len(order))))
     return torch.stack(rows).mean()
@@ -163,14 +163,14 @@ def released_oracle(scores: Tensor, target: Tensor) -> Tensor:
 def test_the_released_loss_equals_its_description_and_saturates():
     scores, target = lists([6, 9], 21), lists([6, 9], 22)
     expected = torch.stack([released_oracle(s, t) for s, t in zip(scores, target, strict=True)]).mean()
-    found = list_mle_released(padded(scores, 0.0), padded(target, -torch.inf))
-    assert torch.allclose(found, expected, rtol=1e-4)
+    result = list_mle_released(padded(scores, 0.0), padded(target, -torch.inf))
+    assert torch.allclose(result, expected, rtol=1e-4)
     # the drift row of the method's notes: exact 2.44, with the epsilon 3.26
     row = torch.tensor([[20.0, 14, 11, 5, 0]])
     drifting = torch.cat([row, torch.zeros(4, 5)])
-    wanted = torch.arange(5.0, 0, -1).expand(5, 5)
-    one = (list_mle_released(drifting[None], wanted[None]) - list_mle(drifting[None], wanted[None])) * 5
-    assert one > 0.1
+    goal = torch.arange(5.0, 0, -1).expand(5, 5)
+    excess = (list_mle_released(drifting[None], goal[None]) - list_mle(drifting[None], goal[None])) * 5
+    assert excess > 0.1
 
 
 def test_list_net_is_the_cross_entropy_of_the_other_sentences():
@@ -178,10 +178,10 @@ def test_list_net_is_the_cross_entropy_of_the_other_sentences():
     expected = []
     for s, t in zip(scores, target, strict=True):
         away = ~torch.eye(len(s), dtype=torch.bool)
-        wanted, given = (m[away].view(len(s), -1) for m in (t, s))
-        expected.append(-(wanted.softmax(-1) * given.log_softmax(-1)).sum(-1).mean())
-    found = list_net(padded(scores, 0.0), padded(target, -torch.inf))
-    assert torch.allclose(found, torch.stack(expected).mean(), rtol=1e-5)
+        goal, given = (m[away].view(len(s), -1) for m in (t, s))
+        expected.append(-(goal.softmax(-1) * given.log_softmax(-1)).sum(-1).mean())
+    result = list_net(padded(scores, 0.0), padded(target, -torch.inf))
+    assert torch.allclose(result, torch.stack(expected).mean(), rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -190,9 +190,9 @@ def test_every_loss_is_the_mean_of_its_lists_ignores_padding_and_prefers_the_rig
     scores, target = lists(sizes, 25), lists(sizes, 26)
     singles = torch.stack([ranking(s[None], t[None]) for s, t in zip(scores, target, strict=True)])
     full = padded(scores, torch.nan, 11).requires_grad_()
-    found = ranking(full, padded(target, -torch.inf, 11))
-    assert torch.allclose(found, singles.mean())
-    (gradient,) = torch.autograd.grad(found, full)
+    result = ranking(full, padded(target, -torch.inf, 11))
+    assert torch.allclose(result, singles.mean())
+    (gradient,) = torch.autograd.grad(result, full)
     assert gradient.isfinite().all()
     assert ranking(target[1][None], target[1][None]) < ranking(-target[1][None], target[1][None])
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import random
 import shutil
+import sys
 from collections import Counter
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -138,13 +141,13 @@ def copy(inputs: Path, folder: Path) -> Path:
 
 def test_teacher_embeds_each_list_in_order(inputs: Path):
     output, stats = inputs / "teacher.safetensors", io.read_json(inputs / "similarity.json")
-    found = load_file(output)
+    teacher_file = load_file(output)
     lists = io.read_table(inputs / "lists.parquet")["sentences"].to_pylist()
     flat = [sentence for sentences in lists for sentence in sentences]
     expected = open_encoder(inputs / "encoder").encode(flat, normalize_embeddings=True, batch_size=1)
-    assert torch.allclose(found["embeddings"], torch.from_numpy(expected), atol=1e-5)
-    assert found["embeddings"].dtype == torch.float32
-    assert found["sizes"].tolist() == [len(sentences) for sentences in lists]
+    assert torch.allclose(teacher_file["embeddings"], torch.from_numpy(expected), atol=1e-5)
+    assert teacher_file["embeddings"].dtype == torch.float32
+    assert teacher_file["sizes"].tolist() == [len(sentences) for sentences in lists]
     assert stats["lists"] == 11
     assert stats["sentences"] == len(expected)
     assert stats["by_rank"][0]["mean"] == pytest.approx(1)
@@ -181,7 +184,7 @@ def test_collator_makes_passes_of_ragged_lists(inputs: Path):
 def test_passes_change_neither_loss_nor_gradients(inputs: Path):
     lists = read_lists(inputs / "lists.parquet")
     embeddings = list(load_file(inputs / "teacher.safetensors")["embeddings"].split(lists.sizes))
-    found = []
+    results = []
     for cost in (0, 10, 10**6):
         model = open_encoder(inputs / "encoder")
         target = partial(targets, tau=0.05, omega=2.0, target="paper")
@@ -190,18 +193,18 @@ def test_passes_change_neither_loss_nor_gradients(inputs: Path):
         loss = RankingLoss(model, 0.05)(features, label)
         loss.backward()
         grads = [p.grad.flatten() for p in model.parameters() if p.grad is not None]
-        found.append((len(features), loss.detach(), torch.cat(grads)))
-    assert found[0][0] > found[1][0] > found[2][0] == 1
-    for _, loss, grads in found[:2]:
-        assert torch.allclose(loss, found[2][1], atol=1e-5)
-        assert torch.allclose(grads, found[2][2], atol=1e-4)
+        results.append((len(features), loss.detach(), torch.cat(grads)))
+    assert results[0][0] > results[1][0] > results[2][0] == 1
+    for _, loss, grads in results[:2]:
+        assert torch.allclose(loss, results[2][1], atol=1e-5)
+        assert torch.allclose(grads, results[2][2], atol=1e-4)
 
 
 def test_collator_puts_the_default_prompt_before_each_sentence(inputs: Path):
     model = open_encoder(inputs / "encoder")
     model.prompts["search"], model.default_prompt_name = "find: ", "search"
-    found = preprocessor(model, 64)(["a cat"])["input_ids"]
-    assert torch.equal(found, model.tokenizer(["find: a cat"], return_tensors="pt")["input_ids"])
+    tokens = preprocessor(model, 64)(["a cat"])["input_ids"]
+    assert torch.equal(tokens, model.tokenizer(["find: a cat"], return_tensors="pt")["input_ids"])
 
 
 def test_refine_writes_model_manifest_and_history(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -287,7 +290,7 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_lists(inputs: Path, tmp_p
 
 
 class Killed(Exception):
-    """Stands for SIGKILL."""
+    """In place of SIGKILL."""
 
 
 @pytest.mark.parametrize("settings", [{}, {"accumulation": 2, "warmup": 0.3, "schedule": "cosine"}], ids=str)
@@ -368,6 +371,30 @@ def test_all_targets_and_losses_train(inputs: Path, tmp_path: Path, target: str,
 def test_a_tracker_that_is_not_installed_is_named(inputs: Path, tmp_path: Path):
     with pytest.raises(UserError, match="wandb is not installed; run pip install wandb"):
         refine(inputs, tmp_path, report_to=("wandb",))
+
+
+def test_tensorboard_logs_are_kept_beside_the_model(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorBoard's callback reads the folder from the environment when it is created."""
+    from transformers.integrations import integration_utils
+
+    folders = []
+
+    class SummaryWriter:
+        def __init__(self, log_dir: str) -> None:
+            folders.append(log_dir)
+
+        def __getattr__(self, name: str) -> Any:
+            return lambda *args, **kwargs: None
+
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", SimpleNamespace(SummaryWriter=SummaryWriter))
+    monkeypatch.setattr(integration_utils, "is_tensorboard_available", lambda: True)
+    monkeypatch.setattr(run, "find_spec", lambda name: name)
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", "")
+    monkeypatch.delenv("TENSORBOARD_LOGGING_DIR")
+    refine(inputs, tmp_path, report_to=("tensorboard",))
+    assert folders == [str(tmp_path / "tensorboard")]
 
 
 def test_an_unrelated_work_folder_is_removed(inputs: Path, tmp_path: Path):
@@ -515,7 +542,7 @@ def test_each_process_reads_teacher_embeddings_once(
     monkeypatch.setattr(io, "sha256", lambda path: counts.update([path]) or hashing(path))
 
     def launch(count: int, function, *arguments: object) -> object:
-        """Stand for the processes: `count` calls, one after the other."""
+        """Call the function `count` times, one after the other, in place of processes."""
         assert count == processes
         results = [function(*arguments) for _ in range(count)]
         return results[0]
@@ -531,10 +558,10 @@ def test_matryoshka_ranks_with_cut_embeddings(inputs: Path, tmp_path: Path):
     embeddings = list(load_file(inputs / "teacher.safetensors")["embeddings"].split(lists.sizes))
     target, features = targets(embeddings, tau=0.05, omega=2.0, target="paper"), model.preprocess(lists.flat)
     vectors = model(dict(features))["sentence_embedding"]
-    wanted = sum(list_mle(similarity(vectors[:, :dim], lists.sizes, 0.1), target) for dim in (32, 8, 4))
+    expected = sum(list_mle(similarity(vectors[:, :dim], lists.sizes, 0.1), target) for dim in (32, 8, 4))
     settings = config.complete({"refine": {"matryoshka": [4, 8], "tau": 0.1}})["refine"]
-    found = ranking_loss(model, settings)([features], {"target": target, "order": torch.arange(len(lists.flat))})
-    assert torch.allclose(found, wanted, atol=1e-4)
+    result = ranking_loss(model, settings)([features], {"target": target, "order": torch.arange(len(lists.flat))})
+    assert torch.allclose(result, expected, atol=1e-4)
     assert refine(inputs, tmp_path, matryoshka=[8])["steps"]
     with pytest.raises(UserError, match=r"refine.matryoshka: 64 exceeds the 32 dimensions of the encoder"):
         refine(inputs, tmp_path / "wide", matryoshka=[64])

@@ -20,7 +20,7 @@ METHOD = Path(__file__).parents[3] / "docs" / "method.md"
 def oracle(similarity: list[list[float]], omega: float) -> list[list[float]]:
     """The correction of one list, straight from the description of stage 4."""
     size = len(similarity)
-    found = [[0.0] * size for _ in range(size)]
+    result = [[0.0] * size for _ in range(size)]
     for j in range(size):
         tail = similarity[j][j:]
         falling = sorted(range(len(tail)), key=lambda o: -tail[o])  # sorted() is stable: ties as generated
@@ -29,8 +29,8 @@ def oracle(similarity: list[list[float]], omega: float) -> list[list[float]]:
             position = falling.index(o)
             gap = abs(similarity[j][l] - tail[falling[o]])
             sign = 1 if position > o else -1 if position < o else 0
-            found[j][l] = found[l][j] = sign * log(1 + omega * gap)
-    return found
+            result[j][l] = result[l][j] = sign * log(1 + omega * gap)
+    return result
 
 
 def embedded(sizes: list[int], seed: int, dim: int = 6) -> list[Tensor]:
@@ -51,28 +51,28 @@ def test_three_sentences_worked_by_hand():
     # The teacher finds sentence 2 nearer to the seed (14) than sentence 1 (10); generated was 0, 1, 2.
     #
     # row 0: tail 20 10 14, sorted 20 14 10
-    #   l = 1, o = 1: the value of place 1 is 14, gap |10 - 14| = 4; 1 stands at place 2 > 1: worse than generated, +
-    #   l = 2, o = 2: the value of place 2 is 10, gap |14 - 10| = 4; 2 stands at place 1 < 2: better than generated, -
+    #   l = 1, o = 1: the value of place 1 is 14, gap |10 - 14| = 4; 1 is at place 2 > 1: worse than generated, +
+    #   l = 2, o = 2: the value of place 2 is 10, gap |14 - 10| = 4; 2 is at place 1 < 2: better than generated, -
     # row 1: tail 20 6, in order: nothing.    row 2: tail 20: nothing.
     # log(1 + 0.5 * 4) = log 3
     similarity = torch.tensor([[20.0, 10, 14], [10, 20, 6], [14, 6, 20]])
     by_hand = torch.tensor([[0, log(3), -log(3)], [log(3), 0, 0], [-log(3), 0, 0]])
-    found = correction(similarity[None], torch.tensor([3]), 0.5)[0]
-    assert torch.allclose(found, by_hand)
+    result = correction(similarity[None], torch.tensor([3]), 0.5)[0]
+    assert torch.allclose(result, by_hand)
     # 10 + 1.10 < 14 - 1.10: omega 0.5 cannot turn neighbours round; with omega 2, 10 + log 9 > 14 - log 9 does
-    assert ordering(similarity + found)[0] == [0, 2, 1]
+    assert ordering(similarity + result)[0] == [0, 2, 1]
     assert ordering(similarity + correction(similarity[None], torch.tensor([3]), 2)[0])[0] == [0, 1, 2]
 
 
 def test_signs_compare_with_the_offset_not_with_the_index():
-    # Row 1 alone is out of order: its tail 20 5 9 has the offsets 0 1 2. Sentence 2 (o = 1) stands at place 2: +.
+    # Row 1 alone is out of order: its tail 20 5 9 has the offsets 0 1 2. Sentence 2 (o = 1) is at place 2: +.
     # Compared with the index l = 2, as the released code does, it would get no sign at all.
     similarity = torch.tensor([[20.0, 15, 14, 13], [15, 20, 5, 9], [14, 5, 20, 3], [13, 9, 3, 20]])
-    found = correction(similarity[None], torch.tensor([4]), 0.5)[0]
+    result = correction(similarity[None], torch.tensor([4]), 0.5)[0]
     by_hand = torch.zeros(4, 4)
     by_hand[1, 2] = by_hand[2, 1] = log(3)
     by_hand[1, 3] = by_hand[3, 1] = -log(3)
-    assert torch.allclose(found, by_hand)
+    assert torch.allclose(result, by_hand)
 
 
 @pytest.mark.parametrize("omega", [0, 0.5, 2, 100])
@@ -84,12 +84,12 @@ def test_equals_the_oracle_on_ragged_lists(seed: int, omega: float):
     padded = torch.full((len(sizes), 33, 33), torch.nan, dtype=FLOAT)  # padding must never be looked at
     for row, rows in zip(padded, embeddings, strict=True):
         row[: len(rows), : len(rows)] = cosines(rows, 0.05)
-    found = correction(padded, torch.tensor(sizes), omega)
+    result = correction(padded, torch.tensor(sizes), omega)
     for i, size in enumerate(sizes):
         expected = torch.tensor(oracle(padded[i, :size, :size].tolist(), omega), dtype=FLOAT)
-        assert torch.allclose(found[i, :size, :size], expected, atol=1e-9)
-    assert (found[~pairs(torch.tensor(sizes))] == 0).all()
-    assert omega == 0 or (found != 0).any()
+        assert torch.allclose(result[i, :size, :size], expected, atol=1e-9)
+    assert (result[~pairs(torch.tensor(sizes))] == 0).all()
+    assert omega == 0 or (result != 0).any()
 
 
 def test_ties_are_left_as_generated():
@@ -111,11 +111,11 @@ def test_a_batch_is_its_lists_and_more_padding_changes_nothing():
 def test_targets_are_the_corrected_similarities_with_the_diagonal_first():
     rows = embedded([6], 3)[0]
     similarity = cosines(rows, 0.1)
-    found = targets([rows], 0.1, 0.5, "paper")[0]
+    result = targets([rows], 0.1, 0.5, "paper")[0]
     expected = similarity + torch.tensor(oracle(similarity.tolist(), 0.5), dtype=FLOAT)
     away = ~torch.eye(6, dtype=torch.bool)
-    assert torch.allclose(found[away], expected[away])
-    assert [row[0] for row in ordering(found)] == list(range(6))
+    assert torch.allclose(result[away], expected[away])
+    assert [row[0] for row in ordering(result)] == list(range(6))
 
 
 def test_a_copy_does_not_come_before_the_sentence_itself():
@@ -181,11 +181,11 @@ def test_the_released_target_compares_with_the_index():
             position, l = falling.index(o), j + o  # noqa: E741
             sign = (position > l) - (position < l)
             expected[j, l] = expected[l, j] = sign * log(1 + 2.0 * abs(value - tail[falling[o]]))
-    found = correction(similarity[None], torch.tensor([7]), 2.0, released=True)[0]
-    assert torch.allclose(found, expected)
+    result = correction(similarity[None], torch.tensor([7]), 2.0, released=True)[0]
+    assert torch.allclose(result, expected)
     paper = correction(similarity[None], torch.tensor([7]), 2.0)[0]
-    assert torch.equal(found[0], paper[0])
-    assert not torch.equal(found.sign(), paper.sign())
+    assert torch.equal(result[0], paper[0])
+    assert not torch.equal(result.sign(), paper.sign())
 
 
 def place(similarity: Tensor, j: int, k: int) -> int:
@@ -215,11 +215,11 @@ def test_targets_are_the_formulas_of_the_documentation(name: str):
     rows = [line for line in METHOD.read_text(encoding="utf-8").splitlines() if line.startswith(f"| `{name}`")]
     assert len(rows) == 1 and formula in rows[0]
     embeddings = embedded([6, 4], 12)
-    mean, found = mean_profile(embeddings, 0.05), target_function(name, 0.05, 2.0, embeddings)(embeddings)
+    mean, result = mean_profile(embeddings, 0.05), target_function(name, 0.05, 2.0, embeddings)(embeddings)
     for i, vectors in enumerate(embeddings):
         similarity = cosines(vectors, 0.05)
         for j, k in permutations(range(len(vectors)), 2):
-            assert found[i, j, k].item() == pytest.approx(float(element(similarity, mean, j, k)), rel=1e-5)
+            assert result[i, j, k].item() == pytest.approx(float(element(similarity, mean, j, k)), rel=1e-5)
 
 
 def test_every_target_is_documented_and_in_the_schema():

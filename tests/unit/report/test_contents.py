@@ -1,7 +1,5 @@
 """The table of the report's contents agrees with its functions, captions and code digests."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from importlib import import_module
@@ -27,7 +25,7 @@ def test_every_item_has_a_caption_and_every_caption_an_item() -> None:
     assert captions == {item.stem for item in CONTENTS} | {"workflow"}
 
 
-def test_no_two_items_are_one_file_or_one_entry_of_the_menu() -> None:
+def test_files_and_entries_of_the_menu_are_unique() -> None:
     assert len({item.file for item in CONTENTS}) == len(CONTENTS)
     assert len({(item.category, item.label) for item in CONTENTS}) == len(CONTENTS)
     assert [item.category for item in CONTENTS] == sorted(item.category for item in CONTENTS)

@@ -1,7 +1,5 @@
 """Figures and pages of the report, from fabricated records of a run."""
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import replace
@@ -14,7 +12,7 @@ import pytest
 import torch
 
 from rankrefine import io
-from rankrefine.config import load as config
+from rankrefine.config.load import complete
 from rankrefine.errors import UserError
 from rankrefine.ranking_lists import lists as ranking_lists
 from rankrefine.ranking_lists import similarity_to_seed as similarity
@@ -33,27 +31,27 @@ SEEDS = {"refined": (2024, 1), "weak": (1,)}
 EVIL = '<script>alert("1 & 2")</script>'
 
 
-def settings(count: int = 6, examples: int = 2) -> dict:
+def configuration(count: int = 6, examples: int = 2) -> dict:
     parts = {"seeds": {"count": count}, "generate": {"shard_size": 4}, "report": {"examples": examples}}
-    return config.complete(parts)
+    return complete(parts)
 
 
 def fabricate(folder: Path, count: int = 6, ranks: int = 4, steps: int = 20, improved: bool = True) -> Path:
     """Write records as of a run: `count` lists with `ranks` rewrites."""
-    made = {"versions": {"python": "3.11.7", "torch": "2.13.0"}, "seconds": 1.5}
+    provenance = {"versions": {"python": "3.11.7", "torch": "2.13.0"}, "seconds": 1.5}
     seeds = {"seeds": {"sources": [{"name": "nyt", "source": "embedded:vader"}]}}
     dropped = {"too_long": 30, "near_duplicate": 10, "pattern": 0}
     examples = {"too_long": [f"A sentence {EVIL}"], "near_duplicate": ["It is.", "It was."]}
-    pool = {"read": 100, "kept": 60, "dropped": dropped, "examples": examples, "config": seeds} | made
+    pool = {"read": 100, "kept": 60, "dropped": dropped, "examples": examples, "config": seeds} | provenance
     io.write_json(folder / "seeds" / "pool.json", pool)
-    _shards(folder, count, made)
+    _shards(folder, count, provenance)
     lists = {"read": count, "kept": count - 1, "dropped": {"given up: repeat": 1}, "examples": {}, "config": {}}
-    io.write_json(folder / "consolidate" / "lists.json", lists | made)
-    _lists(folder, count, ranks, made)
+    io.write_json(folder / "consolidate" / "lists.json", lists | provenance)
+    _lists(folder, count, ranks, provenance)
     for name, seeds in SEEDS.items():
         for seed in seeds:
             config = TARGET if name == "refined" else TARGET | {"target": "teacher"}
-            _training(folder / "refine" / name / str(seed) / "history.json", steps, improved, made, config)
+            _training(folder / "refine" / name / str(seed) / "history.json", steps, improved, provenance, config)
     _scores(folder / "scores.csv")
     scores = (("refined", 2024, 87.15), ("refined", 1, 87.25), ("weak", 1, 86.42))
     candidates = [
@@ -70,7 +68,7 @@ def fabricate(folder: Path, count: int = 6, ranks: int = 4, steps: int = 20, imp
             "examples": [f"In it. {EVIL}"],
         }
         io.write_json(folder / "overlap" / f"{task}.json", record)
-    io.write_json(folder / "evaluate" / "base" / "STSBenchmark.json", {"threads": 2, "device": "cpu"} | made)
+    io.write_json(folder / "evaluate" / "base" / "STSBenchmark.json", {"threads": 2, "device": "cpu"} | provenance)
     io.write_text(folder / "benchmarks" / "seeds.tsv", "s\th:m:s\tmax_rss\tcpu_time\n2.80\t0:00:02\t224.50\t7200\n")
     io.write_text(folder / "benchmarks" / "refine" / "refined" / "1.tsv", "s\tmax_rss\tcpu_time\n90\t-\tNA\n")
     return folder
@@ -96,7 +94,7 @@ def _scores(path: Path) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _shards(folder: Path, count: int, made: dict) -> None:
+def _shards(folder: Path, count: int, provenance: dict) -> None:
     for first in range(0, count, 4):
         read = min(4, count - first)
         counts = {"read": read, "kept": read - (first == 0), "dropped": {"repeat": 1} if first == 0 else {}}
@@ -104,10 +102,12 @@ def _shards(folder: Path, count: int, made: dict) -> None:
         prompt = {"prompt": "few_shot", "prompt_sha256": "ab" * 32, "prompt_text": f"user: Rewrite. {EVIL}"}
         speed = {"tokens": 900 * read, "redraws": 3, "tokens_per_second": 120.0}
         more = {"sampling": {"temperature": 0.8}, "config": {"generate": {"rounds": 4}}}
-        io.write_json(folder / "generate" / f"{first // 4:05d}.json", counts | model | prompt | speed | more | made)
+        io.write_json(
+            folder / "generate" / f"{first // 4:05d}.json", counts | model | prompt | speed | more | provenance
+        )
 
 
-def _lists(folder: Path, count: int, ranks: int, made: dict) -> None:
+def _lists(folder: Path, count: int, ranks: int, provenance: dict) -> None:
     rng = np.random.default_rng(0)
     sentences = [[f"Sentence {i} at rank {rank} {EVIL}" for rank in range(ranks + 1)] for i in range(count - 1)]
     columns = {"seed_id": [f"{i:016x}" for i in range(count - 1)], "sentences": sentences}
@@ -122,10 +122,10 @@ def _lists(folder: Path, count: int, ranks: int, made: dict) -> None:
     embeddings.write(folder / "teacher" / "minilm" / "embeddings.safetensors", torch.tensor(unit), lists, MODEL)
     summary = similarity.statistics(similarity.to_seed(unit, lists.sizes))
     record = {"teacher": MODEL, "lists": count - 1, "sentences": sum(lists.sizes)}
-    io.write_json(folder / "teacher" / "minilm" / "similarity.json", record | summary | made)
+    io.write_json(folder / "teacher" / "minilm" / "similarity.json", record | summary | provenance)
 
 
-def _training(path: Path, steps: int, improved: bool, made: dict, config: dict) -> None:
+def _training(path: Path, steps: int, improved: bool, provenance: dict, config: dict) -> None:
     rng = np.random.default_rng(1)
     losses = [
         {
@@ -146,7 +146,7 @@ def _training(path: Path, steps: int, improved: bool, made: dict, config: dict) 
         "config": {"refine": config},
     }
     data = {"development_data": {"source": "embedded:stsb", "revision": "1.0.3"}}
-    io.write_json(path, fields | kept | origin | data | made)
+    io.write_json(path, fields | kept | origin | data | provenance)
 
 
 @pytest.fixture
@@ -156,11 +156,11 @@ def results(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def written(results: Path, tmp_path: Path) -> Path:
-    report.run(settings(), results, results / "teacher" / "minilm", tmp_path / "report")
+    report.run(configuration(), results, results / "teacher" / "minilm", tmp_path / "report")
     return tmp_path / "report"
 
 
-def test_all_files_are_written_and_stand_alone(written: Path) -> None:
+def test_all_files_are_written_and_self_contained(written: Path) -> None:
     assert len(CONTENTS) == 14
     assert {path.name for path in written.iterdir()} == {item.file for item in CONTENTS}
     for path in written.iterdir():
@@ -176,12 +176,12 @@ def test_all_files_are_written_and_stand_alone(written: Path) -> None:
 
 
 def test_same_input_same_bytes(written: Path, results: Path, tmp_path: Path) -> None:
-    report.run(settings(), results, results / "teacher" / "minilm", tmp_path / "again")
+    report.run(configuration(), results, results / "teacher" / "minilm", tmp_path / "again")
     for path in written.iterdir():
         assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes(), path.name
 
 
-def test_what_models_write_is_escaped(written: Path) -> None:
+def test_text_by_models_is_escaped(written: Path) -> None:
     for path in written.glob("*.html"):
         assert "<script" not in path.read_text(encoding="utf-8")
     for name in ("lists.html", "drops.html", "provenance.html", "scores.html"):
@@ -258,9 +258,9 @@ def test_pages_show_their_numbers(written: Path) -> None:
 
 def test_parameters_are_those_that_were_used(written: Path) -> None:
     text = (written / "provenance.html").read_text(encoding="utf-8")
-    found = dict(re.findall(r"<code>([\w.]+)</code></td><td><code>(.*?)</code>", text))
+    shown = dict(re.findall(r"<code>([\w.]+)</code></td><td><code>(.*?)</code>", text))
     expected = {"seeds.count": "6", "generate.shard_size": "4", "refine.omega": "2.0", "generate.rounds": "4"}
-    assert {key: found[key] for key in expected} == expected
+    assert {key: shown[key] for key in expected} == expected
 
 
 def test_example_lists(written: Path) -> None:
@@ -284,7 +284,7 @@ def test_shades_go_from_orange_to_blue() -> None:
 
 def test_training_that_did_not_help(tmp_path: Path) -> None:
     report.run(
-        settings(),
+        configuration(),
         fabricate(tmp_path / "results", improved=False),
         tmp_path / "results/teacher/minilm",
         tmp_path / "report",
@@ -294,7 +294,7 @@ def test_training_that_did_not_help(tmp_path: Path) -> None:
 
 def test_a_long_training_makes_a_small_figure(tmp_path: Path) -> None:
     report.run(
-        settings(),
+        configuration(),
         fabricate(tmp_path / "results", steps=20_000),
         tmp_path / "results/teacher/minilm",
         tmp_path / "report",
@@ -315,7 +315,7 @@ def test_rolling_means_have_constant_width() -> None:
     assert training.rolling(np.array([]), 1).size == 0
 
 
-def test_every_figure_of_a_run_gives_a_name_the_same_look_and_no_two_names_one() -> None:
+def test_every_name_has_a_look_of_its_own_and_the_chosen_one_is_blue() -> None:
     names = [f"experiment {i}" for i in range(20)]
     looks = style.looks(names, "experiment 7")
     assert set(looks) == set(names) and len(set(looks.values())) == 20
@@ -339,7 +339,7 @@ def unit(lists: list[int], seed: int = 0) -> list[torch.Tensor]:
     return [torch.nn.functional.normalize(torch.randn(size, 16, generator=generator), dim=-1) for size in lists]
 
 
-def test_agreement_is_whole_for_a_target_that_looks_at_one_order_alone_and_half_for_the_other_by_chance() -> None:
+def test_agreement_is_one_with_the_order_of_the_target_and_one_half_with_the_other_by_chance() -> None:
     teacher = unit([9] * 200)
     generated = target_order.agreement("a", TARGET | {"target": "generated"}, teacher)
     alone = target_order.reference(teacher)
@@ -361,10 +361,10 @@ def test_shares_count_the_pairs_of_each_list_by_itself() -> None:
         for part, sizes in zip(parts, together, strict=True)
     ]
     padded = torch.zeros_like(counts[0])
-    for found in counts[1:]:
-        padded[:, : found.shape[1]] += found
+    for part in counts[1:]:
+        padded[:, : part.shape[1]] += part
     assert torch.equal(counts[0], padded)
-    # by hand, of 3 sentences: row 1 has neighbours at equal distance, which the generated order says nothing about
+    # by hand, of 3 sentences: row 1 has neighbours at equal distance, which the generated order does not rank
     assert counts[1][1].tolist() == [1, 0, 1]
 
 
@@ -389,21 +389,20 @@ def test_the_speed_of_generation_leaves_out_loading_the_model(tmp_path: Path) ->
 
 
 def test_names_of_models_lead_to_experiments(results: Path) -> None:
-    records = collect(settings(), results, results / "teacher" / "minilm")
+    records = collect(configuration(), results, results / "teacher" / "minilm")
     several = replace(records, selection={"candidates": [{"name": "a"}, {"name": "b/c"}]})
     names = {"a": "a", "a/7": "a", "b/c/1": "b/c", "base": "base", "org/7": "org/7", "a/x": "a/x"}
     row = records.scores[0]
     assert {name: several.experiment(replace(row, model=name)) for name in names} == names
 
 
-def test_the_result_is_a_sentence_whatever_the_table_holds(results: Path) -> None:
-    config_ = settings()
+def test_the_result_is_a_sentence_for_any_score_table(results: Path) -> None:
     file = results / "scores.csv"
     rows = file.read_text(encoding="utf-8").splitlines()
 
     def sentence(*kept: str) -> str:
         file.write_text("\n".join([rows[0], *kept]) + "\n", encoding="utf-8")
-        return summary.result(report.collect(config_, results, results / "teacher" / "minilm"))
+        return summary.result(report.collect(configuration(), results, results / "teacher" / "minilm"))
 
     loss = "refined,2,X,all,map,9,50,0.1,40,60,-2.5,0.1,-6,1,True"
     assert "loses 2.50 on X (MAP × 100)" in sentence(loss)
@@ -415,7 +414,7 @@ def test_the_result_is_a_sentence_whatever_the_table_holds(results: Path) -> Non
 def test_a_run_without_the_task_says_so_in_its_figure(results: Path, tmp_path: Path) -> None:
     file = results / "scores.csv"
     file.write_text("\n".join(line for line in file.read_text().splitlines() if "Representation" not in line) + "\n")
-    report.run(settings(), results, results / "teacher" / "minilm", tmp_path / "report")
+    report.run(configuration(), results, results / "teacher" / "minilm", tmp_path / "report")
     assert "This run has no task Representation" in (tmp_path / "report" / "representation.svg").read_text()
 
 
@@ -434,7 +433,7 @@ def test_imported_lists_have_no_prompt_and_no_tokens(results: Path, tmp_path: Pa
         "seconds": 1.0,
     }
     io.write_json(results / "lists" / "00000.json", shard | nothing)
-    imported = settings() | {"lists": {"source": "import", "file": "lists.csv", "column": "x", "split": "train"}}
+    imported = configuration() | {"lists": {"source": "import", "file": "lists.csv", "column": "x", "split": "train"}}
     report.run(imported, results, results / "teacher" / "minilm", tmp_path / "report")
     texts = {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "report").glob("*.html")}
     assert "none: the lists were imported from lists.csv" in texts["summary.html"]
@@ -447,29 +446,30 @@ def test_imported_lists_have_no_prompt_and_no_tokens(results: Path, tmp_path: Pa
 def test_no_name_of_a_language_model_makes_the_lists_imported(results: Path, tmp_path: Path, model: str) -> None:
     for path in (results / "generate").iterdir():
         io.write_json(path, io.read_json(path) | {"model": model})
-    report.run(settings(), results, results / "teacher" / "minilm", tmp_path / "report")
+    report.run(configuration(), results, results / "teacher" / "minilm", tmp_path / "report")
     texts = {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "report").glob("*.html")}
     assert f"<td>{model} 0.1.2</td>" in texts["summary.html"]
     assert ">language model<" in texts["provenance.html"] and ">imported lists<" not in texts["provenance.html"]
     assert ">generate</td>" in texts["timings.html"] and ">import_lists</td>" not in texts["timings.html"]
 
 
-def test_a_teacher_that_is_nowhere_is_named(results: Path, tmp_path: Path) -> None:
+def test_a_teacher_without_embeddings_is_named(results: Path, tmp_path: Path) -> None:
     path = results / "refine" / "weak" / "1" / "history.json"
-    history = json.loads(path.read_text(encoding="utf-8"))
+    history = io.read_json(path)
     history["teachers"][0]["revision"] = "0.2.0"
-    path.write_text(json.dumps(history), encoding="utf-8")
+    io.write_json(path, history)
     with pytest.raises(UserError, match=r"no embeddings of the teacher embedded:all-minilm-l6-v2 \(0.2.0\)"):
-        report.run(settings(), results, results / "teacher" / "minilm", tmp_path / "report")
+        report.run(configuration(), results, results / "teacher" / "minilm", tmp_path / "report")
 
 
-def test_a_history_without_its_target_is_named(results: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", ["target", "loss"])
+def test_a_history_without_a_key_of_the_report_is_named(results: Path, tmp_path: Path, key: str) -> None:
     path = results / "refine" / "weak" / "1" / "history.json"
-    history = json.loads(path.read_text(encoding="utf-8"))
-    del history["config"]["refine"]["target"]
-    path.write_text(json.dumps(history), encoding="utf-8")
-    with pytest.raises(UserError, match=r"weak/1/history.json has no 'config.refine.target'"):
-        report.run(settings(), results, results / "teacher" / "minilm", tmp_path / "report")
+    history = io.read_json(path)
+    del history["config"]["refine"][key]
+    io.write_json(path, history)
+    with pytest.raises(UserError, match=rf"weak/1/history.json has no 'config.refine.{key}'"):
+        report.run(configuration(), results, results / "teacher" / "minilm", tmp_path / "report")
 
 
 def test_shards_are_summed_and_differences_show() -> None:
@@ -483,7 +483,7 @@ def test_shards_are_summed_and_differences_show() -> None:
 
 def test_shards_that_the_config_does_not_declare_are_not_read(results: Path, tmp_path: Path) -> None:
     (results / "generate" / "00002.json").write_text("of an earlier, larger run")
-    report.run(settings(), results, results / "teacher" / "minilm", tmp_path / "report")
+    report.run(configuration(), results, results / "teacher" / "minilm", tmp_path / "report")
 
 
 @pytest.mark.parametrize(
@@ -503,7 +503,7 @@ def test_shards_that_the_config_does_not_declare_are_not_read(results: Path, tmp
 def test_a_missing_file_is_named(results: Path, tmp_path: Path, name: str) -> None:
     (results / name).unlink()
     with pytest.raises(UserError, match=f"There is no file .*{name}"):
-        report.run(settings(), results, results / "teacher" / "minilm", tmp_path / "report")
+        report.run(configuration(), results, results / "teacher" / "minilm", tmp_path / "report")
     assert not (tmp_path / "report").exists()
 
 
@@ -511,7 +511,7 @@ def test_a_missing_file_is_named(results: Path, tmp_path: Path, name: str) -> No
     ("name", "text", "message"),
     [
         ("scores.csv", "model,task\nbase,X\n", "is not a score table"),
-        ("scores.csv", f"{','.join(COLUMNS)}\nbase,one,X,all,map,9,8,,,,,,,\n", "seeds is 'one', not a number"),
+        ("scores.csv", f"{','.join(COLUMNS)}\nbase,two,X,all,map,9,8,,,,,,,\n", "seeds is 'two', not a number"),
         ("overlap/Representation.json", "{}", "Representation.json has no 'task'"),
         ("seeds/pool.json", json.dumps({"read": 1}), "pool.json has no 'kept'"),
         ("selection.json", "{", "selection.json is not valid JSON"),
@@ -520,4 +520,4 @@ def test_a_missing_file_is_named(results: Path, tmp_path: Path, name: str) -> No
 def test_a_damaged_file_is_named(results: Path, tmp_path: Path, name: str, text: str, message: str) -> None:
     (results / name).write_text(text)
     with pytest.raises(UserError, match=message):
-        report.run(settings(), results, results / "teacher" / "minilm", tmp_path / "report")
+        report.run(configuration(), results, results / "teacher" / "minilm", tmp_path / "report")

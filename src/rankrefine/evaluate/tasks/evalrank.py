@@ -1,22 +1,16 @@
 """EvalRank: rank of a sentence's paraphrase among all sentences (Wang, Kuo & Li 2022, "Just Rank")."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 from scipy.sparse import csr_array
 
 from rankrefine.errors import UserError
 from rankrefine.evaluate.metric import Metric
 from rankrefine.evaluate.sentence_pairs import BLOCK, distinct_sentences, positives, unit_rows
-from rankrefine.evaluate.tasks.task import TableTask, embed, text_columns
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+from rankrefine.evaluate.tasks.task import Embed, Files, Tables, TableTask, text_columns
 
 BACKGROUND = ("train", "validation")  # optional splits whose sentences are searched as well
 SAME = 1e-6  # closer similarities are ties: float32 results of different batches differ in the seventh digit
@@ -28,16 +22,16 @@ class EvalRank(TableTask):
     def splits(self, path: Path) -> Sequence[str]:
         return ("test", *(split for split in BACKGROUND if (path / f"{split}.parquet").is_file()))
 
-    def size(self, tables: Mapping[str, pa.Table], files: Mapping[str, Path]) -> tuple[int, str]:
+    def size(self, tables: Tables, files: Files) -> tuple[int, str]:
         first, second, gold = (tables["test"][name].to_numpy() for name in ("sentence1", "sentence2", "score"))
         positives(gold[first != second])  # a pair of equal sentences has nothing to retrieve
         return len(gold), "pairs"
 
-    def score(self, encoder: SentenceTransformer, tables: Mapping[str, pa.Table]) -> list[Metric]:
+    def score(self, embed: Embed, tables: Tables) -> list[Metric]:
         sentences, pairs = distinct_sentences(*text_columns(tables["test"]))
-        others = (column for split in tables if split != "test" for column in text_columns(tables[split]))
-        sentences = list(dict.fromkeys([*sentences, *(text for column in others for text in column)]))
-        return evalrank(embed(encoder, sentences), pairs, tables["test"]["score"].to_numpy())
+        others = chain.from_iterable(column for table in tables.values() for column in text_columns(table))
+        sentences = list(dict.fromkeys([*sentences, *others]))
+        return evalrank(embed(sentences), pairs, tables["test"]["score"].to_numpy())
 
 
 TASK = EvalRank

@@ -24,14 +24,13 @@ class MtebTask(Task):
     def prepare(self, data: Manifest) -> tuple[PreparedTask, str]:
         task = known_task(self.name)
         _check(task)
-        splits, origin = tuple(task.eval_splits), (data.source, data.revision)
+        splits, origin = list(task.eval_splits), (data.source, data.revision)
         prepared = PreparedTask(self.name, self.module, "mteb", splits, data.path, data.files, 0, *origin)
         if kind := _table_kind(task, data):
             file = data_tables.split_file(self.name, splits[0], data.path)
             prepared = replace(prepared, kind=kind, path=file.parent, files=hashes([file], file.parent))
         elif data.path.is_file():
-            needed = ["the files of its repository on the hub"]
-            raise UserError(data_tables.needs_folder(self.name, needed, data.path))
+            raise data_tables.needs_folder(self.name, ["the files of its repository on the hub"], data.path)
         units, unit = mteb_data.size(mteb_data.open_task(prepared), prepared.kind)
         if units == 0:
             raise UserError(f"{prepared.path} contains no data for {self.name} ({', '.join(splits)}).")
@@ -48,11 +47,7 @@ TASK = MtebTask
 
 
 def _check(task: AbsTask) -> None:
-    """Check that the task is about text, and if it is an STS task that it has a single split.
-
-    Raises:
-        UserError: it is not.
-    """
+    """Check that the task is about text, and if it is an STS task that it has a single split."""
     from mteb.abstasks import AbsTaskSTS
 
     name, modalities = task.metadata.name, list(task.metadata.modalities)

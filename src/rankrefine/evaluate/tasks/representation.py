@@ -1,37 +1,27 @@
 """Measures of an embedding space: alignment, uniformity, effective rank, all on rows of length 1."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 import numpy as np
-import pyarrow as pa
 from scipy.linalg import svdvals
 from scipy.stats import entropy
 
 from rankrefine.errors import UserError
 from rankrefine.evaluate.metric import Metric
 from rankrefine.evaluate.sentence_pairs import BLOCK, distinct_sentences, positives, unit_rows
-from rankrefine.evaluate.tasks.task import TableTask, embed, text_columns
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+from rankrefine.evaluate.tasks.task import Embed, Files, Tables, TableTask, text_columns
 
 
 class Representation(TableTask):
     """Alignment, uniformity and effective rank on scored sentence pairs."""
 
-    def size(self, tables: Mapping[str, pa.Table], files: Mapping[str, Path]) -> tuple[int, str]:
+    def size(self, tables: Tables, files: Files) -> tuple[int, str]:
         positives(tables["test"]["score"].to_numpy())
         return len(tables["test"]), "pairs"
 
-    def score(self, encoder: SentenceTransformer, tables: Mapping[str, pa.Table]) -> list[Metric]:
-        columns = text_columns(tables["test"])
-        left, right = (embed(encoder, column) for column in columns)
-        distinct, _ = distinct_sentences(*columns)
-        return representation(left, right, tables["test"]["score"].to_numpy(), embed(encoder, distinct))
+    def score(self, embed: Embed, tables: Tables) -> list[Metric]:
+        first, second = text_columns(tables["test"])
+        distinct, _ = distinct_sentences(first, second)
+        gold = tables["test"]["score"].to_numpy()
+        return representation(embed(first), embed(second), gold, embed(distinct))
 
 
 TASK = Representation

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,7 +17,6 @@ import numpy as np
 import pyarrow as pa
 
 from rankrefine.assets.manifest import Manifest
-from rankrefine.errors import UserError
 from rankrefine.evaluate import data_tables
 from rankrefine.evaluate.metric import Metric
 from rankrefine.evaluate.prepared import Kind, PreparedTask, hashes
@@ -26,6 +25,9 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 BATCH_SIZE = 32
+Embed = Callable[[list[str]], np.ndarray]  # sentences to embeddings `[n, dim]`
+Tables = dict[str, pa.Table]  # by split
+Files = dict[str, Path]  # by split
 
 
 class Result(NamedTuple):
@@ -40,11 +42,7 @@ class Task(ABC):
 
     def __init__(self, name: str) -> None:
         self.name = name
-
-    @property
-    def module(self) -> str:
-        """Name of the module that defines the task."""
-        return type(self).__module__.rpartition(".")[2]
+        self.module = type(self).__module__.rpartition(".")[2]
 
     @abstractmethod
     def prepare(self, data: Manifest) -> tuple[PreparedTask, str]:
@@ -83,33 +81,33 @@ class TableTask(Task):
 
     def splits(self, path: Path) -> Sequence[str]:
         """Return the splits to read from the data at `path`."""
-        return ("test",)
+        return ["test"]
 
     def read(self, file: Path) -> pa.Table:
         """Read and check the file of one split."""
         return data_tables.pairs(file)
 
     @abstractmethod
-    def size(self, tables: Mapping[str, pa.Table], files: Mapping[str, Path]) -> tuple[int, str]:
-        """Return the number of units that are scored and their name.
+    def size(self, tables: Tables, files: Files) -> tuple[int, str]:
+        """Return the number of units that are scored and their name; `files` are for messages.
 
         Raises:
             UserError: the labels or gold scores do not suit the task.
         """
 
     @abstractmethod
-    def score(self, encoder: SentenceTransformer, tables: Mapping[str, pa.Table]) -> list[Metric]:
+    def score(self, embed: Embed, tables: Tables) -> list[Metric]:
         """Return the metrics of the encoder."""
 
     def prepare(self, data: Manifest) -> tuple[PreparedTask, str]:
-        splits = self.splits(data.path)
+        splits = list(self.splits(data.path))
         if data.path.is_file() and len(splits) > 1:
-            raise UserError(data_tables.needs_folder(self.name, splits, data.path))
+            raise data_tables.needs_folder(self.name, splits, data.path)
         files = {split: data_tables.split_file(self.name, split, data.path) for split in splits}
         units, unit = self.size({split: self.read(file) for split, file in files.items()}, files)
         folder = data.path.parent if data.path.is_file() else data.path
         pinned = (folder, hashes(list(files.values()), folder), units, data.source, data.revision)
-        return PreparedTask(self.name, self.module, self.kind, tuple(splits), *pinned), unit
+        return PreparedTask(self.name, self.module, self.kind, splits, *pinned), unit
 
     def texts(self, prepared: PreparedTask) -> Iterator[str]:
         for table in self.tables(prepared).values():
@@ -117,9 +115,10 @@ class TableTask(Task):
                 yield from column
 
     def evaluate(self, encoder: SentenceTransformer, prepared: PreparedTask) -> Result:
-        return Result(self.score(encoder, self.tables(prepared)))
+        options = {"batch_size": BATCH_SIZE, "show_progress_bar": sys.stderr.isatty()}
+        return Result(self.score(lambda sentences: encoder.encode(sentences, **options), self.tables(prepared)))
 
-    def tables(self, prepared: PreparedTask) -> dict[str, pa.Table]:
+    def tables(self, prepared: PreparedTask) -> Tables:
         """Read the file of each split, after comparing it with its hash."""
         prepared.check_files()
         return {split: self.read(file) for split, file in prepared.split_files().items()}
@@ -128,8 +127,3 @@ class TableTask(Task):
 def text_columns(table: pa.Table) -> list[list[str]]:
     """Return the columns that contain text to embed."""
     return [table[name].to_pylist() for name in table.column_names if name not in ("label", "score", "subset")]
-
-
-def embed(encoder: SentenceTransformer, sentences: list[str]) -> np.ndarray:
-    """Return the embeddings of the sentences, `[n, dim]`."""
-    return encoder.encode(sentences, batch_size=BATCH_SIZE, show_progress_bar=sys.stderr.isatty())

@@ -1,12 +1,10 @@
 """Transfer tasks: logistic regression on frozen embeddings (SentEval, Conneau & Kiela 2018)."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -19,12 +17,8 @@ from sklearn.preprocessing import StandardScaler
 from rankrefine.errors import UserError
 from rankrefine.evaluate import data_tables
 from rankrefine.evaluate.metric import Metric
-from rankrefine.evaluate.tasks.task import TableTask, embed, text_columns
+from rankrefine.evaluate.tasks.task import Embed, Files, Tables, TableTask, text_columns
 
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
-
-LABEL = "label"
 FOLDS = 10
 FOLD_SEED = 0  # the folds are part of the task and do not depend on the run's random seed
 INNER_FOLDS = 5  # used only to choose C
@@ -51,12 +45,8 @@ class Procedure:
     grid: tuple[float, ...] = C_WIDE
 
 
-_WHOLE = Procedure("whole")
 TRANSFER = {
-    "MR": _WHOLE,
-    "CR": _WHOLE,
-    "SUBJ": _WHOLE,
-    "MPQA": _WHOLE,
+    **dict.fromkeys(("MR", "CR", "SUBJ", "MPQA"), Procedure("whole")),
     "SST2": Procedure("validation", ("train", "validation", "test")),
     "TREC": Procedure("train", ("train", "test"), grid=C_TRAIN),
     "MRPC": Procedure("train", ("train", "test"), ("sentence1", "sentence2"), C_TRAIN),
@@ -69,20 +59,18 @@ class Transfer(TableTask):
     kind = "labelled"
 
     def splits(self, path: Path) -> Sequence[str]:
-        return TRANSFER[self.name].splits or sorted(file.stem for file in path.glob("*.parquet")) or ("test",)
+        return TRANSFER[self.name].splits or sorted(file.stem for file in path.glob("*.parquet")) or ["test"]
 
     def read(self, file: Path) -> pa.Table:
         return data_tables.labelled(file, TRANSFER[self.name].texts)
 
-    def size(self, tables: Mapping[str, pa.Table], files: Mapping[str, Path]) -> tuple[int, str]:
+    def size(self, tables: Tables, files: Files) -> tuple[int, str]:
         check_labels(self.name, _labels(tables), files)
-        scored = ("test",) if TRANSFER[self.name].splits else tables
+        scored = ["test"] if TRANSFER[self.name].splits else tables
         return sum(len(tables[split]) for split in scored), "examples"
 
-    def score(self, encoder: SentenceTransformer, tables: Mapping[str, pa.Table]) -> list[Metric]:
-        vectors = {
-            split: [embed(encoder, column) for column in text_columns(table)] for split, table in tables.items()
-        }
+    def score(self, embed: Embed, tables: Tables) -> list[Metric]:
+        vectors = {split: [embed(column) for column in text_columns(table)] for split, table in tables.items()}
         return transfer(self.name, vectors, _labels(tables), FOLD_SEED)
 
 
@@ -120,22 +108,21 @@ def transfer(
     procedure = TRANSFER[task]
     x = {split: _features(columns) for split, columns in embeddings.items()}
     y = {split: np.asarray(values) for split, values in labels.items()}
+    outer, inner = (StratifiedKFold(n, shuffle=True, random_state=random_seed) for n in (FOLDS, INNER_FOLDS))
     if procedure.protocol == "whole":
         x, y = ({"test": np.concatenate([parts[split] for split in sorted(parts)])} for parts in (x, y))
-        predicted = cross_val_predict(
-            _searched(procedure, INNER_FOLDS, random_seed), x["test"], y["test"], cv=_folds(FOLDS, random_seed)
-        )
+        predicted = cross_val_predict(_search(procedure, inner), x["test"], y["test"], cv=outer)
     elif procedure.protocol == "validation":
         predicted = _validated(procedure, x, y).predict(x["test"])
     else:
-        predicted = _searched(procedure, FOLDS, random_seed).fit(x["train"], y["train"]).predict(x["test"])
+        predicted = _search(procedure, outer).fit(x["train"], y["train"]).predict(x["test"])
     metrics = [Metric.mean("accuracy", 100.0 * (predicted == y["test"]))]
     if len(procedure.texts) == 2:
         metrics.append(Metric("f1", 100 * float(f1_score(y["test"], predicted, zero_division=0))))
     return metrics
 
 
-def check_labels(task: str, labels: Mapping[str, Sequence[Any]], files: Mapping[str, Path]) -> None:
+def check_labels(task: str, labels: Mapping[str, Sequence[Any]], files: Files) -> None:
     """Check that the task's protocol can be run on the labels.
 
     Args:
@@ -154,34 +141,33 @@ def check_labels(task: str, labels: Mapping[str, Sequence[Any]], files: Mapping[
         folded = " with ".join(str(files[split]) for split in sorted(labels))
         counted = {folded: Counter(value for values in labels.values() for value in values)}
     else:
-        counted = {str(files[split]): Counter(labels[split]) for split in procedure.splits}
         folded = str(files["train"])
+        counted = {str(files[split]): Counter(labels[split]) for split in procedure.splits}
     for name, counts in counted.items():
         if len(counts) < 2:
             classes = f"only the class {next(iter(counts))!r}" if counts else "no classes"
-            raise UserError(f"{name}: column {LABEL} contains {classes}, but {task} requires at least two.")
+            raise UserError(f"{name}: column label contains {classes}, but {task} requires at least two.")
         if new := [value for value in counts if value not in counted[folded]]:
-            raise UserError(f"{name}: column {LABEL} contains the class {new[0]!r}, which {folded} does not have.")
+            raise UserError(f"{name}: column label contains the class {new[0]!r}, which {folded} does not have.")
     rarest, examples = min(counted[folded].items(), key=lambda item: item[1])
     if procedure.protocol != "validation" and examples < FOLDS:
         raise UserError(
-            f"{folded}: column {LABEL} contains {examples} examples of the class {rarest!r}, but {FOLDS}-fold "
+            f"{folded}: column label contains {examples} examples of the class {rarest!r}, but {FOLDS}-fold "
             f"cross-validation requires {FOLDS} of each class; add examples or remove the class."
         )
 
 
-def _labels(tables: Mapping[str, pa.Table]) -> dict[str, list[Any]]:
-    return {split: table[LABEL].to_pylist() for split, table in tables.items()}
+def _labels(tables: Tables) -> dict[str, list[Any]]:
+    return {split: table["label"].to_pylist() for split, table in tables.items()}
 
 
 def _check_values(procedure: Procedure, values: Sequence[Any], file: Path) -> None:
     for row, value in enumerate(values, start=1):
         if value is None or value != value:  # NaN
-            raise UserError(f"{file}: column {LABEL} is empty in row {row}; add the label or remove the row.")
+            raise UserError(f"{file}: column label is empty in row {row}; add the label or remove the row.")
         if len(procedure.texts) == 2 and value not in (0, 1):
-            raise UserError(
-                f"{file}: column {LABEL} contains {value!r} in row {row}, but must be 0 or 1 (1 is a paraphrase)."
-            )
+            problem = f"contains {value!r} in row {row}, but must be 0 or 1 (1 is a paraphrase)"
+            raise UserError(f"{file}: column label {problem}.")
 
 
 def _features(columns: Sequence[np.ndarray]) -> np.ndarray:
@@ -190,26 +176,20 @@ def _features(columns: Sequence[np.ndarray]) -> np.ndarray:
     return np.hstack([np.abs(first - others[0]), first * others[0]]) if others else first
 
 
-def _folds(number: int, random_seed: int) -> StratifiedKFold:
-    return StratifiedKFold(number, shuffle=True, random_state=random_seed)
+def _search(procedure: Procedure, cv: BaseCrossValidator) -> Pipeline:
+    """Classifier that chooses C by cross-validation on the data that it is fitted to, then fits all of them.
 
-
-def _searched(procedure: Procedure, folds: int, random_seed: int) -> Pipeline:
-    """Classifier that chooses C by cross-validation on the data that it is fitted to, then fits all of them."""
-    return _centred(_search(procedure, _folds(folds, random_seed)))
-
-
-def _search(procedure: Procedure, cv: BaseCrossValidator) -> LogisticRegressionCV:
-    """Search from strong to weak penalties, with each fit started from the previous one."""
+    C increases, and each fit starts from the previous one.
+    """
     options = {"l1_ratios": (0.0,), "use_legacy_attributes": False}  # the defaults of later scikit-learn versions
-    return LogisticRegressionCV(Cs=procedure.grid, cv=cv, scoring="accuracy", max_iter=STEPS, **options)
+    return _centred(LogisticRegressionCV(Cs=procedure.grid, cv=cv, scoring="accuracy", max_iter=STEPS, **options))
 
 
 def _validated(procedure: Procedure, x: Mapping[str, np.ndarray], y: Mapping[str, np.ndarray]) -> Pipeline:
     """Fit a classifier to the training split with the C that is best on the validation split."""
     both_x, both_y = (np.concatenate([parts["train"], parts["validation"]]) for parts in (x, y))
     held_out = PredefinedSplit(np.repeat([-1, 0], [len(y["train"]), len(y["validation"])]))
-    search = _centred(_search(procedure, held_out)).fit(both_x, both_y)
+    search = _search(procedure, held_out).fit(both_x, both_y)
     return _centred(LogisticRegression(C=search[-1].C_, max_iter=STEPS)).fit(x["train"], y["train"])
 
 

@@ -1,7 +1,5 @@
 """Figures of the ranking lists: similarity by rank, order of the targets, and drops."""
 
-from __future__ import annotations
-
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,41 +12,39 @@ from rankrefine.training.development import HELD_OUT_LISTS, held_out
 GIVEN_UP = "given up: "  # prefix of the reasons that consolidation repeats from generation
 
 
+@rc_context(STYLE)
 def similarity(records: Records) -> Figure:
     """Draw the teacher's cosine to the seed sentence by rank: mean, bands of lists, and the mean of sorted lists."""
     ranks = records.similarity["by_rank"]
     x = [entry["rank"] for entry in ranks]
-    with rc_context(STYLE):
-        figure = Figure(figsize=(7.5, 4.4))
-        axes = figure.subplots()
-        for low, high, opacity in (("q10", "q90", 0.15), ("q25", "q75", 0.3)):
-            label = f"{low[1:]} to {high[1:]} % of lists"
-            band = ([entry[low] for entry in ranks], [entry[high] for entry in ranks])
-            axes.fill_between(x, *band, color=BLUE, alpha=opacity, linewidth=0, label=label)
-        axes.plot(x, [entry["mean"] for entry in ranks], "o-", color=BLUE, markersize=4, label="mean")
-        label = "mean of the same sentences, perfectly ordered"
-        axes.plot(x[: len(records.ideal)], records.ideal[: len(x)], "--", color=RED, linewidth=1.8, label=label)
-        axes.set_xlabel("rank in the list (0 is the seed sentence)")
-        axes.set_ylabel("teacher cosine to the seed")
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.legend()
-        share = records.similarity.get("in_order")
-        if share is not None:
-            title = f"neighbouring rewrites in the generated order: {100 * share:.1f} %"
-            axes.set_title(title, loc="left", fontsize=11)
+    figure = Figure(figsize=(7.5, 4.4))
+    axes = figure.subplots()
+    for low, high, opacity in (("q10", "q90", 0.15), ("q25", "q75", 0.3)):
+        label = f"{low[1:]} to {high[1:]} % of lists"
+        band = ([entry[low] for entry in ranks], [entry[high] for entry in ranks])
+        axes.fill_between(x, *band, color=BLUE, alpha=opacity, linewidth=0, label=label)
+    axes.plot(x, [entry["mean"] for entry in ranks], "o-", color=BLUE, markersize=4, label="mean")
+    label = "mean of the same sentences, perfectly ordered"
+    axes.plot(x[: len(records.ideal)], records.ideal[: len(x)], "--", color=RED, linewidth=1.8, label=label)
+    axes.set_xlabel("rank in the list (0 is the seed sentence)")
+    axes.set_ylabel("teacher cosine to the seed")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.legend()
+    if (share := records.similarity.get("in_order")) is not None:
+        axes.set_title(f"neighbouring rewrites in the generated order: {100 * share:.1f} %", loc="left", fontsize=11)
     return figure
 
 
+@rc_context(STYLE)
 def target_order(records: Records) -> Figure:
     """Draw the share of pairs that each experiment's targets rank in generated order, and as the teacher does."""
     agreements = records.agreements
-    with rc_context(STYLE):
-        figure = Figure(figsize=(10, max(3.4, 1.6 + 0.34 * len(agreements))))
-        left, right = figure.subplots(1, 2, width_ratios=(5, 4))
-        _shares(left, agreements)
-        _shares_by_rank(right, records)
-        if len(agreements) > 1:
-            figure.legend(handles=right.get_lines(), loc="outside right upper", fontsize=9)
+    figure = Figure(figsize=(10, max(3.4, 1.6 + 0.34 * len(agreements))))
+    left, right = figure.subplots(1, 2, width_ratios=(5, 4))
+    _shares(left, agreements)
+    _shares_by_rank(right, records)
+    if len(agreements) > 1:
+        figure.legend(handles=right.get_lines(), loc="outside right upper", fontsize=9)
     return figure
 
 
@@ -60,10 +56,8 @@ def _shares(axes: Axes, agreements: list[Agreement]) -> None:
         axes.plot(each.teacher, y, "s", color=ORANGE, markersize=8)
     axes.plot([], [], "o", color=BLUE, label="as generated")
     axes.plot([], [], "s", color=ORANGE, label="as the teacher")
-    rows(
-        axes,
-        [each.name if each.target in each.name else f"{short(each.name)}\n({each.target})" for each in agreements],
-    )
+    names = [each.name if each.target in each.name else f"{short(each.name)}\n({each.target})" for each in agreements]
+    rows(axes, names)
     axes.tick_params(axis="y", labelsize=9 if len(agreements) > 1 else 11)
     axes.set_xlim(0.5 if all(min(each.generated, each.teacher) > 0.5 for each in agreements) else 0, 1.02)
     axes.set_xlabel("share of pairs that the targets rank this way")
@@ -83,6 +77,7 @@ def _shares_by_rank(axes: Axes, records: Records) -> None:
     axes.xaxis.get_major_locator().set_params(integer=True)
 
 
+@rc_context(STYLE)
 def drops(records: Records) -> Figure:
     """Draw the number of sentences or lists that is left after every stage, and the reasons for drops."""
     pool, lists = records.seeds, records.consolidate
@@ -99,13 +94,12 @@ def drops(records: Records) -> Figure:
         ("Raw sentences: why they are not in the pool", _pieces(pool)),
         ("Rewritten seeds: why they are not ranking lists", _pieces(lists)),
     ]
-    with rc_context(STYLE):
-        lengths = [len(levels), *(len(pieces) for _, pieces in falls)]
-        figure = Figure(figsize=(8.5, 2.0 + 0.27 * sum(lengths)))
-        panels = figure.subplots(3, 1, height_ratios=[length + 1.2 for length in lengths])
-        _levels(panels[0], levels)
-        for axes, (title, pieces) in zip(panels[1:], falls, strict=True):
-            _fall(axes, title, pieces)
+    lengths = [len(levels), *(len(pieces) for _, pieces in falls)]
+    figure = Figure(figsize=(8.5, 2.0 + 0.27 * sum(lengths)))
+    panels = figure.subplots(3, 1, height_ratios=[length + 1.2 for length in lengths])
+    _levels(panels[0], levels)
+    for axes, (title, pieces) in zip(panels[1:], falls, strict=True):
+        _fall(axes, title, pieces)
     return figure
 
 
@@ -136,11 +130,10 @@ def _levels(axes: Axes, levels: list[tuple[str, int]]) -> None:
     """Draw a bar for each level, with its share of the bar above."""
     rows(axes, [name for name, _ in levels])
     axes.barh(range(len(levels)), [count for _, count in levels], height=0.72, color=BLUE)
-    before = None
+    above = [0, *(count for _, count in levels)]
     for y, (_, count) in enumerate(levels):
-        share = f"  ({100 * count / before:.1f} % of the line above)" if before else ""
+        share = f"  ({100 * count / above[y]:.1f} % of the line above)" if above[y] else ""
         label_bar(axes, count, y, f"{count:,}{share}")
-        before = count
     _hide_axis(axes, "From raw sentence to training list", max(count for _, count in levels))
 
 

@@ -1,7 +1,5 @@
 """Figures of the scores: differences to the base, and alignment against uniformity."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -31,6 +29,7 @@ COLUMNS = 3
 Panel = tuple[str, list[str], list[Score]]  # title, label of each line, row of each line
 
 
+@rc_context(STYLE)
 def differences(records: Records) -> Figure:
     """Draw the difference to the base by task, subset and model: intervals, and single trainings below their mean."""
     drawn = [row for row in records.scores if row.delta == row.delta and row.task != REPRESENTATION]
@@ -40,20 +39,19 @@ def differences(records: Records) -> Figure:
     models = len({row.model for row in lines})
     panels = _together(lines, models) if models <= FEW else _by_task(lines)
     columns = 1 if models <= FEW else min(COLUMNS, len(panels))
-    with rc_context(STYLE):
-        lengths = [len(labels) for _, labels, _ in panels]
-        heights = [max(lengths[i : i + columns]) + 2.0 for i in range(0, len(panels), columns)]
-        figure = Figure(figsize=(8 if columns == 1 else 3.3 * columns + 1, 0.6 + 0.29 * sum(heights)))
-        grid = figure.subplots(len(heights), columns, height_ratios=heights, squeeze=False)
-        for axes in grid.flat[len(panels) :]:
-            axes.axis("off")
-        for place, (axes, (title, labels, panel)) in enumerate(zip(grid.flat, panels, strict=False)):
-            _panel(axes, panel, drawn, records)
-            rows(axes, labels, 60 if columns == 1 else LONGEST)
-            if place % columns and labels == panels[place - 1][1]:
-                axes.tick_params(labelleft=False)
-            axes.set_title(title, loc="left", fontsize=10 if columns > 1 else 11)
-        figure.supxlabel("difference to the base", fontsize=11)
+    lengths = [len(labels) for _, labels, _ in panels]
+    heights = [max(lengths[i : i + columns]) + 2.0 for i in range(0, len(panels), columns)]
+    figure = Figure(figsize=(8 if columns == 1 else 3.3 * columns + 1, 0.6 + 0.29 * sum(heights)))
+    grid = figure.subplots(len(heights), columns, height_ratios=heights, squeeze=False)
+    for axes in grid.flat[len(panels) :]:
+        axes.axis("off")
+    for place, (axes, (title, labels, panel)) in enumerate(zip(grid.flat, panels, strict=False)):
+        _panel(axes, panel, drawn, records)
+        rows(axes, labels, 60 if columns == 1 else LONGEST)
+        if place % columns and labels == panels[place - 1][1]:
+            axes.tick_params(labelleft=False)
+        axes.set_title(title, loc="left", fontsize=10 if columns > 1 else 11)
+    figure.supxlabel("difference to the base", fontsize=11)
     return figure
 
 
@@ -96,6 +94,7 @@ def _panel(axes: Axes, lines: Sequence[Score], drawn: Sequence[Score], records: 
     zero_line(axes)
 
 
+@rc_context(STYLE)
 def representation(records: Records) -> Figure:
     """Draw uniformity against alignment of every encoder; both are better when lower."""
     points = _points(records)
@@ -103,24 +102,23 @@ def representation(records: Records) -> Figure:
         return message("This run has no task Representation (evaluate.tasks), so there are no points to draw.")
     names = dict.fromkeys(records.experiment(row) for row, _ in points)
     assigned = looks([name for name in names if name != "base"], records.chosen)
-    with rc_context(STYLE):
-        figure = Figure(figsize=(8.5, 5))
-        axes = figure.subplots()
-        for row, uniformity in points:
-            name = records.experiment(row)
-            look = assigned.get(name, Look("black", "s"))
-            if row.model != name:  # a single training beside its mean
-                style = {"markersize": 3.5, "alpha": 0.6, "markeredgewidth": 0}
-                axes.plot(row.value, uniformity, "o", color=look.color, **style)
-                continue
-            style = {"markersize": 9, "linestyle": "none"}
-            axes.plot(row.value, uniformity, look.marker, color=look.color, label=short(name), **style)
-        axes.set_xlabel("alignment (lower is better)")
-        axes.set_ylabel("uniformity (lower is better)")
-        axes.margins(0.12)
-        arrow = {"arrowstyle": "->", "color": GREY}
-        axes.annotate("better", (0.02, 0.02), (0.12, 0.12), "axes fraction", color=GREY, arrowprops=arrow)
-        figure.legend(loc="outside right upper")
+    figure = Figure(figsize=(8.5, 5))
+    axes = figure.subplots()
+    for row, uniformity in points:
+        name = records.experiment(row)
+        look = assigned.get(name, Look("black", "s"))
+        if row.model != name:  # a single training beside its mean
+            style = {"markersize": 3.5, "alpha": 0.6, "markeredgewidth": 0}
+            axes.plot(row.value, uniformity, "o", color=look.color, **style)
+            continue
+        style = {"markersize": 9, "linestyle": "none"}
+        axes.plot(row.value, uniformity, look.marker, color=look.color, label=short(name), **style)
+    axes.set_xlabel("alignment (lower is better)")
+    axes.set_ylabel("uniformity (lower is better)")
+    axes.margins(0.12)
+    arrow = {"arrowstyle": "->", "color": GREY}
+    axes.annotate("better", (0.02, 0.02), (0.12, 0.12), "axes fraction", color=GREY, arrowprops=arrow)
+    figure.legend(loc="outside right upper")
     return figure
 
 

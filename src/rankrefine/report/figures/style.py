@@ -1,7 +1,5 @@
 """Palette, style and elements that the figures share."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,10 +31,10 @@ STYLE = {
 LONGEST = 28  # characters of a name in a figure
 
 
+@rc_context(STYLE)
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as SVG without a date, so that equal figures have equal bytes."""
-    with rc_context(STYLE):
-        figure.savefig(path, format="svg", metadata={"Date": None})
+    figure.savefig(path, format="svg", metadata={"Date": None})
 
 
 @dataclass(frozen=True)
@@ -85,11 +83,11 @@ def zero_line(axes: Axes) -> None:
     axes.axvline(0, color=GREY, linewidth=1, linestyle="--", zorder=0.5)
 
 
+@rc_context(STYLE)
 def message(text: str) -> Figure:
     """Return a figure that says why there is nothing to draw."""
-    with rc_context(STYLE):
-        figure = Figure(figsize=(7.5, 1.2))
-        axes = figure.subplots()
-        axes.axis("off")
-        axes.text(0, 0.5, text, va="center", color=GREY)
+    figure = Figure(figsize=(7.5, 1.2))
+    axes = figure.subplots()
+    axes.axis("off")
+    axes.text(0, 0.5, text, va="center", color=GREY)
     return figure

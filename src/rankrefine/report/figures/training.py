@@ -1,7 +1,5 @@
 """Figures of the training: curves of all experiments, and their gains on development data."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,29 +15,29 @@ from rankrefine.report.records import Record, Records
 POINTS = 400  # points of all lines of a kind together: long or many trainings must not make a large file
 
 
+@rc_context(STYLE)
 def training(records: Records) -> Figure:
     """Draw development score and loss of every experiment by step; thin lines are single trainings."""
     names = records.experiments
     assigned = looks(names, records.chosen)
     points, relative = max(20, POINTS // len(records.histories)), len(names) > 1
-    with rc_context(STYLE):
-        figure = Figure(figsize=(9.5 if relative else 7.5, 5.8))
-        top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-        for name in sorted(names, key=lambda name: name == records.chosen):  # the chosen one on top
-            look, width = assigned[name], 2.6 if name == records.chosen else 1.6
-            _development(top, records.histories_of(name), look, width)
-            _loss(bottom, records.histories_of(name), look, width, points, relative)
-        top.legend(handles=_references(top, records.history), fontsize=9)
-        top.set_ylabel("development score\n(Spearman × 100)")
-        bottom.set_ylabel("training loss,\nrelative to its start" if relative else "training loss")
-        bottom.set_xlabel("step")
-        if relative:
-            lines = [
-                Line2D([], [], color=look.color, linestyle=look.dashes, linewidth=2.2, label=short(name))
-                for name, look in assigned.items()
-            ]
-            figure.legend(handles=lines, loc="outside right upper")
-        figure.align_ylabels()
+    figure = Figure(figsize=(9.5 if relative else 7.5, 5.8))
+    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    for name in sorted(names, key=lambda name: name == records.chosen):  # the chosen one on top
+        look, width = assigned[name], 2.6 if name == records.chosen else 1.6
+        _development(top, records.histories_of(name), look, width)
+        _loss(bottom, records.histories_of(name), look, width, points, relative)
+    top.legend(handles=_references(top, records.history), fontsize=9)
+    top.set_ylabel("development score\n(Spearman × 100)")
+    bottom.set_ylabel("training loss,\nrelative to its start" if relative else "training loss")
+    bottom.set_xlabel("step")
+    if relative:
+        lines = [
+            Line2D([], [], color=look.color, linestyle=look.dashes, linewidth=2.2, label=short(name))
+            for name, look in assigned.items()
+        ]
+        figure.legend(handles=lines, loc="outside right upper")
+    figure.align_ylabels()
     return figure
 
 
@@ -86,24 +84,24 @@ def _references(axes: Axes, history: Record) -> list[Line2D]:
     return [base, star]
 
 
+@rc_context(STYLE)
 def experiments(records: Records) -> Figure:
     """Draw each experiment's gain on development data: single trainings, and their mean with standard deviation."""
     gains = summaries(records.selection["candidates"], [])
-    with rc_context(STYLE):
-        figure = Figure(figsize=(7.5, 1.3 + 0.36 * len(gains)))
-        axes = figure.subplots()
-        for y, row in enumerate(gains):
-            several = row.seeds > 1
-            color = BLUE if row.name == records.chosen else GREY
-            mean, sd = np.mean(row.gain), np.std(row.gain, ddof=1) if several else 0.0
-            axes.plot([mean - sd, mean + sd], [y, y], color=color, linewidth=2, solid_capstyle="butt")
-            if several:
-                axes.plot(row.gain, [y] * row.seeds, "o", color=color, markersize=4, alpha=0.6, markeredgewidth=0)
-            axes.plot(mean, y, "D" if several else "o", color=color, markersize=6.5)
-            label_row(axes, y, f"{mean:+.2f}" + (f" ± {sd:.2f}" if several else ""), color)
-        zero_line(axes)
-        rows(axes, [row.name for row in gains])
-        axes.set_xlabel("development score, gain on the base (Spearman × 100)")
+    figure = Figure(figsize=(7.5, 1.3 + 0.36 * len(gains)))
+    axes = figure.subplots()
+    for y, row in enumerate(gains):
+        several = row.seeds > 1
+        color = BLUE if row.name == records.chosen else GREY
+        mean, sd = np.mean(row.gain), np.std(row.gain, ddof=1) if several else 0.0
+        axes.plot([mean - sd, mean + sd], [y, y], color=color, linewidth=2, solid_capstyle="butt")
+        if several:
+            axes.plot(row.gain, [y] * row.seeds, "o", color=color, markersize=4, alpha=0.6, markeredgewidth=0)
+        axes.plot(mean, y, "D" if several else "o", color=color, markersize=6.5)
+        label_row(axes, y, f"{mean:+.2f}" + (f" ± {sd:.2f}" if several else ""), color)
+    zero_line(axes)
+    rows(axes, [row.name for row in gains])
+    axes.set_xlabel("development score, gain on the base (Spearman × 100)")
     return figure
 
 
