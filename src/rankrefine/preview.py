@@ -1,10 +1,8 @@
-"""`python -m rankrefine preview`: a few ranking lists on the screen, and the time that all of them would take.
+"""`python -m rankrefine preview`: print a few ranking lists, and the time that all of them would take.
 
-Runs the first block of the pool at its real size, because a few chains alone are many times slower; stops after a
-minute, shows some of its chains, and writes nothing but the inputs that the workflow would make first.
+Run the first block of the pool at its real size, because a few chains alone are many times slower; stop after a minute
+and print some of its chains. Nothing is written except for missing inputs, which the workflow makes.
 """
-
-from __future__ import annotations
 
 import logging
 import math
@@ -114,25 +112,17 @@ def as_text(chains: Sequence[Chain], cosines: Sequence[Sequence[float]]) -> str:
 
 @dataclass(frozen=True)
 class Pace:
-    """Speed of generation.
+    """Speed of generation."""
 
-    Attributes:
-        chains: number of chains.
-        share: finished part of their work, 0 to 1; a chain that was given up has no work left.
-        given_up: chains that ended early.
-        tokens: tokens of all completions, including rejected ones.
-        seconds: elapsed time.
-    """
-
-    chains: int
-    share: float
-    given_up: int
-    tokens: int
-    seconds: float
+    chains: int  # number of chains
+    share: float  # finished part of their work, 0 to 1; a chain that was given up has no work left
+    given_up: int  # chains that ended early
+    tokens: int  # of all completions, including rejected ones
+    seconds: float  # elapsed time
 
     @classmethod
-    def of(cls, chains: Sequence[Chain], rounds: int, seconds: float) -> Pace:
-        """Pace of chains of `rounds` rewrites after `seconds`."""
+    def of(cls, chains: Sequence[Chain], rounds: int, seconds: float) -> "Pace":
+        """Return the pace of chains of `rounds` rewrites after `seconds`."""
         running = [chain for chain in chains if chain.status == RUNNING]
         left = sum(rounds + 1 - len(chain.sentences) for chain in running) / (rounds * len(chains))
         given_up = sum(chain.status not in (RUNNING, COMPLETE) for chain in chains)
@@ -160,12 +150,12 @@ def _duration(hours: float) -> str:
 
 
 def _manifest(text: str, key: str) -> Path:
-    """Path of a model's manifest in the workflow."""
+    """Return the path of a model's manifest."""
     return Path(f"results/assets/{sources.parse(text, 'model', key).slug}.json")
 
 
 def _make(config: dict[str, Any], files: list[Path]) -> None:
-    """Let Snakemake make those of `files` that are missing or outdated."""
+    """Run Snakemake for those of `files` that are missing or outdated."""
     if not Path("Snakefile").exists():
         if missing := [file for file in files if not file.exists()]:
             raise UserError(f"{missing[0]} is missing; run this in the folder with the Snakefile to make it.")

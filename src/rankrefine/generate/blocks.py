@@ -4,8 +4,6 @@ In low precision rounding depends on the other rows of a batch. A block starts w
 same bytes after an interruption, and after any other block.
 """
 
-from __future__ import annotations
-
 import logging
 import time
 from collections import Counter
@@ -89,11 +87,10 @@ def statistics(drafts: list[Draft], seconds: float) -> dict[str, Any]:
 
 
 def total(statistics: list[dict[str, Any]]) -> dict[str, Any]:
-    """Sum the statistics of several blocks; counts by reason are added reason by reason."""
-    first, *others = statistics
-    summed: dict[str, Any] = dict(first)
-    for other in others:
-        for key, value in other.items():
+    """Sum the statistics of several blocks; those by reason for each reason."""
+    summed = dict(statistics[0])
+    for block in statistics[1:]:
+        for key, value in block.items():
             if isinstance(value, dict):
                 summed[key] = dict(Counter(summed[key]) + Counter(value))
             else:

@@ -1,10 +1,7 @@
-"""Finished blocks of a shard, kept on disk until the shard is complete.
+"""Finished blocks of a shard, kept on disk until the shard is complete: a killed job loses only its current block.
 
-A killed job loses only its current block. A block is used again only if all its inputs are unchanged: seed sentences,
-settings, model, code, versions, device.
+A block is used again only if all its inputs are unchanged: seed sentences, settings, model, code, versions, device.
 """
-
-from __future__ import annotations
 
 import hashlib
 import json
@@ -23,12 +20,7 @@ INPUTS, STATISTICS = b"inputs", b"statistics"
 
 
 class Journal:
-    """One parquet file per finished block in `folder`, which exists only while the shard is incomplete.
-
-    Args:
-        inputs: everything that all blocks of the shard depend on; JSON values.
-        schema: columns of the shard.
-    """
+    """One parquet file per finished block in `folder`; `inputs` (JSON values) decide the bytes of all of them."""
 
     def __init__(self, folder: Path, inputs: Any, schema: pa.Schema) -> None:
         self.folder = folder

@@ -1,10 +1,8 @@
-"""Stage 2, `python -m rankrefine generate`: one shard of what the language model writes for the seed pool.
+"""Stage 2, `python -m rankrefine generate`: one shard of the language model's output for the seed pool.
 
 A shard is cut into blocks (see `blocks`). Draws depend on the random seed and the seed sentence alone, and the
 schedule on the block alone, so an interrupted job gives the same bytes on the same machine.
 """
-
-from __future__ import annotations
 
 import logging
 import time
@@ -67,7 +65,7 @@ def run(
     _check_budget(seeds.num_rows, budget, pool_stats)
     if first >= seeds.num_rows:
         raise UserError(f"--first is {first}, but the pool has only {seeds.num_rows} seed sentences.")
-    seeds = seeds.slice(first, rows)  # a shard that was larger once asks for as many again, if the pool still has them
+    seeds = seeds.slice(first, rows)  # `rows` may exceed the pool, if the shard was larger in an earlier run
     recipe = load_recipe(config)
     model = load_manifest(llm) if llm is not None else None
     engine = load_engine(settings, recipe, model, min(settings["block_size"], seeds.num_rows), threads)
@@ -116,17 +114,15 @@ def load_engine(
     Raises:
         UserError: the model or the engine cannot be used here.
     """
-    module = import_module(f"rankrefine.llm.{settings['engine']}.engine")
-    folder = model.path if model else None
-    return module.load(folder, recipe.prompts, recipe.sampling, max_running, settings, threads)
+    load = import_module(f"rankrefine.llm.{settings['engine']}.engine").load
+    return load(model.path if model else None, recipe.prompts, recipe.sampling, max_running, settings, threads)
 
 
 def _check_budget(available: int, needed: int, pool_stats: Path) -> None:
     if available >= needed:
         return
-    dropped = io.read_json(pool_stats)["dropped"]
-    most_first = sorted(dropped.items(), key=lambda item: -item[1])
-    reasons = ", ".join(f"{reason} {count}" for reason, count in most_first if count)
+    dropped = Counter(io.read_json(pool_stats)["dropped"]).most_common()
+    reasons = ", ".join(f"{reason} {count}" for reason, count in dropped if count)
     raise UserError(
         f"seeds.count is {needed}, but the pool has only {available} seed sentences (dropped: {reasons or 'none'}); "
         "lower seeds.count, add sources or loosen the filters."
@@ -136,13 +132,13 @@ def _check_budget(available: int, needed: int, pool_stats: Path) -> None:
 def _inputs(
     record: Record, recipe: Recipe, model: Manifest | None, engine: Engine, code: list[str] | None
 ) -> dict[str, Any]:
-    """Everything that decides a block's bytes, except for its seed sentences."""
+    """Return all that decides a block's bytes, except for its seed sentences."""
     return {
         **record.inputs(),
         "recipe": recipe.describe(),
         "model": model.files if model else None,
         "code": code,
-        # a block that ran with fewer requests at the same time, because memory had run out, is as good as any
+        # a block that ran with fewer concurrent requests, because memory was full, is as good as any
         "engine": {key: value for key, value in engine.describe().items() if key != "max_running"},
     }
 

@@ -1,6 +1,4 @@
-"""Continuous batching: drafts run through the engine, and a waiting draft takes each place as it becomes free."""
-
-from __future__ import annotations
+"""Continuous batching: as soon as a draft ends, a waiting one takes its place in the engine."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -39,12 +37,10 @@ def run(drafts: Iterable[Draft], engine: Engine, recipe: Recipe) -> Iterator[int
 
 
 def _continue(draft: Draft, engine: Engine, recipe: Recipe) -> None:
-    """Add the draft's next request. If the engine refuses a prompt that the model itself wrote, give the draft up; a
-    seed sentence that is refused is an error, for the user to remove.
-    """
+    """Add the draft's next request; give the draft up if the engine refuses a prompt that the model itself wrote."""
     try:
         engine.add(recipe.request(draft))
     except UserError:
-        if not draft.accepted:
+        if not draft.accepted:  # the user must remove this seed sentence
             raise
         draft.reject("prompt", redraws=0)

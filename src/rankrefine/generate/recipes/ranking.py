@@ -1,10 +1,8 @@
 """Ranking lists: chains of rewrites that drift away from the seed sentence.
 
 A chain x0, x1, …, xN starts at a seed sentence; in round i the language model rewrites x[i-1] and is steered away
-from what it would have made of x[i-2] (He et al. 2025; docs/method.md).
+from its rewrite of x[i-2] (He et al. 2025; docs/method.md).
 """
-
-from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -31,24 +29,16 @@ class Chain(Draft):
 
 @dataclass(frozen=True)
 class Ranking:
-    """The recipe of ranking lists, see `Recipe`.
-
-    Attributes:
-        prompt: asks for a rewrite.
-        rounds: rewrites per chain.
-        guidance_scale: one for all rounds, or one per round; the last one also applies to later rounds.
-        redraws: retries of a rejected rewrite.
-        limits: reasons to reject a rewrite besides a repeat.
-    """
+    """The recipe of ranking lists, see `Recipe`."""
 
     columns: ClassVar[tuple[pa.Field, ...]] = (SHARD.field("sentences"),)
 
-    prompt: Prompt
+    prompt: Prompt  # asks for a rewrite
     sampling: Sampling
-    rounds: int
-    guidance_scale: float | list[float]
-    redraws: int
-    limits: Limits
+    rounds: int  # rewrites per chain
+    guidance_scale: float | list[float]  # for all rounds, or one per round; the last one also applies to later rounds
+    redraws: int  # retries of a rejected rewrite
+    limits: Limits  # reasons to reject a rewrite besides a repeat
     random_seed: int
 
     @property
@@ -63,15 +53,11 @@ class Ranking:
     def request(self, chain: Chain) -> Request:
         """Ask for the next rewrite. Round 1 has no previous prompt and decodes plainly."""
         place = len(chain.sentences)  # round of the next rewrite, from 1
+        prompt = self.prompt.fill(chain.sentences[-1])
         negative = self.prompt.fill(chain.sentences[-2]) if place > 1 else None
-        key = (self.random_seed, chain.seed_id, place, chain.attempt)
-        return Request(
-            chain.row, self.prompt.fill(chain.sentences[-1]), negative, self._scale(place), key, one_line=True
-        )
-
-    def _scale(self, place: int) -> float:
         scales = self.guidance_scale
-        return scales[min(place, len(scales)) - 1] if isinstance(scales, list) else scales
+        scale = scales[min(place, len(scales)) - 1] if isinstance(scales, list) else scales
+        return Request(chain.row, prompt, negative, scale, (self.random_seed, chain.seed_id, place, chain.attempt))
 
     def take(self, chain: Chain, completion: Completion) -> None:
         """Accept a rewrite that is complete, new and within the limits; reject any other."""
@@ -86,7 +72,7 @@ class Ranking:
             chain.status = COMPLETE
 
     def _unfinished(self, completion: Completion) -> str | None:
-        """Reason why a completion is no whole rewrite. A newline is the proper end after a plain prompt."""
+        """Return why a completion is no whole rewrite, or None. After a plain prompt a newline is the proper end."""
         if completion.stop == "newline" and self.prompt.chat:
             return "newline"
         return "cut off" if completion.stop == "length" else None
@@ -97,9 +83,8 @@ class Ranking:
 
     def describe(self) -> dict[str, Any]:
         """Return the fields that `consolidate` and the data set card read."""
-        extent = {"rounds": self.rounds, "redraws": self.redraws}
-        sampling = {"guidance_scale": self.guidance_scale, **vars(self.sampling), **extent}
-        return {**self.prompt.describe(), "sampling": sampling}
+        own = {name: getattr(self, name) for name in ("guidance_scale", "rounds", "redraws")}
+        return {**self.prompt.describe(), "sampling": own | vars(self.sampling)}
 
 
 def load(config: dict[str, Any]) -> Ranking:

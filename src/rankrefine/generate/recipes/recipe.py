@@ -1,10 +1,8 @@
-"""The interface of a recipe: what is asked of the language model for one seed sentence, and what is kept of it.
+"""The interface of a recipe, which makes the requests for one seed sentence and keeps their completions.
 
-A recipe is a module of this package with a function `load(config) -> Recipe`. It is found by its name, the value of
-`generate.recipe`. Everything above it (scheduler, blocks, journal, record) works with `Draft` and `Recipe` alone.
+A recipe is a module of this package with a function `load(config) -> Recipe`, named like a value of `generate.recipe`.
+Scheduler, blocks, journal and record work with `Draft` and `Recipe` alone.
 """
-
-from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
@@ -21,32 +19,20 @@ RUNNING, COMPLETE = "running", "complete"
 
 @dataclass
 class Draft:
-    """The work on one seed sentence; a recipe adds what it collects.
+    """The work on one seed sentence; a recipe adds fields for its results."""
 
-    Attributes:
-        row: row of the seed sentence in its block.
-        text: the seed sentence.
-        status: "running", "complete", or the reason why the draft was given up.
-        attempt: retries of the current request.
-        redraws: retries of all requests.
-        tokens, near_ties, redone: sums over the completions, see `Completion`.
-        accepted: completions that were accepted.
-        rejected: rejected completions by reason.
-        stops: completions by what ended them.
-    """
-
-    row: int
+    row: int  # of the seed sentence in its block
     seed_id: str
-    text: str
-    status: str = RUNNING
-    attempt: int = 0
-    redraws: int = 0
-    tokens: int = 0
+    text: str  # the seed sentence
+    status: str = RUNNING  # or COMPLETE, or the reason why the draft was given up
+    attempt: int = 0  # retries of the current request
+    redraws: int = 0  # retries of all requests
+    tokens: int = 0  # of all completions, as are `near_ties` and `redone` (see `Completion`)
     near_ties: int = 0
     redone: int = 0
-    accepted: int = 0
-    rejected: Counter[str] = field(default_factory=Counter)
-    stops: Counter[str] = field(default_factory=Counter)
+    accepted: int = 0  # number of accepted completions
+    rejected: Counter[str] = field(default_factory=Counter)  # rejected completions by reason
+    stops: Counter[str] = field(default_factory=Counter)  # all completions by `Completion.stop`
 
     def count(self, completion: Completion) -> None:
         """Add a completion to the sums."""
@@ -71,16 +57,10 @@ class Draft:
 
 
 class Recipe(Protocol):
-    """Requests for one seed sentence, one after another, each of which may depend on earlier completions.
+    """Requests for one seed sentence, one after another, each of which may depend on earlier completions."""
 
-    Attributes:
-        columns: fields of a finished row besides the common ones (see `schema`).
-        prompts: templates of all prompts that requests have.
-        sampling: choice of tokens.
-    """
-
-    columns: Sequence[pa.Field]
-    prompts: Sequence[Prompt]
+    columns: Sequence[pa.Field]  # of a finished row besides the common ones (see `schema`)
+    prompts: Sequence[Prompt]  # templates of all requests
     sampling: Sampling
 
     def start(self, row: int, seed_id: str, text: str) -> Draft:

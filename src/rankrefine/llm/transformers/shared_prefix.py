@@ -122,13 +122,14 @@ def install(model: PreTrainedModel) -> None:
 
 
 def longest(model: PreTrainedModel) -> int | None:
-    """Longest sequence that `attend` computes correctly, in tokens: the model's context, or its attention window.
+    """Longest sequence that `attend` computes correctly, in tokens; None if there is no limit.
 
-    None if there is no limit.
+    It is the model's context, or the attention window of some of its layers.
     """
     config = model.config.get_text_config()
-    windowed = "sliding_attention" in (getattr(config, "layer_types", None) or ["sliding_attention"])
-    names = ["max_position_embeddings", *(["sliding_window"] if windowed else [])]
+    kinds = getattr(config, "layer_types", None)
+    windowed = not kinds or "sliding_attention" in kinds
+    names = ("max_position_embeddings", "sliding_window") if windowed else ("max_position_embeddings",)
     return min((limit for name in names if (limit := getattr(config, name, None))), default=None)
 
 
