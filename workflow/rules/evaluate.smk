@@ -11,12 +11,16 @@ rule task:
     conda:
         "../../envs/rankrefine.yaml"
     params:
-        key=lambda wc, input: catalogue.key(wc.task, config["evaluate"]),  # for messages alone
+        # functions of `input` are not compared with the last run; key and names are for messages alone
+        key=lambda wc, input: catalogue.key(wc.task, config["evaluate"]),
+        module=lambda wc, input: catalogue.module(wc.task),
+        own=lambda wc, input: list(catalogue.OWN),
         code=task_code("task"),
     message:
         "Checking task {wildcards.task}"
     shell:
-        "{PYTHON:q} -m rankrefine task --task {wildcards.task:q} --key {params.key:q} --data {input.data:q} --output {output:q} --log {log:q}"
+        "{PYTHON:q} -m rankrefine task --task {wildcards.task:q} --module {params.module} --own {params.own}"
+        " --key {params.key:q} --data {input.data:q} --output {output:q} --log {log:q}"
 
 
 rule overlap:

@@ -33,10 +33,10 @@ def _resolved(node: Any, definitions: dict[str, Any]) -> Any:
 def leaves(node: dict[str, Any] | None = None, prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield all leaves of the schema as (dotted key, schema of the leaf)."""
     for key, child in (node or schema())["properties"].items():
-        if "x-reads" in child or "x-plans" in child:
-            yield prefix + key, child
-        else:
+        if "properties" in child:
             yield from leaves(child, f"{prefix}{key}.")
+        else:
+            yield prefix + key, child
 
 
 def reruns(leaf: dict[str, Any]) -> list[str]:

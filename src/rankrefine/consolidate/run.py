@@ -74,6 +74,9 @@ def run(config: dict[str, Any], shards: Path, pool_stats: Path, output: Path, st
 
 def _read(file: Path, rows: int | None) -> pa.Table:
     """Read the first `rows` lists of a shard (None: all); a shard for a larger `seeds.count` has more."""
+    table = io.read_table(file)
+    if "sentences" not in table.column_names:
+        raise UserError(f"{file} contains no ranking lists; set generate.recipe to ranking, or stop at generate.")
     table = io.read_table(file, SHARD)
     if rows is None:
         return table

@@ -10,13 +10,19 @@ from rankrefine import io
 from rankrefine.assets.manifest import load_manifest
 from rankrefine.assets.mteb import known_task
 from rankrefine.errors import UserError
-from rankrefine.evaluate import catalogue
 from rankrefine.evaluate.tasks.task import load
 
 log = logging.getLogger(__name__)
 
 
-def run(task: str, data: Path, output: Path, key: str = "evaluate.tasks") -> None:
+def run(
+    task: str,
+    data: Path,
+    output: Path,
+    key: str = "evaluate.tasks",
+    module: str = "mteb",
+    own: list[str] | None = None,
+) -> None:
     """Stage 5a: check a task and its data.
 
     Args:
@@ -24,14 +30,16 @@ def run(task: str, data: Path, output: Path, key: str = "evaluate.tasks") -> Non
         data: Manifest of the task's data.
         output: JSON file to write, a `PreparedTask`.
         key: Config key of the data, for messages.
+        module: Module in evaluate/tasks that evaluates the task.
+        own: Names of our own tasks, to suggest for a misspelt one.
 
     Raises:
         UserError: the task is unknown, or its data do not fit.
     """
     try:
-        if task not in catalogue.OWN:
-            known_task(task, catalogue.OWN)
-        prepared, unit = load(catalogue.module(task), task).prepare(load_manifest(data))
+        if module == "mteb":
+            known_task(task, own or ())
+        prepared, unit = load(module, task).prepare(load_manifest(data))
     except UserError as error:
         raise UserError(f"{key}: {error}") from error
     io.write_json(output, prepared.as_dict())

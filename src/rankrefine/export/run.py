@@ -1,4 +1,4 @@
-"""Verb `export`: copy the refined encoder with the best development score, and write a card for every encoder.
+"""Command `export`: copy the refined encoder with the best development score, and write a card for every encoder.
 
 Test scores are not used for the choice.
 """

@@ -1,4 +1,4 @@
-"""Verb `report`: draw the figures and write the pages of the report.
+"""Command `report`: draw the figures and write the pages of the report.
 
 Each file is self-contained. Snakemake's report page embeds them with the captions of `workflow/report`.
 """

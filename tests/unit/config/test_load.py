@@ -35,6 +35,7 @@ def test_every_leaf_has_a_default_a_description_and_the_rules_it_plans() -> None
     assert len(found) > 40
     for key, leaf in found.items():
         assert "default" in leaf, key
+        assert {"x-reads", "x-plans"} & leaf.keys(), key
         assert leaf["description"].endswith("."), key
         assert set(reruns(leaf)) <= RULES, key
         assert set(leaf.get("x-reads", [])) <= {*RULES, "check"}, key
