@@ -30,7 +30,7 @@ PLANNING = [
     ),
     ("seeds.sources", [{"name": "x", "source": "a <b>.txt"}], "would read the <> in 'a <b>.txt' as a variable"),
     ("generate.python", "no/bin/python", "generate.python: there is no program 'no/bin/python'"),
-    ("generate.prompt", "nine_shot", "generate.prompt: there is no template 'nine_shot'; there are: few_shot"),
+    ("generate.prompt", "nine_shot", "generate.prompt: no template 'nine_shot'; use one of few_shot"),
 ]
 
 
@@ -60,7 +60,7 @@ def stops(folder, sentence: str, *targets: str) -> None:
 
 def test_a_pool_smaller_than_the_count_gives_both_numbers_and_the_drops(fresh) -> None:
     fresh.configure("seeds.count", 1000)
-    stops(fresh, "seeds.count asks for 1000 seed sentences but the pool holds ", "consolidate")
+    stops(fresh, "seeds.count is 1000, but the pool has only ", "consolidate")
     log = b"".join(fresh.read("results/logs/generate/*.log").values()).decode()
     assert (
         "(dropped: " in log
