@@ -25,7 +25,7 @@ from rankrefine import io
 from rankrefine.assets.manifest import write_manifest
 from rankrefine.assets.mteb import load_mteb
 from rankrefine.encoders.opening import open_encoder
-from rankrefine.evaluate import run, task
+from rankrefine.evaluate import catalogue, run, task
 from rankrefine.evaluate.mteb_data import open_task
 from rankrefine.evaluate.prepared import PreparedTask
 
@@ -89,7 +89,13 @@ def _tasks(folder: Path, share: float) -> dict[str, int]:
             table = pa.table({"sentence1": drawn[:count], "sentence2": drawn[count:], "score": scores})
         io.write_table(folder / name / "test.parquet", table)
         write_manifest(folder / f"{name}-data.json", source=name, kind="dataset", path=folder / name, revision="1")
-        task.run(name, folder / f"{name}-data.json", folder / f"{name}.json")
+        task.run(
+            name,
+            folder / f"{name}-data.json",
+            folder / f"{name}.json",
+            module=catalogue.module(name),
+            own=[*catalogue.OWN],
+        )
         units[name] = count
     return units
 

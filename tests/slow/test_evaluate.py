@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from rankrefine.evaluate import run, task
+from rankrefine.evaluate import catalogue, run, task
 
 
 def _evaluated(name: str, asset: Callable[[str], Path], folder: Path) -> list[dict]:
-    task.run(name, asset("stsb"), folder / f"{name}-task.json")
+    task.run(name, asset("stsb"), folder / f"{name}-task.json", module=catalogue.module(name), own=[*catalogue.OWN])
     output, cache = folder / f"{name}.json", folder / "cache"
     run.run(folder / f"{name}-task.json", asset("all-minilm-l6-v2"), "base", None, output, embedding_cache=cache)
     return json.loads(output.read_text())

@@ -32,7 +32,7 @@ SEEDS = (
 
 @pytest.fixture(scope="module")
 def shard(asset: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.Popen]:
-    """Starts the verb `generate` on the seed sentences above, with a name and config keys."""
+    """Starts the command `generate` on the seed sentences above, with a name and config keys."""
     folder = tmp_path_factory.mktemp("generate")
     ids = [f"{i:016x}" for i in range(len(SEEDS))]
     io.write_table(folder / "pool.parquet", pa.table({"seed_id": ids, "text": SEEDS, "source": ["x"] * len(SEEDS)}))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import importlib
 import json
 import subprocess
 import tarfile
@@ -491,6 +493,8 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         state.asked.append((repo, subset, revision))
         return state.load()
 
+    with contextlib.suppress(ImportError):
+        importlib.import_module("mteb")  # its first import keeps the function `load_dataset` that it finds
     monkeypatch.setattr(huggingface_hub.HfApi, "repo_info", repo_info)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)

@@ -11,7 +11,7 @@ import pytest
 from rankrefine import io
 from rankrefine.assets.manifest import write_manifest
 from rankrefine.config import load as config
-from rankrefine.evaluate import overlap, task
+from rankrefine.evaluate import catalogue, overlap, task
 
 SEEDS = [
     "The old sailor sold a boat.",
@@ -30,7 +30,7 @@ def _run(folder: Path, name: str = "STSBenchmark", source: str = "sts", **parts:
     io.write_table(folder / "data" / "test.parquet", pa.table(table))
     io.write_table(folder / "pool.parquet", pa.table({"text": SEEDS}))
     write_manifest(folder / "data.json", source=source, kind="dataset", path=folder / "data")
-    task.run(name, folder / "data.json", folder / "task.json")
+    task.run(name, folder / "data.json", folder / "task.json", module=catalogue.module(name), own=[*catalogue.OWN])
     settings = config.complete({"seeds": {"count": 3, "decontaminate": ["sts"]}, **parts})
     overlap.run(settings, folder / "pool.parquet", folder / "task.json", folder / "out.json")
     return json.loads((folder / "out.json").read_text())

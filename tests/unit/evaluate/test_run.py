@@ -17,7 +17,7 @@ from rankrefine import io
 from rankrefine.assets.manifest import write_manifest
 from rankrefine.encoders.opening import open_encoder
 from rankrefine.errors import UserError
-from rankrefine.evaluate import mteb_scores, run, task
+from rankrefine.evaluate import catalogue, mteb_scores, run, task
 from rankrefine.evaluate.embedding_cache import EmbeddingCache
 
 WORDS = ["[UNK]", "the", "a", "cat", "dog", "bird", "sits", "runs", "sings", "on", "mat", "tree", "song", "and", "two"]
@@ -132,7 +132,7 @@ def _reranking(tmp_path: Path, queries: int = 12, name: str = "AskUbuntuDupQuest
         rows["negative"].append([next(text) for _ in range(5)])
     io.write_table(tmp_path / "data" / "test.parquet", pa.table(rows))
     write_manifest(tmp_path / "data.json", source="data", kind="dataset", path=tmp_path / "data")
-    task.run(name, tmp_path / "data.json", tmp_path / "task.json")
+    task.run(name, tmp_path / "data.json", tmp_path / "task.json", module=catalogue.module(name), own=[*catalogue.OWN])
     return tmp_path / "task.json"
 
 
@@ -297,7 +297,13 @@ def _labelled(folder: Path, **splits: int) -> Path:
     ("name", "splits"), [("CR", {"all": 60}), ("SST2", {"train": 60, "validation": 20, "test": 30})]
 )
 def test_transfer_of_a_separable_task(tmp_path: Path, name: str, splits: dict[str, int]) -> None:
-    task.run(name, _labelled(tmp_path, **splits), tmp_path / "task.json")
+    task.run(
+        name,
+        _labelled(tmp_path, **splits),
+        tmp_path / "task.json",
+        module=catalogue.module(name),
+        own=[*catalogue.OWN],
+    )
     run.run(tmp_path / "task.json", _model(tmp_path), "base", 1, tmp_path / "out.json")
     (metric,) = json.loads((tmp_path / "out.json").read_text())["metrics"]
     assert metric["metric"] == "accuracy"
@@ -312,7 +318,9 @@ def test_the_space_of_an_encoder_and_its_paraphrases(tmp_path: Path) -> None:
     write_manifest(tmp_path / "data.json", source="data", kind="dataset", path=tmp_path / "data")
     found = {}
     for name in ("Representation", "EvalRank"):
-        task.run(name, tmp_path / "data.json", tmp_path / "task.json")
+        task.run(
+            name, tmp_path / "data.json", tmp_path / "task.json", module=catalogue.module(name), own=[*catalogue.OWN]
+        )
         run.run(tmp_path / "task.json", _model(tmp_path), "base", 1, tmp_path / f"{name}.json")
         metrics = json.loads((tmp_path / f"{name}.json").read_text())["metrics"]
         found |= {metric["metric"]: metric["value"] for metric in metrics}
@@ -329,7 +337,7 @@ def test_evalrank_searches_the_other_splits_too(tmp_path: Path) -> None:
         for split in splits:
             io.write_table(tmp_path / "data" / f"{split}.parquet", pa.table(pairs if split == "test" else _pairs(90)))
         write_manifest(tmp_path / "data.json", source="data", kind="dataset", path=tmp_path / "data")
-        task.run("EvalRank", tmp_path / "data.json", tmp_path / "task.json")
+        task.run("EvalRank", tmp_path / "data.json", tmp_path / "task.json", module="evalrank")
         run.run(tmp_path / "task.json", _model(tmp_path), "base", 1, tmp_path / "out.json")
         values.append(json.loads((tmp_path / "out.json").read_text())["metrics"][0]["value"])
     assert values[1] < values[0]
@@ -353,7 +361,9 @@ def test_data_of_own_tasks_that_are_refused(tmp_path: Path, name: str, columns: 
     io.write_table(tmp_path / "data" / "test.parquet", pa.table(columns))
     write_manifest(tmp_path / "data.json", source="data", kind="dataset", path=tmp_path / "data")
     with pytest.raises(UserError, match=message):
-        task.run(name, tmp_path / "data.json", tmp_path / "task.json")
+        task.run(
+            name, tmp_path / "data.json", tmp_path / "task.json", module=catalogue.module(name), own=[*catalogue.OWN]
+        )
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from rankrefine.assets import run as asset
 from rankrefine.assets.manifest import write_manifest
 from rankrefine.assets.mteb import known_task
 from rankrefine.errors import UserError
-from rankrefine.evaluate import task
+from rankrefine.evaluate import catalogue, task
 from rankrefine.evaluate.catalogue import SUITES
 
 PAIRS = {"sentence1": ["A.", "B.", "C."], "sentence2": ["a.", "b.", "c."], "score": [0.0, 2.5, 5.0]}
@@ -59,7 +59,13 @@ def test_mtebs_tasks_of_the_suites_are_known_and_on_test(name: str) -> None:
 )
 def test_tasks_that_are_refused(tmp_path: Path, name: str, message: str) -> None:
     with pytest.raises(UserError, match=message.replace("(", r"\(").replace(")", r"\)")):
-        task.run(name, _manifest(tmp_path, PAIRS), tmp_path / "out.json")
+        task.run(
+            name,
+            _manifest(tmp_path, PAIRS),
+            tmp_path / "out.json",
+            module=catalogue.module(name),
+            own=[*catalogue.OWN],
+        )
 
 
 @pytest.mark.parametrize(
@@ -146,7 +152,9 @@ def test_one_file_is_not_enough(tmp_path: Path, name: str, message: str) -> None
     io.write_table(tmp_path / "one.parquet", pa.table({"text": ["a", "b"], "label": [0, 1]}))
     write_manifest(tmp_path / "data.json", source="one", kind="dataset", path=tmp_path / "one.parquet")
     with pytest.raises(UserError, match=message):
-        task.run(name, tmp_path / "data.json", tmp_path / "out.json")
+        task.run(
+            name, tmp_path / "data.json", tmp_path / "out.json", module=catalogue.module(name), own=[*catalogue.OWN]
+        )
 
 
 def test_a_repository_of_the_hub_passes_the_check_of_local_data(tmp_path: Path) -> None:
@@ -170,4 +178,4 @@ def test_a_repository_of_the_hub_passes_the_check_of_local_data(tmp_path: Path) 
 )
 def test_pairs_that_evalrank_cannot_use(tmp_path: Path, columns: dict, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        task.run("EvalRank", _manifest(tmp_path, columns), tmp_path / "out.json")
+        task.run("EvalRank", _manifest(tmp_path, columns), tmp_path / "out.json", module="evalrank")
