@@ -55,6 +55,8 @@ def run(config: dict[str, Any], count: int = 5, threads: int | None = None) -> N
     Raises:
         UserError: one of the inputs is missing and cannot be made, or cannot be used.
     """
+    if count < 1:
+        raise UserError(f"--count is {count} but must be at least 1.")
     settings = config["generate"]
     source, judging = first_teacher(config)
     teacher = _manifest(source, "refine.teacher")

@@ -218,3 +218,5 @@ def test_generate_needs_all_flags_and_preview_none(capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit):
         cli.main(["preview", "--count", "none"])
     assert "'none'" in capsys.readouterr().err
+    with pytest.raises(UserError, match="--count is 0 but must be at least 1"):
+        preview.run({}, 0)

@@ -19,13 +19,14 @@ rule asset:
     conda:
         "../../envs/rankrefine.yaml"
     params:
+        python=python,
         source=lambda wc: ASSETS[wc.slug].text,
         kind=lambda wc: ASSETS[wc.slug].kind,
         pin=lambda wc: pin(ASSETS[wc.slug]),
     message:
         "Fetching {params.source}"
     shell:
-        "{PYTHON:q} -m rankrefine asset --source={params.source:q} --kind {params.kind}"
+        "{params.python:q} -m rankrefine asset --source={params.source:q} --kind {params.kind}"
         " --folder {output.folder:q} --manifest {output.manifest:q} --log {log:q}"
 
 
@@ -42,13 +43,14 @@ rule local_asset:
     conda:
         "../../envs/rankrefine.yaml"
     params:
+        python=python,
         source=lambda wc: ASSETS[wc.slug].text,
         kind=lambda wc: ASSETS[wc.slug].kind,
         code=digest.code("rankrefine.assets.local"),
     message:
         "Checking {params.source}"
     shell:
-        "{PYTHON:q} -m rankrefine asset --source={params.source:q} --kind {params.kind}"
+        "{params.python:q} -m rankrefine asset --source={params.source:q} --kind {params.kind}"
         " --manifest {output.manifest:q} --log {log:q}"
 
 
@@ -70,12 +72,13 @@ rule gguf_asset:
         mem_mb=lambda wc, input: 3000 + 8 * int(input.size_mb),
         runtime=60,
     params:
+        python=python,
         source=lambda wc: ASSETS[wc.slug].text,
         code=digest.code("rankrefine.assets.convert"),
     message:
         "Converting {params.source}"
     shell:
-        "{PYTHON:q} -m rankrefine asset --source={params.source:q} --kind model"
+        "{params.python:q} -m rankrefine asset --source={params.source:q} --kind model"
         " --folder {output.folder:q} --manifest {output.manifest:q} --log {log:q}"
 
 
@@ -95,6 +98,7 @@ rule check:
     conda:
         "../../envs/rankrefine.yaml"
     params:
+        python=python,
         code=code("check"),
         llm=LLM_FLAG,
         poolings=[settings["pooling"] for settings in OTHERS.values()],
@@ -104,5 +108,5 @@ rule check:
     message:
         "Checking the models, the prompt and the development data"
     shell:
-        "{PYTHON:q} -m rankrefine check --config {params.config:q} --model {input.model:q} --encoders {input.encoders:q}"
+        "{params.python:q} -m rankrefine check --config {params.config:q} --model {input.model:q} --encoders {input.encoders:q}"
         " --poolings {params.poolings} {params.development} {params.llm} --output {output:q} --log {log:q}"

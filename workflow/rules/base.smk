@@ -20,6 +20,7 @@ rule base:
         runtime=1440,
         gpu=gpu(),
     params:
+        python=python,
         config=reads("base"),
         examples=lambda wc, input: f"--examples {shlex.quote(input.examples)}" if input.examples else "",
         development=lambda wc, input: DEVELOPMENT_FLAG,  # the input tracks its content
@@ -27,6 +28,6 @@ rule base:
     message:
         "Stage 4: preparing the encoder to refine"
     shell:
-        "{PYTHON:q} -m rankrefine base --config {params.config:q} --model {input.model:q} {params.examples}"
+        "{params.python:q} -m rankrefine base --config {params.config:q} --model {input.model:q} {params.examples}"
         " {params.development} --threads {threads} --gpus {resources.gpu} --code {params.code}"
         " --output {output.model:q} --manifest {output.manifest:q} --history {output.history:q} --log {log:q}"

@@ -140,6 +140,16 @@ EVALUATED = ["base", *REFINED, *OTHERS]
 PROMPT = or_stop(prompts.digest, config["generate"]["prompt"])
 
 
+def python(wildcards, input):
+    """Python of a job; a function of `input` is not compared with the last run."""
+    return PYTHON
+
+
+def engine_python(wildcards, input):
+    """Python of the engine; see `python`."""
+    return ENGINE_PYTHON
+
+
 def code(command, *modules):
     """Digests of the code of a command, and of further modules that it loads by name."""
     return [digest.code(module) for module in (COMMANDS[command], *modules)]

@@ -18,12 +18,13 @@ rule consolidate:
         mem_mb=2000,
         runtime=60,
     params:
+        python=python,
         config=reads("consolidate"),
         shards=lambda wc, input: GENERATED,
         code=code("consolidate"),
     message:
         "Stage 3: consolidating the ranking lists"
     shell:
-        "{PYTHON:q} -m rankrefine consolidate --config {params.config:q} --shards {params.shards:q}"
+        "{params.python:q} -m rankrefine consolidate --config {params.config:q} --shards {params.shards:q}"
         " --pool-stats {input.pool_stats:q} --output {output.lists:q} --stats {output.stats:q} --card {output.card:q}"
         " --log {log:q}"

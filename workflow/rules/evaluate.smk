@@ -11,6 +11,7 @@ rule task:
     conda:
         "../../envs/rankrefine.yaml"
     params:
+        python=python,
         # functions of `input` are not compared with the last run; key and names are for messages alone
         key=lambda wc, input: catalogue.key(wc.task, config["evaluate"]),
         module=lambda wc, input: catalogue.module(wc.task),
@@ -19,7 +20,7 @@ rule task:
     message:
         "Checking task {wildcards.task}"
     shell:
-        "{PYTHON:q} -m rankrefine task --task {wildcards.task:q} --module {params.module} --own {params.own}"
+        "{params.python:q} -m rankrefine task --task {wildcards.task:q} --module {params.module} --own {params.own}"
         " --key {params.key:q} --data {input.data:q} --output {output:q} --log {log:q}"
 
 
@@ -35,12 +36,13 @@ rule overlap:
     conda:
         "../../envs/rankrefine.yaml"
     params:
+        python=python,
         config=reads("overlap"),
         code=task_code("overlap"),
     message:
         "Counting seed sentences in {wildcards.task}"
     shell:
-        "{PYTHON:q} -m rankrefine overlap --config {params.config:q} --pool {input.pool:q} --prepared {input.task:q}"
+        "{params.python:q} -m rankrefine overlap --config {params.config:q} --pool {input.pool:q} --prepared {input.task:q}"
         " --output {output:q} --log {log:q}"
 
 
@@ -62,6 +64,7 @@ rule evaluate:
         runtime=240,
         gpu=gpu(),
     params:
+        python=python,
         opening=opening,
         code=task_code("evaluate"),
         encoding=[
@@ -71,7 +74,7 @@ rule evaluate:
     message:
         "Stage 5: evaluating {wildcards.model} on {wildcards.task}"
     shell:
-        "{PYTHON:q} -m rankrefine evaluate --prepared {input.task:q} --model {input.model:q} --name {wildcards.model:q}"
+        "{params.python:q} -m rankrefine evaluate --prepared {input.task:q} --model {input.model:q} --name {wildcards.model:q}"
         " {params.opening:q} --threads {threads} --gpus {resources.gpu} --embedding-cache results/cache/embeddings"
         " --code {params.encoding} --output {output:q} --log {log:q}"
 
@@ -90,6 +93,7 @@ rule scores:
     conda:
         "../../envs/rankrefine.yaml"
     params:
+        python=python,
         config=reads("scores"),
         # names, from which the job finds the files: all their paths may exceed a command line. As functions of `input`,
         # so that their order in the config is not compared.
@@ -99,6 +103,6 @@ rule scores:
     message:
         "Stage 5: score table"
     shell:
-        "{PYTHON:q} -m rankrefine scores --config {params.config:q} --results results/evaluate --models {params.models:q}"
+        "{params.python:q} -m rankrefine scores --config {params.config:q} --results results/evaluate --models {params.models:q}"
         " --tasks {params.tasks:q} --output {output.scores:q}"
         " --parquet {output.parquet:q} --table {output.table:q} --mteb {output.mteb:q} --log {log:q}"

@@ -16,11 +16,12 @@ rule export:
     conda:
         "../../envs/rankrefine.yaml"
     params:
+        python=python,
         code=code("export"),
     message:
         "Exporting the best encoder, and the cards of all"
     shell:
-        "{PYTHON:q} -m rankrefine export --manifests {input.manifests:q} --histories {input.histories:q}"
+        "{params.python:q} -m rankrefine export --manifests {input.manifests:q} --histories {input.histories:q}"
         " --scores {input.scores:q} --lists-stats {input.lists_stats:q} --output {output.encoder:q} --cards results/cards"
         " --selection {output.selection:q}"
         " --table {output.table:q} --log {log:q}"

@@ -19,6 +19,7 @@ rule generate:
         runtime=480,
         gpu=gpu(ENGINE.gpus(config["generate"])),
     params:
+        python=engine_python,
         config=reads("generate"),
         code=code(
             "generate",
@@ -34,6 +35,6 @@ rule generate:
     message:
         "Stage 2: generating ranking lists, shard {wildcards.shard}"
     shell:
-        "{ENGINE_PYTHON:q} -m rankrefine generate --config {params.config:q}"
+        "{params.python:q} -m rankrefine generate --config {params.config:q}"
         " --pool {input.pool:q} --pool-stats {input.stats:q} {params.rows} --budget {params.budget} {params.llm} --threads {threads} --gpus {resources.gpu} --code {params.code}"
         " --output {output.shard:q} --stats {output.stats:q} --log {log:q}"

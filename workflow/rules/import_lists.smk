@@ -18,11 +18,12 @@ rule import_lists:
         mem_mb=4000,
         runtime=120,
     params:
+        python=python,
         config=reads("import_lists"),
         code=code("import-lists"),
     message:
         "Stages 1 and 2: importing ranking lists"
     shell:
-        "{PYTHON:q} -m rankrefine import-lists --config {params.config:q} --data {input.data:q} --assets {input.assets:q}"
+        "{params.python:q} -m rankrefine import-lists --config {params.config:q} --data {input.data:q} --assets {input.assets:q}"
         " --pool {output.pool:q} --pool-stats {output.pool_stats:q}"
         " --output {output.shard:q} --stats {output.stats:q} --log {log:q}"

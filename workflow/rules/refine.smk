@@ -19,12 +19,13 @@ rule teacher:
         runtime=120,
         gpu=gpu(),
     params:
+        python=python,
         config=embedding,
         code=code("teacher"),
     message:
         "Stage 4: embedding the lists with the teacher {wildcards.teacher}"
     shell:
-        "{PYTHON:q} -m rankrefine teacher --config {params.config:q} --lists {input.lists:q} --model {input.model:q}"
+        "{params.python:q} -m rankrefine teacher --config {params.config:q} --lists {input.lists:q} --model {input.model:q}"
         " --threads {threads} --gpus {resources.gpu} --output {output.embeddings:q} --stats {output.stats:q} --log {log:q}"
 
 
@@ -51,6 +52,7 @@ rule refine:
         processes=1,  # they split each batch of lists; one per GPU
         gpu=gpu(processes("refine")),
     params:
+        python=python,
         config=training,
         development=lambda wc, input: DEVELOPMENT_FLAG,  # the input tracks its content
         weights=lambda wc: list(TEACHERS[wc.experiment].values()),
@@ -60,7 +62,7 @@ rule refine:
     message:
         "Stage 4: refining the encoder ({wildcards.experiment}, random seed {wildcards.seed})"
     shell:
-        "{PYTHON:q} -m rankrefine refine --name {wildcards.experiment:q} --config {params.config:q} --lists {input.lists:q}"
+        "{params.python:q} -m rankrefine refine --name {wildcards.experiment:q} --config {params.config:q} --lists {input.lists:q}"
         " --teacher-embeddings {input.teachers:q} --weights {params.weights} --model {input.model:q}"
         " {params.development} {params.trackers} --threads {threads} --gpus {resources.gpu} --processes {resources.processes}"
         " --code {params.code} --output {output.model:q} --manifest {output.manifest:q} --history {output.history:q} --log {log:q}"

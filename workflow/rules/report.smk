@@ -28,6 +28,7 @@ rule report:
     conda:
         "../../envs/rankrefine.yaml"
     params:
+        python=python,
         config=reads("report"),
         teacher=lambda wc, input: str(Path(input.teacher).parent),
         code=code("report", *contents.MODULES),
@@ -35,7 +36,7 @@ rule report:
     message:
         "Drawing the report's figures and tables"
     shell:
-        "{PYTHON:q} -m rankrefine report --config {params.config:q} --inputs results --teacher {params.teacher:q} --output results/report --log {log:q}"
+        "{params.python:q} -m rankrefine report --config {params.config:q} --inputs results --teacher {params.teacher:q} --output results/report --log {log:q}"
 
 
 rule page:
@@ -49,6 +50,7 @@ rule page:
     conda:
         "../../envs/rankrefine.yaml"
     params:
+        python=python,
         # functions of `input` are not compared with the last run
         config=lambda wc, input: json.dumps(config),
         snakefile=lambda wc, input: workflow.main_snakefile,
@@ -58,6 +60,6 @@ rule page:
         "Assembling results/report.html"
     # the log is written after removing an incomplete page: on a full disk it would be empty. --quiet all hides errors, too
     shell:
-        "if output=$({PYTHON:q} -m snakemake --snakefile {params.snakefile:q} --configfile <(printf %s {params.config:q})"
+        "if output=$({params.python:q} -m snakemake --snakefile {params.snakefile:q} --configfile <(printf %s {params.config:q})"
         " --cores 1 --nolock --quiet progress rules host reason --report {output:q} --report-stylesheet {params.stylesheet:q} {input:q} 2>&1);"
         " then failed=0; else failed=1; rm -f {output:q}; fi; printf '%s\\n' \"$output\" > {log:q}; exit $failed"

@@ -15,10 +15,11 @@ rule seeds:
         mem_mb=4000,
         runtime=120,
     params:
+        python=python,
         config=reads("seeds"),
         code=code("seeds"),
     message:
         "Stage 1: extracting seed sentences"
     shell:
-        "{PYTHON:q} -m rankrefine seeds --config {params.config:q} --assets {input.assets:q}"
+        "{params.python:q} -m rankrefine seeds --config {params.config:q} --assets {input.assets:q}"
         " --output {output.pool:q} --stats {output.stats:q} --log {log:q}"

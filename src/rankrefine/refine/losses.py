@@ -24,7 +24,8 @@ def list_mle(scores: Tensor, target: Tensor) -> Tensor:
 
     Args:
         scores: Similarities by the student, [B, K, K].
-        target: Values that order them, [B, K, K]; -inf beyond the end of a list (rows and columns).
+        target: Values that order them, [B, K, K]; +inf on the diagonal, -inf beyond the end of a list (rows and
+            columns).
 
     Returns:
         A scalar, not negative.
