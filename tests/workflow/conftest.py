@@ -17,6 +17,13 @@ from workflow.folder import ROOT, Folder, Python
 SOURCES = ("Snakefile", "workflow", "envs", "src", "config.yaml")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start the whole run first: it is serial for the most part, and other processes run unit tests meanwhile."""
+    first = next((item for item in items if "finished_run" in getattr(item, "fixturenames", ())), None)
+    if first is not None:
+        items.insert(0, items.pop(items.index(first)))
+
+
 @pytest.fixture(scope="session")
 def python() -> Iterator[Python]:
     """Servers for the runs of this process's tests."""
