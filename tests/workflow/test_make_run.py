@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -21,6 +22,16 @@ def slow(fresh):
     """A folder whose only shard takes a few seconds."""
     fresh.configure("generate.rounds", 200)
     fresh.configure("generate.shard_size", 20)
+    return fresh
+
+
+@pytest.fixture
+def waiting(fresh):
+    """A folder whose shards wait for a file `go` before they are generated."""
+    program = fresh.path / "python"
+    program.write_text(f'#!/bin/sh\nuntil test -e go; do sleep 0.1; done\nexec "{sys.executable}" "$@"\n')
+    program.chmod(0o755)
+    fresh.configure("generate.python", str(program))
     return fresh
 
 
@@ -57,22 +68,39 @@ def test_a_second_run_is_refused_and_a_killed_one_goes_on(slow) -> None:
     assert slow.read("results/consolidate/lists.parquet")
 
 
-def test_a_plain_snakemake_and_orphaned_jobs_are_not_run_over(slow) -> None:
-    plain = start(slow, [sys.executable, "-m", "snakemake", *RUN[2:]])
-    second = slow.snakemake("--cores", "1", "consolidate", check=False)  # Snakemake's own lock
+def test_a_plain_snakemake_and_orphaned_jobs_are_not_run_over(waiting) -> None:
+    plain = start(waiting, [sys.executable, "-m", "snakemake", *RUN[2:]])
+    second = waiting.snakemake("--cores", "1", "consolidate", check=False)  # Snakemake's own lock
     assert second.returncode == 1
     assert "Directory cannot be locked" in second.stdout + second.stderr
-    refused = again(slow)
+    refused = again(waiting)
     assert refused.returncode == 75
     assert "is still running in this folder" in refused.stderr and str(plain.pid) in refused.stderr
     os.kill(plain.pid, signal.SIGKILL)  # Snakemake alone: its job survives
     plain.wait()
-    refused = again(slow)
+    refused = again(waiting)
     assert refused.returncode == 75
     assert "a job of a killed run is still running" in refused.stderr
     os.killpg(plain.pid, signal.SIGKILL)
     time.sleep(0.5)
-    assert again(slow).returncode == 0
+    (waiting.path / "go").touch()
+    assert again(waiting).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("python -m rankrefine generate --first 0", True),
+        ("python -m snakemake --cores 1", True),
+        ("/x/bin/python /x/bin/snakemake -n", True),
+        ("snakemake --cores all", True),
+        ("bash -c snakemake", False),
+        ("python -m pytest rankrefine", False),
+        ("vim workflow/run.py", False),
+    ],
+)
+def test_runs_and_jobs_are_recognised_by_their_command_line(command: str, expected: bool) -> None:
+    assert runpy.run_path(RUN[1])["is_run"](command.replace(" ", "\0").encode() + b"\0") is expected
 
 
 @pytest.mark.parametrize("flag", ["--directory", "-d", "--directory="])
