@@ -21,12 +21,12 @@ VLLM := $(VENV)-vllm
 run: $(READY)
 	@$(BIN)/python workflow/run.py $(if $(CORES),--cores $(CORES)) $(ARGS)
 
-# two processes share the cores: threads that wait must not spin
+# processes share the cores: threads that wait must not spin
 test: $(READY)
 	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 2 --dist loadgroup --durations=10
 
 test-slow: $(READY) $(VLLM)/ready
-	RANKREFINE_VLLM_PYTHON=$(VLLM)/bin/python $(BIN)/python -m pytest -m slow --durations=10
+	OMP_WAIT_POLICY=passive RANKREFINE_VLLM_PYTHON=$(VLLM)/bin/python $(BIN)/python -m pytest -m slow --durations=10
 
 test-pythons: $(READY)
 	$(BIN)/python tools/pythons.py $(PYTHONS)

@@ -82,7 +82,7 @@ def statistics(drafts: list[Draft], seconds: float) -> dict[str, Any]:
         **{name: sum(getattr(draft, name) for draft in drafts) for name in sums},
         "rejected": dict(sum((draft.rejected for draft in drafts), Counter())),
         "stops": dict(sum((draft.stops for draft in drafts), Counter())),
-        "generating_seconds": round(seconds, 2),
+        "generating_seconds": round(seconds, 6),
     }
 
 

@@ -77,6 +77,7 @@ def test_it_runs_through_the_whole_stage(whole: Path) -> None:
     assert (record["prompt"], record["sampling"]["temperature"]) == ("few_shot", 0.8)
     assert "guidance_scale" not in record["sampling"]
     assert record["config"]["generate"]["recipe"] == "paraphrase"
+    assert record["generating_seconds"] > 0 and record["tokens_per_second"] < 1e8  # however fast
     assert not (whole / "00000.blocks").exists()
 
 
