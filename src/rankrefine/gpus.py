@@ -50,7 +50,7 @@ def is_selected() -> bool:
 
 
 def places() -> int:
-    """Return the number of concurrent jobs of one GPU; at most 1 if GPUs are selected, as all jobs see them."""
+    """Return how many one-GPU jobs can run at the same time; at most 1 if GPUs are selected, as all jobs see them."""
     if is_selected():
         return int(os.environ.get("CUDA_VISIBLE_DEVICES", "") not in ("", "-1", "NoDevFiles"))
     return len(detected())

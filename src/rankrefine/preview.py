@@ -50,13 +50,15 @@ def run(config: dict[str, Any], count: int = 5, threads: int | None = None) -> N
     Args:
         config: Configuration: a YAML file or inline JSON.
         count: Number of lists to show.
-        threads: Processor threads to use (default: all).
+        threads: CPU threads to use (default: all).
 
     Raises:
-        UserError: one of the inputs is missing and cannot be made, or cannot be used.
+        UserError: lists are imported, or one of the inputs is missing and cannot be made, or cannot be used.
     """
     if count < 1:
         raise UserError(f"--count is {count} but must be at least 1.")
+    if config["lists"]["source"] == "import":
+        raise UserError("preview shows generated lists, but lists.source is import; set it to generate.")
     settings = config["generate"]
     source, judging = first_teacher(config)
     teacher = _manifest(source, "refine.teacher")

@@ -55,7 +55,7 @@ def differences(records: Iterable[Path]) -> Iterator[str]:
             continue
     for (package, version), affected in files.items():
         installed = versions(package).get(package, "none")
-        if package not in ("python", "rankrefine") and version != installed:  # code digests stand for these two
+        if package not in ("python", "rankrefine") and version != installed:  # code digests cover these two
             more = f" and {len(affected) - 1} more" if len(affected) > 1 else ""
             yield (
                 f"{affected[0]}{more}: generated with {package} {version}, but {installed} is installed. Version "

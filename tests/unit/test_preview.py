@@ -220,3 +220,8 @@ def test_generate_needs_all_flags_and_preview_none(capsys: pytest.CaptureFixture
     assert "'none'" in capsys.readouterr().err
     with pytest.raises(UserError, match="--count is 0 but must be at least 1"):
         preview.run({}, 0)
+
+
+def test_imported_lists_have_no_preview() -> None:
+    with pytest.raises(UserError, match=r"^preview shows generated lists, but lists\.source is import;"):
+        preview.run(config.complete({"lists": {"source": "import", "file": "lists.jsonl"}}))

@@ -68,7 +68,7 @@ rule gguf_asset:
     conda:
         "../../envs/rankrefine.yaml"
     resources:
-        # 4 bits per weight become 16, twice
+        # 4-bit weights are expanded to 16 bits, and two copies are in memory
         mem_mb=lambda wc, input: 3000 + 8 * int(input.size_mb),
         runtime=60,
     params:

@@ -141,7 +141,7 @@ PROMPT = or_stop(prompts.digest, config["generate"]["prompt"])
 
 
 def python(wildcards, input):
-    """Python of a job; a function of `input` is not compared with the last run."""
+    """Python of a job. Snakemake ignores params computed from `input` when it decides about reruns."""
     return PYTHON
 
 

@@ -1,4 +1,5 @@
-# Stage 3. The shards are named by the config, never found by a glob; their number may exceed a command line.
+# Stage 3. The shards are named by the config, never found by a glob; their paths may exceed the
+# command-line length limit.
 rule consolidate:
     input:
         shards=collect(f"{GENERATED}/{{shard}}.parquet", shard=SHARDS),

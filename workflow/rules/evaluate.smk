@@ -12,7 +12,7 @@ rule task:
         "../../envs/rankrefine.yaml"
     params:
         python=python,
-        # functions of `input` are not compared with the last run; key and names are for messages alone
+        # computed from `input` to avoid reruns (see `python`); key and names are for messages alone
         key=lambda wc, input: catalogue.key(wc.task, config["evaluate"]),
         module=lambda wc, input: catalogue.module(wc.task),
         own=lambda wc, input: list(catalogue.OWN),
@@ -95,8 +95,8 @@ rule scores:
     params:
         python=python,
         config=reads("scores"),
-        # names, from which the job finds the files: all their paths may exceed a command line. As functions of `input`,
-        # so that their order in the config is not compared.
+        # names, from which the job finds the files: all their paths may exceed the command-line length limit. Computed from
+        # `input`, so that a new order in the config does not trigger a rerun.
         models=lambda wc, input: EVALUATED,
         tasks=lambda wc, input: list(TASKS),
         code=code("scores"),

@@ -1,4 +1,4 @@
-# Stage 2. One job per shard of the pool. The prompt enters by content, not by the time of its file.
+# Stage 2. One job per shard of the pool. The prompt file is tracked by content, not by mtime.
 rule generate:
     input:
         pool="results/seeds/pool.parquet",
@@ -29,8 +29,7 @@ rule generate:
         prompt=PROMPT,
         rows=lambda wc: rows(wc.shard),
         llm=LLM_FLAG,
-        # A function of `input` is not compared with the last run: a new budget, which is there to refuse a pool that is
-        # too small at the first shard, regenerates nothing.
+        # The budget only rejects a pool that is too small early; changing it must not trigger a rerun. See `python`.
         budget=lambda wc, input: config["seeds"]["count"],
     message:
         "Stage 2: generating ranking lists, shard {wildcards.shard}"

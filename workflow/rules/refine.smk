@@ -56,7 +56,7 @@ rule refine:
         config=training,
         development=lambda wc, input: DEVELOPMENT_FLAG,  # the input tracks its content
         weights=lambda wc: list(TEACHERS[wc.experiment].values()),
-        # a function of `input`, so that a change of trackers does not rerun trainings
+        # computed from `input`, so that a change of trackers does not rerun trainings
         trackers=lambda wc, input: " ".join(["--report-to", *config["refine"]["report_to"]]),
         code=code("refine"),
     message:

@@ -51,7 +51,7 @@ rule page:
         "../../envs/rankrefine.yaml"
     params:
         python=python,
-        # functions of `input` are not compared with the last run
+        # computed from `input` to avoid reruns (see `python`)
         config=lambda wc, input: json.dumps(config),
         snakefile=lambda wc, input: workflow.main_snakefile,
         stylesheet=lambda wc, input: Path(workflow.basedir, "workflow/report/style.css"),

@@ -27,7 +27,7 @@ def fetch(source: Source, folder: Path, resume: Path) -> str:
             or there are no safetensors weights.
     """
     repo, revision, subset = _mteb_repository(source) if source.form == "mteb" else source.hub
-    with _clear_errors(source, repo, revision, subset):
+    with _readable_errors(source, repo, revision, subset):
         from huggingface_hub import HfApi
 
         if source.form == "hub":
@@ -84,7 +84,7 @@ def _dataset(repo: str, commit: str, subset: str | None, folder: Path) -> None:
 
 
 @contextmanager
-def _clear_errors(source: Source, repo: str, revision: str, subset: str | None) -> Iterator[None]:
+def _readable_errors(source: Source, repo: str, revision: str, subset: str | None) -> Iterator[None]:
     """Convert the libraries' errors to a UserError with one sentence."""
     from datasets.exceptions import DatasetNotFoundError, DatasetsError
     from huggingface_hub import errors

@@ -1,4 +1,4 @@
-"""Command line: `python -m rankrefine COMMAND`, one command per workflow rule. Parses arguments, contains no logic.
+"""Command line: `python -m rankrefine COMMAND`, for the workflow's jobs and for users. Contains no logic.
 
 A stage is imported when its command runs, so that `--help` is instant and cheap stages load no torch.
 """

@@ -82,7 +82,7 @@ def _broken(text: str) -> str | None:
     """Return in words the characters that no file name and no program argument allows; None if there are none."""
     if "\0" in text:
         return "a NUL character"
-    return "half a surrogate pair" if any("\ud800" <= c <= "\udfff" for c in text) else None
+    return "an unpaired surrogate" if any("\ud800" <= c <= "\udfff" for c in text) else None
 
 
 def _relevant(error: Any) -> Any | None:

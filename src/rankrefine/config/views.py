@@ -4,14 +4,14 @@ from typing import Any
 
 from rankrefine.config.schema import leaves
 
-UNTRAINED = ("recipe", "pooling", "prompt")  # keys of `base` that count without a recipe
+UNTRAINED = ("recipe", "pooling", "prompt")  # keys of `base` that take effect without a recipe
 
 
 def for_rule(config: dict[str, Any], rule: str) -> dict[str, Any]:
     """Return the keys of `config` whose schema names `rule` under `x-reads`, nested as in `config`.
 
     The result is what a job of the rule receives, what Snakemake compares between runs, and what the job's record
-    states. With imported lists, only what import_lists reads of `seeds` and `generate` counts.
+    states. With imported lists, only what import_lists reads of `seeds` and `generate` takes effect.
     """
     is_import = config["lists"]["source"] == "import"
     part: dict[str, Any] = {}

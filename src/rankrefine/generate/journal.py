@@ -20,7 +20,7 @@ INPUTS, STATISTICS = b"inputs", b"statistics"
 
 
 class Journal:
-    """One parquet file per finished block in `folder`; `inputs` (JSON values) decide the bytes of all of them."""
+    """One parquet file per finished block in `folder`; `inputs` (JSON values) determine the output of all blocks."""
 
     def __init__(self, folder: Path, inputs: Any, schema: pa.Schema) -> None:
         self.folder = folder

@@ -50,7 +50,7 @@ def run(
         rows: Number of rows to use.
         budget: Seed sentences that the whole run needs; a smaller pool is an error.
         llm: Manifest (JSON) of the language model; not for the fake engine.
-        threads: Processor threads to use (default: all).
+        threads: CPU threads to use (default: all).
         code: Code digests; finished blocks from different code are discarded (default: none).
         output: Shard (parquet) to write.
         stats: Record (JSON) to write.
@@ -132,13 +132,13 @@ def _check_budget(available: int, needed: int, pool_stats: Path) -> None:
 def _inputs(
     record: Record, recipe: Recipe, model: Manifest | None, engine: Engine, code: list[str] | None
 ) -> dict[str, Any]:
-    """Return all that decides a block's bytes, except for its seed sentences."""
+    """Return everything that determines the output of a block, except for its seed sentences."""
     return {
         **record.inputs(),
         "recipe": recipe.describe(),
         "model": model.files if model else None,
         "code": code,
-        # a block that ran with fewer concurrent requests, because memory was full, is as good as any
+        # a block that ran with fewer concurrent requests, because memory was full, is equally valid
         "engine": {key: value for key, value in engine.describe().items() if key != "max_running"},
     }
 

@@ -23,7 +23,7 @@ def guided_logits(logits: Tensor, negative: Tensor | None, scale: float | Tensor
 
     Args:
         logits: given the prompt, [rows, tokens].
-        negative: logits given the negative prompt, same shape; None decodes plainly.
+        negative: logits given the negative prompt, same shape; None decodes without guidance.
         scale: guidance scale g, one number or [rows]; 1 is plain decoding.
 
     Returns:
@@ -42,8 +42,8 @@ def choose(
 ) -> Tensor:
     """Choose the next token of each row, under guidance.
 
-    Only tokens that are plausible given the prompt are allowed (Li et al. 2023, "Contrastive decoding"): elsewhere
-    ratios of a small model's tail probabilities would win.
+    Only tokens that are plausible given the prompt are allowed (Li et al. 2023, "Contrastive decoding");
+    otherwise guidance would amplify noise in the tail.
 
     Args:
         logits, negative, scale: see `guided_logits`; [rows, vocabulary].
@@ -118,7 +118,7 @@ def near_ties(
     plain = choose(logits, negative, scale, sampling, uniforms)
     near = torch.zeros(len(plain), dtype=torch.bool, device=plain.device)
     scales = torch.as_tensor(scale)
-    # rounding error of guided logits relative to that of the model's logits, at most, over all rows
+    # maximum over all rows: rounding error of guided logits relative to that of the model's logits
     magnified = 1.0 if negative is None else max(1.0, float((scales.abs() + (scales - 1).abs()).max()))
     reach = NEAR * magnified / (sampling.temperature or 1)
     for cut in (-reach, reach):

@@ -8,9 +8,9 @@ Args:
     folder: the model's folder; None for an engine that needs no model.
     prompts: templates (`Prompt`) of all prompts that requests may have.
     sampling: choice of tokens, the same for all requests.
-    max_running: most requests that will run at the same time.
+    max_running: maximum number of requests that will run at the same time.
     settings: the section `generate` of the configuration.
-    threads: processor threads to use; None uses all.
+    threads: CPU threads to use; None uses all.
 
 `load` raises `UserError` if the model cannot be used.
 """
@@ -35,7 +35,7 @@ class Sampling:
     top_p: float = 1.0  # keep the smallest set of best tokens with this much probability; 1 keeps all
     min_p: float = 0.0  # cut tokens with less than this share of the best one's probability; 0 cuts none
     plausibility: float = float("inf")  # allow tokens down to this many nats below the best token of the prompt
-    max_new_tokens: int = 100  # most tokens per completion
+    max_new_tokens: int = 100  # maximum number of tokens per completion
 
 
 @dataclass(frozen=True)
@@ -83,4 +83,4 @@ class Engine(Protocol):
         """
 
     def describe(self) -> dict[str, Any]:
-        """Device, dtype, threads, `max_running`, and whatever else decides the bytes of the results."""
+        """Device, dtype, threads, `max_running`, and whatever else determines the output."""

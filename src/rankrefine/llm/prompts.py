@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from rankrefine.errors import UserError
+from rankrefine.errors import UserError, reason
 from rankrefine.llm.interface import Text
 
 FOLDER = Path(__file__).with_name("templates")
@@ -78,7 +78,7 @@ def load(name: str) -> Prompt:
     try:
         fields = yaml.safe_load(content)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+        raise UserError(f"{path} is not valid YAML: {reason(error)}.") from error
     if not isinstance(fields, dict) or set(fields) not in ({"messages"}, {"text"}):
         raise UserError(f"{path} is not a prompt template: it needs either a list `messages` or a string `text`.")
     template = _plain(fields["text"], path) if "text" in fields else _chat(fields["messages"], path)

@@ -40,7 +40,7 @@ def list_mle_released(scores: Tensor, target: Tensor) -> Tensor:
 
         row = sum over places p of  log(exp(s[p] - max) + exp(s[p+1] - max) + ... + 1e-7) - (s[p] - max)
 
-    The epsilon makes the sum inexact, so that items far below the best one are pushed down without end.
+    The epsilon makes the sum inexact, so that items far below the best one are pushed down indefinitely.
     """
     scores, inside = _by_target(scores, target)
     scores = scores - scores.amax(-1, keepdim=True).detach()

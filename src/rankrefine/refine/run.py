@@ -64,7 +64,7 @@ def run(
     """
     record = Record("refine", config, *LIBRARIES)
     if missing := [tracker for tracker in report_to or () if find_spec(tracker) is None]:
-        raise UserError(f"refine.report_to: {missing[0]} is not installed; run pip install {missing[0]}.")
+        raise UserError(f"refine.report_to: {missing[0]} is not installed; run: pip install {missing[0]}")
     ranking_lists, base = read_lists(lists), load_manifest(model)
     _check_processes(config["refine"], processes, len(ranking_lists.ids))
     data = load_manifest(development) if development else None

@@ -15,6 +15,6 @@ def filters(section: dict[str, Any]) -> Filters:
         "empty": lambda text: not text,
         "too short": lambda text: len(text.split()) < section["min_words"],
         "too long": lambda text: len(text.split()) > section["max_words"],
-        "not like require_pattern": lambda text: not require.search(text),
-        "like exclude_pattern": lambda text: has_exclude and bool(exclude.search(text)),
+        "does not match require_pattern": lambda text: not require.search(text),
+        "matches exclude_pattern": lambda text: has_exclude and bool(exclude.search(text)),
     }

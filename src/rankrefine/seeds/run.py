@@ -27,7 +27,7 @@ from rankrefine.text.words import words
 log = logging.getLogger(__name__)
 
 LONGEST = 1_000_000  # characters; longer text is not a sentence, whatever `seeds.max_words`
-BATCH = 10_000  # sentences that are Python objects at a time; all others stay in Arrow tables
+BATCH = 10_000  # sentences converted to Python objects at the same time; Arrow tables need less memory
 NEAR_DUPLICATE = "near duplicate"
 
 
@@ -48,7 +48,7 @@ def run(config: dict[str, Any], assets: list[Path], output: Path, stats: Path) -
     manifests = {manifest.source: manifest for manifest in map(load_manifest, assets)}
     tests = filters(section)
     reasons = [*tests, *KnownSentences.REASONS, NEAR_DUPLICATE]
-    # examples of the smallest hash: a mixture that does not depend on the order of the sources
+    # the examples are those with the smallest hashes, so they do not depend on the order of the sources
     tally = Tally([source["name"] for source in section["sources"]], reasons, rank=text_hash)
     pool = _without_repeats(_sorted_table(_candidates(config, tests, manifests, tally)), section, manifests, tally)
     if not len(pool):

@@ -75,7 +75,7 @@ class NearDuplicates:
         from datasketch import MinHash, MinHashLSH
 
         self._threshold = threshold
-        # candidates are verified, so a lower threshold for the bands only misses fewer pairs near the real one
+        # candidates are verified, so banding at a lower threshold only improves recall
         cut = MinHashLSH(threshold=0.8 * threshold, num_perm=PERMUTATIONS, weights=(0.1, 0.9))
         self._bands, self._rows = cut.b, cut.r
         self._blank = MinHash(num_perm=PERMUTATIONS)  # with a fixed seed: similarity does not depend on the run
@@ -114,7 +114,7 @@ class NearDuplicates:
         return repeated
 
     def _groups(self) -> "np.ndarray":
-        """Number of the group of sentences that share a band, shape [bands, sentences]; 0 without such a group."""
+        """Group id of each sentence per band, shape [bands, sentences]; 0 if no other sentence has the same band."""
         import numpy as np
 
         groups = self._hashes[:, : self._count]

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rankrefine.errors import UserError
+from rankrefine.errors import UserError, reason
 
 BATCH = 10_000  # rows of a parquet file in memory
 
@@ -144,7 +144,7 @@ def _parquet(path: Path, column: str | None, lists: bool = False) -> Iterator[An
             for values in batch.columns:
                 yield from values.to_pylist() if column is not None else _strings(values.to_pylist())
     except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path} is corrupt or not a parquet file ({str(error).splitlines()[0]}).") from error
+        raise UserError(f"{path} is corrupt or not a parquet file ({reason(error)}).") from error
 
 
 def _is_text(kind: Any, lists: bool) -> bool:

@@ -30,7 +30,7 @@ class Limits:
     max_overlap: float = 1.0  # highest Jaccard similarity (0 to 1) of its words to an earlier sentence; 1 allows all
     min_words: int = 1
     max_words: int = sys.maxsize
-    forbid: Collection[str] = ("marker", "refusal")  # text of the prompt and chat markers; refusals; both or none
+    forbid: Collection[str] = ("marker", "refusal")  # any of: marker (prompt text, chat markers), refusal
 
 
 def clean(text: str) -> str:

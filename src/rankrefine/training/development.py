@@ -41,7 +41,8 @@ def read(folder: Path) -> tuple[list[str], list[str], list[float]]:
     if missing := [column for column in COLUMNS if column not in table.column_names]:
         raise UserError(f"{file} has no column '{missing[0]}'; its columns are: {', '.join(table.column_names)}.")
     first, second, scores = (table[column].to_pylist() for column in COLUMNS)
-    if incomplete := [row for row, values in enumerate(zip(first, second, scores, strict=True)) if None in values]:
+    rows = enumerate(zip(first, second, scores, strict=True), start=1)
+    if incomplete := [row for row, values in rows if None in values]:
         raise UserError(f"{file}: row {incomplete[0]} is incomplete; complete or remove it.")
     if len(set(scores)) < 2:
         raise UserError(f"{file}: all {len(scores)} scores are equal, so no correlation is defined.")

@@ -148,7 +148,7 @@ def test_completing_changes_nothing_that_is_given_and_not_the_input() -> None:
         ({"seeds": {"exclude_pattern": "(" * 500}}, r"seeds.exclude_pattern is '\(*\.\.\., which is not a regular"),
         ({"refine": {"omega": 10**400}}, r"refine.omega is a number of more than 18 digits\."),
         ({"base": {"model": "a\0b"}}, r"base.model is 'a\\x00b', which contains a NUL character\."),
-        ({"base": {"prompt": "\ud800"}}, r"base.prompt is '\\ud800', which contains half a surrogate pair\."),
+        ({"base": {"prompt": "\ud800"}}, r"base.prompt is '\\ud800', which contains an unpaired surrogate\."),
         ({"seed": datetime.date(2024, 1, 1)}, r"seed is of type date as YAML reads it; put it in quotes\."),
         ({"seeds": {1: 2}}, r"seeds has the key 1, which is not text; put it in quotes\."),
         ({"se\ned": 1}, r"unknown key 'se\\ned'; did you mean"),

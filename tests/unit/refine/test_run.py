@@ -369,7 +369,7 @@ def test_all_targets_and_losses_train(inputs: Path, tmp_path: Path, target: str,
 
 
 def test_a_tracker_that_is_not_installed_is_named(inputs: Path, tmp_path: Path):
-    with pytest.raises(UserError, match="wandb is not installed; run pip install wandb"):
+    with pytest.raises(UserError, match=r"^refine\.report_to: wandb is not installed; run: pip install wandb$"):
         refine(inputs, tmp_path, report_to=("wandb",))
 
 

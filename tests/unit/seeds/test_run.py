@@ -138,7 +138,7 @@ def test_missing_split_or_column_names_those_there_are(tmp_path: Path, extra: di
 
 def test_nothing_left_tells_what_was_dropped(tmp_path: Path) -> None:
     source = _text(tmp_path, ["Too short.", "no capital letter starts this one.", "another without a capital letter."])
-    message = r"is left \(0 of 3 kept; dropped: 1 too short, 2 not like require_pattern\); loosen the filters"
+    message = r"is left \(0 of 3 kept; dropped: 1 too short, 2 does not match require_pattern\); loosen the filters"
     with pytest.raises(UserError, match=message):
         _run(tmp_path, source)
     assert not (tmp_path / "pool.parquet").exists()
@@ -231,7 +231,7 @@ def test_statistics_add_up_per_source_and_reason(tmp_path: Path) -> None:
     assert {r: n for r, n in record["dropped"].items() if n} == {
         "empty": 1,
         "too short": 3,
-        "not like require_pattern": 1,
+        "does not match require_pattern": 1,
         "duplicate": 1,
     }
     parts = record["sources"].values()

@@ -32,7 +32,7 @@ def test_development_data_are_the_validation_split(tmp_path: Path):
         ({"split": "test"}, r"has no split validation; its splits are: test\."),
         ({"score": None}, r"has no column 'score'; its columns are: sentence1, sentence2\."),
         ({"score": [2.0, 2.0]}, "all 2 scores are equal"),
-        ({"sentence2": ["c", None]}, "row 1 is incomplete"),
+        ({"sentence2": ["c", None]}, "row 2 is incomplete"),
     ],
 )
 def test_unusable_development_data_are_refused(tmp_path: Path, changed: dict, message: str):

@@ -51,7 +51,7 @@ class Ranking:
         return Chain(row, seed_id, text)
 
     def request(self, chain: Chain) -> Request:
-        """Ask for the next rewrite. Round 1 has no previous prompt and decodes plainly."""
+        """Ask for the next rewrite. Round 1 has no previous prompt and decodes without guidance."""
         place = len(chain.sentences)  # round of the next rewrite, from 1
         prompt = self.prompt.fill(chain.sentences[-1])
         negative = self.prompt.fill(chain.sentences[-2]) if place > 1 else None
@@ -72,7 +72,7 @@ class Ranking:
             chain.status = COMPLETE
 
     def _unfinished(self, completion: Completion) -> str | None:
-        """Return why a completion is no whole rewrite, or None. After a plain prompt a newline is the proper end."""
+        """Return why a completion is incomplete, or None. After a plain prompt a newline is the expected end."""
         if completion.stop == "newline" and self.prompt.chat:
             return "newline"
         return "cut off" if completion.stop == "length" else None

@@ -23,7 +23,7 @@ from rankrefine.llm.tokens import beginnings, common_prefix, decode, encode, end
 from rankrefine.llm.transformers import free_memory, packed_linear, shared_prefix
 from rankrefine.llm.transformers.open_model import open_model
 
-ROOM = 16  # the capacity of the cache grows in steps of so many tokens
+ROOM = 16  # the capacity of the cache grows in multiples of this many tokens
 
 
 def load(
@@ -51,7 +51,7 @@ def load(
         raise UserError(f"Out of memory with the prompt template alone ({error}).") from error
     except (RuntimeError, TypeError) as error:  # in the first forward pass
         kind = model.config.model_type
-        raise UserError(f"generate.model: this engine does not support {kind} models: {reason(error)}") from error
+        raise UserError(f"generate.model: this engine does not support {kind} models: {reason(error)}.") from error
 
 
 class _Prompt(NamedTuple):
@@ -77,7 +77,7 @@ class _Running:
 
     request: Request
     uniforms: np.ndarray
-    rows: list[_Row]  # its prompt and, unless it decodes plainly, its negative prompt
+    rows: list[_Row]  # its prompt and, unless it runs without guidance, its negative prompt
     tokens: list[int] = field(default_factory=list)
     near_ties: int = 0
 
@@ -86,8 +86,8 @@ class TransformersEngine:
     """Runs `max_running` requests at the same time, each with up to two prompts. See the module.
 
     Args:
-        token_budget: most tokens whose keys and values are stored at the same time; a request that does not fit beside
-            the others raises `OutOfMemory`.
+        token_budget: maximum number of tokens whose keys and values are stored at the same time; a request that does
+            not fit beside the others raises `OutOfMemory`.
         heads: for each prompt template, the tokens that its prompts begin with, whatever the sentence.
     """
 

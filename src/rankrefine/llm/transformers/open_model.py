@@ -19,7 +19,7 @@ def open_model(
         folder: a transformers folder.
         device: "auto", "cpu" or "cuda".
         dtype: "auto" or the name of a torch dtype.
-        threads: processor threads for torch (default: its own choice).
+        threads: CPU threads of torch (default: its own choice).
 
     Raises:
         UserError: the folder contains no language model, or one that cannot be used here; no GPU for device cuda.
@@ -34,7 +34,7 @@ def open_model(
         )
     except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError, SafetensorError) as error:
         raise UserError(
-            f"generate.model: {folder} cannot be loaded as a causal language model: {reason(error)}"
+            f"generate.model: {folder} cannot be loaded as a causal language model: {reason(error)}."
         ) from error
     try:
         return model.to(place).eval(), tokenizer

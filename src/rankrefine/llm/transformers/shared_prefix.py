@@ -18,7 +18,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from rankrefine.errors import UserError
 
 NAME = "rankrefine_shared_prefix"
-MOST_SCORES = 2**26  # most attention scores of prompts at the same time; 256 MB
+MOST_SCORES = 2**26  # maximum number of attention scores of prompts at the same time; 256 MB
 
 Prefix = list[tuple[Tensor, Tensor]]  # per layer keys and values, (H, P, D) each; [] is an empty prefix
 

@@ -22,7 +22,7 @@ from rankrefine.llm.tokens import decode, encode, ending, newline_tokens, open_t
 from rankrefine.llm.vllm.guided_llm import Guided, GuidedLLM, OutOfStep
 
 ROOM = 32  # spare tokens per prompt, for long sentences
-LONGEST = 8192  # most tokens of a prompt with its completion; vLLM needs memory for one such sequence
+LONGEST = 8192  # maximum number of tokens of a prompt with its completion; vLLM needs memory for one such sequence
 BLOCK = 32  # tokens of keys and values per cache block on a CPU: vLLM is slow with smaller ones
 
 

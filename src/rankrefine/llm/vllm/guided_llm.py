@@ -58,7 +58,7 @@ class GuidedLLM:
 
     Args:
         model: folder or hub id.
-        pairs: most completions that run at the same time.
+        pairs: maximum number of completions that run at the same time.
         options: keyword arguments of `vllm.LLM`.
     """
 
@@ -92,7 +92,7 @@ class GuidedLLM:
         """Complete each prompt, guided away from its negative prompt; return the completions in the same order.
 
         Args:
-            negative_prompts: one per prompt; None decodes plainly.
+            negative_prompts: one per prompt; None decodes without guidance.
             sampling: default: greedy.
             seed: of the random draws, which depend on it and on the prompt's index, but not on the batch.
         """
