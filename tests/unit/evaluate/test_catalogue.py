@@ -13,6 +13,8 @@ from rankrefine.errors import UserError
 from rankrefine.evaluate import catalogue
 from rankrefine.evaluate.tasks.task import load
 
+SOURCE = Path(__file__).parents[3] / "src"
+
 NONE = {"suites": [], "tasks": {}, "data": None}
 
 
@@ -47,7 +49,7 @@ def test_the_catalogue_loads_no_heavy_library() -> None:
     program = (
         "import sys; import rankrefine.evaluate.catalogue; print({'torch', 'numpy', 'pyarrow'} & set(sys.modules))"
     )
-    completed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    completed = subprocess.run([sys.executable, "-c", program], cwd=SOURCE, capture_output=True, text=True, check=True)
     assert completed.stdout.strip() == "set()"
 
 
