@@ -157,9 +157,19 @@ def read_table(path: str | Path, schema: pa.Schema | None = None) -> pa.Table:
         raise UserError(f"There is no file {path}.") from error
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path} is corrupt or truncated ({reason(error)}); delete it and run again.") from error
-    if schema is not None and not table.schema.equals(schema):
-        raise UserError(f"{path} does not have the columns of this version of rankrefine; delete it and run again.")
+    if schema is not None:
+        check_schema(table, schema, path)
     return table
+
+
+def check_schema(table: pa.Table, schema: pa.Schema, path: str | Path) -> None:
+    """Refuse a table, read from `path`, whose field names or types differ from `schema`.
+
+    Raises:
+        UserError: they differ.
+    """
+    if not table.schema.equals(schema):
+        raise UserError(f"{path} does not have the columns of this version of rankrefine; delete it and run again.")
 
 
 def sha256(path: str | Path) -> str:

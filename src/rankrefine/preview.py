@@ -53,13 +53,16 @@ def run(config: dict[str, Any], count: int = 5, threads: int | None = None) -> N
         threads: CPU threads to use (default: all).
 
     Raises:
-        UserError: lists are imported, or one of the inputs is missing and cannot be made, or cannot be used.
+        UserError: lists are imported or of another recipe, or one of the inputs is missing and cannot be made, or
+            cannot be used.
     """
     if count < 1:
         raise UserError(f"--count is {count} but must be at least 1.")
     if config["lists"]["source"] == "import":
         raise UserError("preview shows generated lists, but lists.source is import; set it to generate.")
     settings = config["generate"]
+    if (name := settings["recipe"]) != "ranking":
+        raise UserError(f"preview shows ranking lists, but generate.recipe is {name}; set it to ranking.")
     source, judging = first_teacher(config)
     teacher = _manifest(source, "refine.teacher")
     llm = _manifest(settings["model"], "generate.model") if facts(settings["engine"]).needs_model else None

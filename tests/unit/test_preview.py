@@ -225,3 +225,10 @@ def test_generate_needs_all_flags_and_preview_none(capsys: pytest.CaptureFixture
 def test_imported_lists_have_no_preview() -> None:
     with pytest.raises(UserError, match=r"^preview shows generated lists, but lists\.source is import;"):
         preview.run(config.complete({"lists": {"source": "import", "file": "lists.jsonl"}}))
+
+
+def test_another_recipe_has_no_preview() -> None:
+    settings = config.complete({})
+    settings["generate"]["recipe"] = "pairs"
+    with pytest.raises(UserError, match=r"^preview shows ranking lists, but generate\.recipe is pairs;"):
+        preview.run(settings)

@@ -77,7 +77,7 @@ def _read(file: Path, rows: int | None) -> pa.Table:
     table = io.read_table(file)
     if "sentences" not in table.column_names:
         raise UserError(f"{file} contains no ranking lists; set generate.recipe to ranking, or stop at generate.")
-    table = io.read_table(file, SHARD)
+    io.check_schema(table, SHARD, file)
     if rows is None:
         return table
     if table.num_rows < rows:
