@@ -31,12 +31,12 @@ def open_task(prepared: PreparedTask) -> AbsTask:
         return task
     from datasets import Dataset
 
-    ((split, file),) = prepared.split_files().items()
+    ((split, files),) = prepared.split_files().items()
     if prepared.kind == "pairs":
         # from memory and not by path: `datasets` would first copy the file to its cache
-        task.dataset = {split: Dataset.from_dict(data_tables.pairs(file).to_pydict())}
+        task.dataset = {split: Dataset.from_dict(data_tables.pairs(files).to_pydict())}
     else:
-        task.dataset = {"default": {split: _retrieval(file)}}
+        task.dataset = {"default": {split: _retrieval(files)}}
     task.data_loaded = True
     return task
 
@@ -50,10 +50,28 @@ def texts(task: AbsTask) -> Iterator[str]:
 
 
 def size(task: AbsTask, kind: str) -> tuple[int, str]:
-    """Return the number of pairs, queries or rows of an open task, and the name of these units."""
-    queries = [part["queries"] for part in _parts(task.dataset) if isinstance(part, dict) and "queries" in part]
-    count = sum(map(len, queries or _tables(task.dataset)))
+    """Return the number of pairs, queries or rows that are evaluated of an open task, and the name of these units.
+
+    Raises:
+        UserError: a split that is evaluated, or that a classifier is trained on, is missing.
+    """
+    parts = [part for split in task.eval_splits for part in _of_split(task, split)]
+    if train := getattr(task, "train_split", None):
+        _of_split(task, train)
+    queries = [part["queries"] for part in parts if isinstance(part, dict) and "queries" in part]
+    count = sum(map(len, queries or [table for part in parts for table in _tables(part)]))
     return count, "queries" if queries else "pairs" if kind == "pairs" else "rows"
+
+
+def _of_split(task: AbsTask, split: str) -> list[Any]:
+    """Return the data of a split: {split: data}, or {subset: {split: data}} with all of the subsets that are used."""
+    data = task.dataset
+    subsets = [data] if split in data else [data.get(name, {}) for name in task.hf_subsets or data]
+    for subset in subsets:
+        if split not in subset:
+            names = ", ".join(sorted({name for each in subsets for name in each})) or "none"
+            raise UserError(f"the data of {task.metadata.name} have no split '{split}'; their splits are: {names}.")
+    return [subset[split] for subset in subsets]
 
 
 def _load_folder(task: AbsTask, prepared: PreparedTask) -> None:
@@ -68,12 +86,12 @@ def _load_folder(task: AbsTask, prepared: PreparedTask) -> None:
         ) from error
 
 
-def _retrieval(file: Path) -> dict[str, Any]:
+def _retrieval(files: list[Path]) -> dict[str, Any]:
     """Queries and candidates in MTEB's form; equal texts of a query are one candidate."""
     from datasets import Dataset
 
     queries, corpus, relevant, candidates = {}, {}, {}, {}
-    for number, row in enumerate(data_tables.reranking(file).to_pylist()):
+    for number, row in enumerate(data_tables.reranking(files).to_pylist()):
         query = f"q{number:06d}_0"  # MTEB reads the suffix after the last _ as a part of a query in MindSmallReranking
         queries[query] = row["query"]
         for text in (*row["positive"], *row["negative"]):

@@ -12,48 +12,36 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.stats import spearmanr
 
-from rankrefine import io
+from rankrefine.data_files import scored_pairs, splits
 from rankrefine.encoders.embed import BATCH
 from rankrefine.encoders.lengths import cut
-from rankrefine.errors import UserError
+from rankrefine.errors import UserError, about
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.evaluation import EmbeddingSimilarityEvaluator
 
 METRIC = "spearman_cosine"
-COLUMNS = ("sentence1", "sentence2", "score")
 HELD_OUT_EVERY = 10
 HELD_OUT_LISTS = "held-out lists"  # in records, the source of the development data if there are none
 
 
-def read(folder: Path) -> tuple[list[str], list[str], list[float]]:
-    """Return first sentences, second sentences and human scores of the validation split in `folder`.
+def read(path: Path) -> tuple[list[str], list[str], list[float]]:
+    """Return first sentences, second sentences and human scores of the validation split, or of a single file.
 
     Raises:
-        UserError: the split or a column is missing, a row is incomplete, or all scores are equal.
+        UserError: as `scored_pairs.read`; or there is no such split.
     """
-    file = folder / "validation.parquet"
-    if not file.is_file():
-        splits = ", ".join(sorted(path.stem for path in folder.glob("*.parquet"))) or "none"
-        raise UserError(f"refine.development: {folder} has no split validation; its splits are: {splits}.")
-    table = io.read_table(file)
-    if missing := [column for column in COLUMNS if column not in table.column_names]:
-        raise UserError(f"{file} has no column '{missing[0]}'; its columns are: {', '.join(table.column_names)}.")
-    first, second, scores = (table[column].to_pylist() for column in COLUMNS)
-    rows = enumerate(zip(first, second, scores, strict=True), start=1)
-    if incomplete := [row for row, values in rows if None in values]:
-        raise UserError(f"{file}: row {incomplete[0]} is incomplete; complete or remove it.")
-    if len(set(scores)) < 2:
-        raise UserError(f"{file}: all {len(scores)} scores are equal, so no correlation is defined.")
-    return first, second, scores
+    with about("refine.development"):
+        columns = scored_pairs.read(splits.files(path, "validation"))
+    return columns["sentence1"], columns["sentence2"], columns["score"]
 
 
-def evaluator(folder: Path) -> EmbeddingSimilarityEvaluator:
+def evaluator(path: Path) -> EmbeddingSimilarityEvaluator:
     """Return an evaluator that computes `METRIC` (-1..1) on the validation pairs; errors are those of `read`."""
     from sentence_transformers.sentence_transformer.evaluation import EmbeddingSimilarityEvaluator
 
-    first, second, scores = read(folder)
+    first, second, scores = read(path)
     return EmbeddingSimilarityEvaluator(
         first, second, scores, batch_size=BATCH, main_similarity="cosine", show_progress_bar=False, write_csv=False
     )

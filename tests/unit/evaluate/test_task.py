@@ -34,7 +34,7 @@ def test_a_task_that_fits(tmp_path: Path) -> None:
         "task": "STSBenchmark",
         "module": "mteb",
         "kind": "pairs",
-        "splits": ["test"],
+        "splits": {"test": ["test.parquet"]},
         "path": file.parent.as_posix(),
         "units": 3,
     }
@@ -71,15 +71,15 @@ def test_tasks_that_are_refused(tmp_path: Path, name: str, message: str) -> None
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"score": None}, "has no column score; found: sentence1, sentence2."),
-        ({"sentence1": [1, 2, 3]}, "column sentence1 has type int64, but must contain text"),
-        ({"sentence2": ["a.", None, None]}, r"column sentence2 is empty in row 2 \(2 such rows\)"),
-        ({"score": ["1", "2", "3"]}, "column score has type string, but must contain numbers"),
-        ({"score": [1.0, math.nan, 3.0]}, "column score is not a number in row 2"),
-        ({"score": [1.0, 2.0, None]}, "column score is not a number in row 3"),
-        ({"score": [1, 1, 1]}, "all 3 scores are 1.0"),
-        ({"genre": ["a", "all", "b"]}, "column genre is 'all', a name reserved for all pairs, in row 2"),
-        ({"subset": [["a"], ["b"], ["c"]]}, "column subset has type list<.*>, but must contain text"),
+        ({"score": None}, "has no column 'score'; available columns: sentence1, sentence2."),
+        ({"sentence1": [1, 2, 3]}, "row 1: the value of 'sentence1' is 1, which is not text"),
+        ({"sentence2": ["a.", None, None]}, "row 2: column sentence2 is empty; complete or remove the row"),
+        ({"score": ["1", "2", "3"]}, "row 1: the value of 'score' is '1', which is text; save the column as numbers"),
+        ({"score": [1.0, math.nan, 3.0]}, "row 2: the value of 'score' is nan, which is not a finite number"),
+        ({"score": [1.0, 2.0, None]}, "row 3: column score is empty"),
+        ({"score": [1, 1, 1]}, "all 3 scores are 1; rank"),
+        ({"genre": ["a", "all", "b"]}, "row 2: the subset 'all' is a name reserved for all pairs"),
+        ({"subset": [["a"], ["b"], ["c"]]}, "row 1: the value of 'subset' is \\['a'\\], but must be text"),
         ({column: pa.array([], v.type) for column, v in zip(PAIRS, pa.table(PAIRS), strict=True)}, "has no rows"),
     ],
 )
@@ -92,7 +92,7 @@ def test_data_that_are_refused(tmp_path: Path, change: dict, message: str) -> No
 
 
 def test_a_missing_split_names_the_ones_there_are(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"STSBenchmark is evaluated on test\.parquet, .* found: dev\.parquet\."):
+    with pytest.raises(UserError, match=r"STSBenchmark needs the split test: .*; available splits: dev\."):
         task.run("STSBenchmark", _manifest(tmp_path, PAIRS, split="dev"), tmp_path / "out.json")
 
 
@@ -100,7 +100,7 @@ def test_a_truncated_file(tmp_path: Path) -> None:
     manifest = _manifest(tmp_path, PAIRS)
     file = tmp_path / "data" / "test.parquet"
     file.write_bytes(file.read_bytes()[:-20])
-    with pytest.raises(UserError, match="corrupt or truncated"):
+    with pytest.raises(UserError, match="corrupt or not a parquet file"):
         task.run("STSBenchmark", manifest, tmp_path / "out.json")
 
 
@@ -110,11 +110,14 @@ RERANKING = {"query": ["A?", "B?"], "positive": [["a"], ["b"]], "negative": [["x
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"negative": None}, "has no column negative; found: query, positive."),
-        ({"positive": ["a", "b"]}, "column positive has type string, but must contain lists of texts"),
-        ({"positive": [["a"], []]}, r"column positive is empty in row 2 \(1 such rows\)"),
-        ({"query": [None, "B?"]}, "column query is empty in row 1"),
-        ({"negative": [["x", None], ["z"]]}, "column negative contains a missing text in row 1"),
+        ({"negative": None}, "has no column 'negative'; available columns: query, positive."),
+        ({"positive": ["a", "b"]}, "row 1: the value of 'positive' is 'a', which is not a list of texts"),
+        ({"positive": [["a"], []]}, "row 2: the value of 'positive' is an empty list"),
+        ({"query": [None, "B?"]}, "row 1: column query is empty"),
+        (
+            {"negative": [["x", None], ["z"]]},
+            "the value of 'negative' is \\['x', None\\], which is not a list",
+        ),
     ],
 )
 def test_reranking_data_that_are_refused(tmp_path: Path, change: dict, message: str) -> None:
@@ -126,7 +129,7 @@ def test_reranking_data_that_are_refused(tmp_path: Path, change: dict, message: 
 
 def test_messages_name_the_config_key(tmp_path: Path) -> None:
     manifest = _manifest(tmp_path, {"sentence1": ["A."], "sentence2": ["B."]})
-    with pytest.raises(UserError, match=r"^evaluate\.data: .* has no column score"):
+    with pytest.raises(UserError, match=r"^evaluate\.data: .* has no column 'score'"):
         task.run("STSBenchmark", manifest, tmp_path / "out.json", "evaluate.data")
 
 
@@ -161,8 +164,9 @@ def test_a_repository_of_the_hub_passes_the_check_of_local_data(tmp_path: Path) 
     folder = tmp_path / "data"
     folder.mkdir()
     (folder / "test.jsonl").write_text('{"sentence1": "A.", "sentence2": "B.", "score": 1.0}\n', encoding="utf-8")
-    with pytest.raises(UserError, match="has no parquet files"):
-        asset.run(str(folder), "dataset", None, tmp_path / "data.json")
+    asset.run(str(folder), "dataset", None, tmp_path / "data.json")
+    with pytest.raises(UserError, match="all 1 scores are 1"):  # without a README it is a table in our own form
+        task.run("STS12", tmp_path / "data.json", tmp_path / "out.json")
     (folder / "README.md").write_text("# STS12", encoding="utf-8")
     asset.run(str(folder), "dataset", None, tmp_path / "data.json")
     task.run("STS12", tmp_path / "data.json", tmp_path / "out.json")

@@ -17,7 +17,7 @@ from rankrefine.assets.manifest import write_manifest
 from rankrefine.config import load as config
 from rankrefine.errors import UserError
 from rankrefine.import_lists import run as import_lists
-from rankrefine.import_lists.parse import MISSING, NO_LIST, NO_TEXT, SHORT, as_list
+from rankrefine.import_lists.parse import MISSING, NO_LIST, NO_TEXT, NUMPY, SHORT, as_list
 from rankrefine.ranking_lists.schema import SHARD
 from rankrefine.text.duplicates import DUPLICATE, IN_SET, OVERLAPS
 
@@ -88,7 +88,10 @@ def test_what_python_prints_is_read_back(items: list[str]) -> None:
         ("a sentence", NO_LIST),
         ("['a', 'b'", NO_LIST),
         ("{'a': 1}", NO_LIST),
-        ("['a' 'b', c]", NO_LIST),
+        ("['a' 'b', c]", NUMPY),
+        ("['a'\n 'b'\n 'c']", NUMPY),
+        ("['a' 'b' ... 'c']", NUMPY),
+        ('["a b" "c d"]', NUMPY),
         ("[" * 5000, NO_LIST),
         ("-" * 100_000 + "1", NO_LIST),
         ("['a', '\\x00', 'b\x00']", NO_LIST),
@@ -162,9 +165,9 @@ def test_lists_whose_seed_is_in_an_evaluation_set_are_dropped(tmp_path: Path) ->
             r"the column 'list_sent' of \S+a.jsonl contains no usable ranking list "
             r"\(0 of 2 kept; dropped: 2 not a list; row 1: no\)",
         ),
-        ("a.parquet", [1, 2], r"a.parquet: the column 'list_sent' must contain text or lists, but its type is int64"),
+        ("a.parquet", [1, 2], r"a.parquet contains no usable .* \(0 of 2 kept; dropped: 2 not a list; row 1: 1\)"),
         ("a.csv", [], r"contains no usable ranking list \(0 of 0 kept; dropped: none; it has no rows\)"),
-        ("a.txt", ["['a', 'b']"], r"a.txt has no column 'list_sent': a .txt file has no columns"),
+        ("a.txt", ["['a', 'b']"], r"a.txt has no columns, because it is a .txt file; use a table with list_sent"),
         ("a.xlsx", ["x"], r"a.xlsx has an unknown extension; use one of .txt, .csv"),
     ],
 )

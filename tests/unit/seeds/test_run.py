@@ -102,10 +102,14 @@ def test_a_folder_has_one_parquet_file_per_split(tmp_path: Path) -> None:
         ("a.jsonl", b'{"text": "\\ud800"}\n', r"a.jsonl, line 1 is not valid JSON \("),
         ("a.jsonl", b'["x"]\n', "a.jsonl, line 1 is not a JSON object."),
         ("a.jsonl", b'{"body": "x", "id": 1}\n', "a.jsonl, line 1 has no column 'text'; available columns: body, id."),
-        ("a.jsonl", b'{"text": 3}\n', "a.jsonl, line 1: the value of 'text' is not text."),
+        ("a.jsonl", b'{"text": 3}\n', "a.jsonl, line 1: the value of 'text' is 3, which is not text."),
         ("a.parquet", b"PAR1 and no more", "a.parquet is corrupt or not a parquet file"),
         ("a.parquet", b"", "a.parquet is corrupt or not a parquet file"),
-        ("a.docx", b"x", r"a.docx has an unknown extension; use one of .txt, .csv, .tsv, .jsonl, .parquet."),
+        (
+            "a.docx",
+            b"x",
+            r"a.docx has an unknown extension; use one of .txt, .csv, .tsv, .jsonl, .ndjson, .json",
+        ),
         ("a.txt", b"", r"seeds.sources: 'a' \(.*a.txt\) contains no text."),
         ("a.txt", b"\n \n", r"seeds.sources: 'a' \(.*a.txt\) contains no text."),
         ("a.csv", b"", r"seeds.sources: 'a' \(.*a.csv\) contains no text."),
@@ -124,7 +128,7 @@ def test_bad_files_are_refused(tmp_path: Path, name: str, content: bytes, messag
     ("extra", "message"),
     [
         ({"column": "body"}, "train.parquet has no column 'body'; available columns: text, id."),
-        ({"column": "id"}, "train.parquet: the column 'id' must contain text, but its type is int64."),
+        ({"column": "id"}, "train.parquet, row 1: the value of 'id' is 1, which is not text."),
         ({"split": "dev"}, "data has no split 'dev'; available splits: test, train."),
     ],
 )

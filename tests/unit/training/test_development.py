@@ -29,10 +29,10 @@ def test_development_data_are_the_validation_split(tmp_path: Path):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"split": "test"}, r"has no split validation; its splits are: test\."),
-        ({"score": None}, r"has no column 'score'; its columns are: sentence1, sentence2\."),
-        ({"score": [2.0, 2.0]}, "all 2 scores are equal"),
-        ({"sentence2": ["c", None]}, "row 2 is incomplete"),
+        ({"split": "test"}, r"refine.development: .* has no split 'validation'; available splits: test\."),
+        ({"score": None}, r"has no column 'score'; available columns: sentence1, sentence2\."),
+        ({"score": [2.0, 2.0]}, "all 2 scores are 2; rank"),
+        ({"sentence2": ["c", None]}, "row 2: column sentence2 is empty"),
     ],
 )
 def test_unusable_development_data_are_refused(tmp_path: Path, changed: dict, message: str):

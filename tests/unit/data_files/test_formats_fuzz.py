@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from rankrefine.assets.manifest import write_manifest
 from rankrefine.config import load as configuration
+from rankrefine.data_files.formats import FORMATS
 from rankrefine.errors import UserError
 from rankrefine.io import read_json
 from rankrefine.seeds import run as seeds
-from rankrefine.text.readers import READERS
 
 SRC = Path(seeds.__file__).parents[2]
 OPEN = {"min_words": 1, "max_words": 1000, "require_pattern": "", "exclude_pattern": "", "decontaminate": []}
@@ -29,7 +29,7 @@ TEXTS = st.lists(PIECES | st.text(max_size=10), max_size=20).map(lambda parts: "
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
-@given(st.binary(max_size=200) | TEXTS, st.sampled_from(sorted(READERS)))
+@given(st.binary(max_size=200) | TEXTS, st.sampled_from(sorted(FORMATS)))
 @example(b"text\n" + b"a" * 200_000, ".csv")
 @example(b'{"text": ' + b"[" * 100_000, ".jsonl")
 @example(b'{"text": ' + b"9" * 5000 + b"}", ".jsonl")
