@@ -115,7 +115,8 @@ def _table(
         for row in chain([first] if first else [], filter(None, rows)):
             if len(row) != len(header):
                 where = f"{file}, line {rows.line_num}"
-                raise UserError(f"{where} has {len(row)} fields, but the header has {len(header)}.")
+                counts = f"{len(row)} fields, but the header has {len(header)}"
+                raise UserError(f"{where} has {counts}; put cells that contain the separator in quotation marks.")
             values = row if columns is None else columns.values(dict(zip(header, row, strict=True)))
             yield f"line {rows.line_num}", values
     except csv.Error as error:

@@ -95,7 +95,7 @@ def test_a_folder_has_one_parquet_file_per_split(tmp_path: Path) -> None:
         ("a.txt", "Ein Satz.".encode("utf-16"), r"a.txt is not UTF-8 \(line 1, byte 0\)"),
         ("a.csv", b"id,text\n1,na\xefve\n", r"a.csv is not UTF-8 \(line 2, byte 12\)"),
         ("a.csv", b"id,sentence\n1,x\n", "a.csv has no column 'text'; available columns: id, sentence."),
-        ("a.csv", b"id,text\n1,x,y\n", "a.csv, line 2 has 3 fields, but the header has 2."),
+        ("a.csv", b"id,text\n1,x,y\n", "a.csv, line 2 has 3 fields, but the header has 2; put cells"),
         ("a.csv", b'id,text\n1,"x\n2,y\n', r"a.csv, line 3 is malformed \(unexpected end of data\)"),
         ("a.tsv", b"id\tsentence\n1\tx\n", "a.tsv has no column 'text'; available columns: id, sentence."),
         ("a.jsonl", b'{"text": "x"}\n{"text": \n', r"a.jsonl, line 2 is not valid JSON \("),
