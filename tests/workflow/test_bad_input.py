@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import unicodedata
 
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
@@ -119,8 +120,38 @@ def test_task_data_without_a_column(fresh) -> None:
 
 def test_models_and_development_data_are_checked_before_generation(fresh) -> None:
     (fresh.path / "sts" / "validation.parquet").unlink()
-    stops(fresh, "has no split validation; its splits are: test")
+    stops(fresh, "has no split 'validation'; available splits: test")
     assert not (fresh.path / "results" / "consolidate").exists()
+
+
+@pytest.mark.parametrize(
+    ("layout", "writer"),
+    [("test.jsonl", "to_json"), ("data/test-00000-of-00001.parquet", "to_parquet"), ("test.jsonl.gz", "to_json")],
+)
+def test_a_copy_of_a_hub_repository_is_compared_with_the_seeds(fresh, layout: str, writer: str) -> None:
+    seeds = [line for line in (fresh.path / "sentences.txt").read_text(encoding="utf-8").splitlines() if line]
+    file = fresh.path / "b" / layout
+    file.parent.mkdir(parents=True)
+    (fresh.path / "b/README.md").write_text("# A copy", encoding="utf-8")
+    options = {"orient": "records", "lines": True} if writer == "to_json" else {}
+    getattr(pd.DataFrame({"sentence1": seeds}), writer)(file, **options)
+    fresh.configure("seeds.decontaminate", ["b"])
+    stops(fresh, "No seed sentence is left", "seeds")
+
+
+def test_an_evaluation_set_without_text_is_refused(fresh) -> None:
+    (fresh.path / "b").mkdir()
+    (fresh.path / "b/test.jsonl").write_text('{"score": 1}\n', encoding="utf-8")
+    fresh.configure("seeds.decontaminate", ["b"])
+    stops(fresh, "seeds.decontaminate: b contains no text that can be compared", "seeds")
+
+
+def test_warnings_are_repeated_below_the_output_of_a_run(fresh) -> None:
+    (fresh.path / "lists.jsonl").write_text('{"list_sent": ["A seed.", "A rewrite."]}\n' + '{"list_sent": 1}\n' * 3)
+    fresh.configure("lists", {"source": "import", "file": "lists.jsonl"})
+    printed = fresh.snakemake("--cores", "2", "results/lists/pool.json").stderr
+    last = printed[printed.rindex("rankrefine: warning: ") :]
+    assert last.startswith("rankrefine: warning: lists.file: only 1 of 4 rows are used; 3 are dropped as 'not a list'")
 
 
 @pytest.mark.parametrize(

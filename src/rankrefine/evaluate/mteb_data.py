@@ -50,23 +50,25 @@ def texts(task: AbsTask) -> Iterator[str]:
 
 
 def size(task: AbsTask, kind: str) -> tuple[int, str]:
-    """Return the number of pairs, queries or rows that are evaluated of an open task, and the name of these units.
-
-    Raises:
-        UserError: a split that is evaluated, or that a classifier is trained on, is missing.
-    """
+    """Return the number of pairs, queries or rows that are evaluated of an open task, and the name of these units."""
     parts = [part for split in task.eval_splits for part in _of_split(task, split)]
-    if train := getattr(task, "train_split", None):
-        _of_split(task, train)
     queries = [part["queries"] for part in parts if isinstance(part, dict) and "queries" in part]
     count = sum(map(len, queries or [table for part in parts for table in _tables(part)]))
     return count, "queries" if queries else "pairs" if kind == "pairs" else "rows"
 
 
+def _check_splits(task: AbsTask) -> None:
+    """Check that loaded data have all splits that are evaluated, and that on which MTEB trains a classifier."""
+    for split in (*task.eval_splits, getattr(task, "train_split", None)):
+        if split is not None:
+            _of_split(task, split)
+
+
 def _of_split(task: AbsTask, split: str) -> list[Any]:
     """Return the data of a split: {split: data}, or {subset: {split: data}} with all of the subsets that are used."""
     data = task.dataset
-    subsets = [data] if split in data else [data.get(name, {}) for name in task.hf_subsets or data]
+    is_nested = any(name in data for name in task.hf_subsets)
+    subsets = [data.get(name, {}) for name in task.hf_subsets] if is_nested else [data]
     for subset in subsets:
         if split not in subset:
             names = ", ".join(sorted({name for each in subsets for name in each})) or "none"
@@ -80,10 +82,13 @@ def _load_folder(task: AbsTask, prepared: PreparedTask) -> None:
         if hasattr(task, "convert_v1_dataset_format_to_v2"):
             task.convert_v1_dataset_format_to_v2(num_proc=None)
     except Exception as error:  # the readers of many formats have no common exception
+        if isinstance(error, KeyError) and task.dataset:  # MTEB's transformation of the task misses a split
+            _check_splits(task)
         raise UserError(
             f"{prepared.path} cannot be opened as the data of {prepared.task}: {reason(error)}; the folder must "
             "contain the files of the task's repository on the hub."
         ) from error
+    _check_splits(task)
 
 
 def _retrieval(files: list[Path]) -> dict[str, Any]:

@@ -61,6 +61,11 @@ def run(
             f"lists.file: the column '{section['column']}' of {manifest.path} contains no usable ranking list "
             f"({tally}; {' '.join(example.split())}). A list looks like ['a seed', 'a rewrite', ...]."
         )
+    if 2 * fields["kept"] < fields["read"]:
+        most = max(fields["dropped"], key=fields["dropped"].get)
+        example = " ".join(fields["examples"][most][0].split())
+        shown = f"{fields['dropped'][most]} are dropped as '{most}', such as {example}"
+        log.warning("lists.file: only %d of %d rows are used; %s.", fields["kept"], fields["read"], shown)
     _write(lists, manifest.source, pool, output)
     io.write_json(pool_stats, record.finish(**fields, assets={each.source: each.revision for each in sets}))
     io.write_json(stats, record.finish(**_shard_fields(manifest, len(lists))))

@@ -14,7 +14,7 @@ from rankrefine.assets import run as asset
 from rankrefine.assets.manifest import write_manifest
 from rankrefine.assets.mteb import known_task
 from rankrefine.errors import UserError
-from rankrefine.evaluate import catalogue, task
+from rankrefine.evaluate import catalogue, data_tables, task
 from rankrefine.evaluate.catalogue import SUITES
 
 PAIRS = {"sentence1": ["A.", "B.", "C."], "sentence2": ["a.", "b.", "c."], "score": [0.0, 2.5, 5.0]}
@@ -183,3 +183,39 @@ def test_a_repository_of_the_hub_passes_the_check_of_local_data(tmp_path: Path) 
 def test_pairs_that_evalrank_cannot_use(tmp_path: Path, columns: dict, message: str) -> None:
     with pytest.raises(UserError, match=message):
         task.run("EvalRank", _manifest(tmp_path, columns), tmp_path / "out.json", module="evalrank")
+
+
+def _repository(folder: Path, **splits: int) -> Path:
+    """Manifest of a copy of a classification task's repository, with rows of two classes in each split."""
+    data = folder / "data"
+    data.mkdir()
+    (data / "README.md").write_text("# Toxic", encoding="utf-8")
+    for split, count in splits.items():
+        rows = [json.dumps({"text": f"Text {number}.", "label": number % 2}) for number in range(count)]
+        (data / f"{split}.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    write_manifest(folder / "data.json", source="x", kind="dataset", path=data, revision="r1")
+    return folder / "data.json"
+
+
+def test_the_rows_that_are_evaluated_are_counted(tmp_path: Path) -> None:
+    task.run("ToxicConversationsClassification", _repository(tmp_path, train=40, test=6), tmp_path / "out.json")
+    assert json.loads((tmp_path / "out.json").read_text())["units"] == 6
+
+
+@pytest.mark.parametrize(
+    ("splits", "missing", "found"),
+    [({"validation": 40}, "test", "validation"), ({"train": 40}, "test", "train"), ({"test": 40}, "train", "test")],
+)
+def test_a_split_that_mteb_would_miss_is_named(tmp_path: Path, splits: dict, missing: str, found: str) -> None:
+    message = rf"the data of ToxicConversationsClassification have no split '{missing}'; their splits are: {found}\."
+    with pytest.raises(UserError, match=message):
+        task.run("ToxicConversationsClassification", _repository(tmp_path, **splits), tmp_path / "out.json")
+    assert not (tmp_path / "out.json").exists()
+
+
+@pytest.mark.parametrize("form", [pa.float16(), pa.decimal128(5, 2), pa.dictionary(pa.int8(), pa.float64())])
+def test_scores_of_any_type_of_number_are_the_same(tmp_path: Path, form: pa.DataType) -> None:
+    scores = pa.array(PAIRS["score"])
+    scores = scores.dictionary_encode() if pa.types.is_dictionary(form) else scores.cast(form)
+    io.write_table(tmp_path / "test.parquet", pa.table(PAIRS | {"score": scores}))
+    assert data_tables.pairs([tmp_path / "test.parquet"]).to_pydict() == PAIRS

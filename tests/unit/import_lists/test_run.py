@@ -182,3 +182,35 @@ def test_an_unusable_file_is_one_sentence(tmp_path: Path, name: str, values: lis
 def test_a_missing_column_names_those_there_are(tmp_path: Path, form: str) -> None:
     with pytest.raises(UserError, match=rf"a{form}.* has no column 'list_sent'; available columns: .*ranked"):
         imported(write(tmp_path / f"a{form}", [str(BOAT)], column="ranked"))
+
+
+def test_a_file_of_which_most_rows_are_dropped_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    imported(write(tmp_path / "a.jsonl", [str(BOAT), "x", str(DOOR), "y"]))
+    assert not caplog.records
+    imported(write(tmp_path / "b.jsonl", [str(BOAT), "['a'\n 'b']", "no list", "['a'\n 'b']"]))
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.getMessage() == (
+        "lists.file: only 1 of 4 rows are used; 2 are dropped as 'a NumPy array as text, without commas', such as "
+        "row 2: ['a' 'b']."
+    )
+
+
+@pytest.mark.parametrize(
+    ("cell", "sentences"),
+    [
+        (r'["1 \/ 2", "half"]', ["1 / 2", "half"]),
+        (r'["\ud83d\ude00", "a smile"]', ["😀", "a smile"]),
+        (r"['It\'s', 'it is']", ["It's", "it is"]),
+        (r'["It\'s", "it is"]', ["It's", "it is"]),  # Python, but no JSON
+        ('("a", "b")', ["a", "b"]),
+        ("['a\tb', 'c']", ["a b", "c"]),
+    ],
+)
+def test_lists_as_text_are_json_or_python(cell: str, sentences: list[str]) -> None:
+    assert as_list(cell) == (sentences, None)
+
+
+@pytest.mark.parametrize("cell", ['["a", null]', '["a", true]', '["a", 1.5]', "['a', None]"])
+def test_values_that_are_no_text_in_either_form_are_named(cell: str) -> None:
+    assert as_list(cell) == ([], NO_TEXT)
