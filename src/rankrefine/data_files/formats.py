@@ -49,9 +49,9 @@ class Columns(NamedTuple):
                 places = " and ".join(str(place) for place, other in enumerate(names, start=1) if other == name)
                 raise UserError(f"{where} has several columns '{name}' (columns {places}); rename one.")
 
-    def values(self, row: dict[str, Any]) -> list[Any]:
-        """Return the values of a row in the order of the columns."""
-        return [*(row[name] for name in self.required), *(row.get(name) for name in self.optional)]
+    def places(self, names: list[str]) -> list[int | None]:
+        """Return the place of each column among the names; None for one that is missing."""
+        return [names.index(name) if name in names else None for name in (*self.required, *self.optional)]
 
 
 @dataclass(frozen=True)
@@ -112,12 +112,13 @@ def _table(
             header.insert(0, "")  # R gives the column of row names no name
         if columns is not None:
             columns.check(header, str(file))
+            places = columns.places(header)
         for row in chain([first] if first else [], filter(None, rows)):
             if len(row) != len(header):
                 where = f"{file}, line {rows.line_num}"
                 counts = f"{len(row)} fields, but the header has {len(header)}"
                 raise UserError(f"{where} has {counts}; put cells that contain the separator in quotation marks.")
-            values = row if columns is None else columns.values(dict(zip(header, row, strict=True)))
+            values = row if columns is None else [None if place is None else row[place] for place in places]
             yield f"line {rows.line_num}", values
     except csv.Error as error:
         raise UserError(f"{file}, line {rows.line_num} is malformed ({error}); check its quotation marks.") from error
@@ -188,7 +189,7 @@ def _values(row: Any, where: str, columns: Columns | None) -> Sequence[Any]:
     if columns is None:
         return list(row.values())
     columns.check(list(row), where)
-    return columns.values(row)
+    return [row.get(name) for name in (*columns.required, *columns.optional)]
 
 
 def _parquet(file: Path, columns: Columns | None) -> Rows:
@@ -231,11 +232,10 @@ def _arrow_rows(file: Path, batches: Iterator[Any], columns: Columns | None, kin
         if columns is not None:
             columns.check(names, str(file))
         for batch in batches:
-            if columns is None:
-                rows = zip(*(column.to_pylist() for column in batch.columns), strict=True)
-            else:
-                rows = map(columns.values, batch.select(columns.present(names)).to_pylist())
-            for number, values in enumerate(rows, start=before + 1):
+            places = range(batch.num_columns) if columns is None else columns.places(batch.schema.names)
+            absent = [None] * len(batch)
+            parts = [absent if place is None else batch.column(place).to_pylist() for place in places]
+            for number, values in enumerate(zip(*parts, strict=True), start=before + 1):
                 yield f"row {number}", values
             before += len(batch)
     except (pa.ArrowException, OSError) as error:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset, DatasetDict
 
+from rankrefine import io
 from rankrefine.base import simcse
 from rankrefine.data_files import tables
 from rankrefine.errors import UserError
@@ -147,6 +148,14 @@ def _datasets(frame: Frame, folder: Path, split: str) -> Path:
     return folder / "set"
 
 
+def _own(frame: Frame, folder: Path, split: str) -> Path:
+    """As our jobs write pools and lists: compressed, and with large strings where a table may be large."""
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    large = [field.with_type(pa.large_string()) if pa.types.is_string(field.type) else field for field in table.schema]
+    io.write_table(folder / "a.parquet", table.cast(pa.schema(large)))
+    return folder / "a.parquet"
+
+
 def _categories(frame: Frame, folder: Path, split: str) -> Path:
     changed = frame.copy()
     for name in frame.columns:
@@ -208,6 +217,7 @@ SHAPES: dict[str, Writer] = {
     "hub, folder of one subset": _folder(_parquet, "en/{split}-00000-of-00001.parquet"),
     "hub, folder per split": _folder(_parquet, "{split}/0000.parquet", "{split}/0001.parquet"),
     "datasets save_to_disk": _datasets,
+    "our own tables": _own,
 }
 
 # (shape, reader) -> the message of those that are refused
