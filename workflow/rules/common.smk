@@ -39,6 +39,10 @@ except Exception:  # Snakemake would show a traceback for broken YAML
     or_stop(read, "config.yaml")
     raise
 
+for file in workflow.configfiles:  # Snakemake drops the first of two equal keys; a pipe cannot be read again
+    if Path(file).is_file():
+        or_stop(read, file)
+
 config = or_stop(complete, config, "config")
 or_stop(results_folder.check, Path("results"))
 

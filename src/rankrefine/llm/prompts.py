@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from rankrefine.errors import UserError, reason
+from rankrefine import yaml_file
+from rankrefine.errors import UserError
 from rankrefine.llm.interface import Text
 
 FOLDER = Path(__file__).with_name("templates")
@@ -71,14 +70,12 @@ def load(name: str) -> Prompt:
     """Read and check a template.
 
     Raises:
-        UserError: no such template, or one that has neither the form of few_shot.yaml nor of plain_few_shot.yaml.
+        UserError: no such template, not YAML, a key twice, or neither the form of few_shot.yaml nor of
+            plain_few_shot.yaml.
     """
     path = find(name)
     content = path.read_bytes()
-    try:
-        fields = yaml.safe_load(content)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML: {reason(error)}.") from error
+    fields = yaml_file.parse(content, path)
     if not isinstance(fields, dict) or set(fields) not in ({"messages"}, {"text"}):
         raise UserError(f"{path} is not a prompt template: it needs either a list `messages` or a string `text`.")
     template = _plain(fields["text"], path) if "text" in fields else _chat(fields["messages"], path)
