@@ -48,6 +48,22 @@ class Prompt:
         return self.template.replace("{sentence}", sentence)
 
 
+def fold(text: Text) -> Text:
+    """Return a chat without system messages: the content of each begins the next user message. Keep plain text."""
+    if isinstance(text, str):
+        return text
+    folded, contents = [], []
+    for message in text:
+        if message["role"] == "system":
+            contents.append(message["content"])
+        elif message["role"] == "user":
+            folded.append(message | {"content": "\n\n".join([*contents, message["content"]])})
+            contents = []
+        else:
+            folded.append(message)
+    return tuple(folded)
+
+
 def find(name: str) -> Path:
     """Return the file of the template `name`, or `name` itself if it is a path to a YAML file.
 
