@@ -48,6 +48,44 @@ def test_a_wrong_config_stops_before_any_job(fresh, key: str, value: object, sen
     assert not (fresh.path / "results").exists()
 
 
+OWN_RESULTS = [
+    ({"base.model": "results/encoder"}, "base.model"),
+    ({"base.data": "results/consolidate/lists.parquet"}, "base.data"),
+    ({"lists.source": "import", "lists.file": "results/consolidate/lists.parquet"}, "lists.file"),
+    ({"seeds.sources": [{"name": "x", "source": "results/seeds/pool.parquet"}]}, "seeds.sources (x)"),
+    ({"seeds.decontaminate": ["sts", "results/seeds"]}, "seeds.decontaminate"),
+    ({"generate.engine": "transformers", "generate.model": "results/encoder"}, "generate.model"),
+    ({"generate.prompt": "results/mine.yaml"}, "generate.prompt"),
+    ({"refine.teacher": {"encoder2": 1, "results/encoder": 1}}, "refine.teacher"),
+    ({"refine.experiments": {"a": {"teacher": "results/encoder"}}}, "refine.teacher"),
+    ({"refine.development": "."}, "refine.development"),
+    ({"evaluate.encoders": [{"name": "y", "source": "./results/encoder"}]}, "evaluate.encoders (y)"),
+    ({"evaluate.tasks": {"STSBenchmark": "results/seeds"}}, "evaluate.tasks.STSBenchmark"),
+    ({"evaluate.data": "results"}, "evaluate.data"),
+]
+
+
+@pytest.mark.parametrize(("changes", "key"), OWN_RESULTS, ids=[f"{key}-{i}" for i, (_, key) in enumerate(OWN_RESULTS)])
+def test_own_results_are_refused_as_input_of_any_key(fresh, tmp_path, changes: dict[str, object], key: str) -> None:
+    """The results folder is a link, and Snakemake starts elsewhere."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (fresh.path / "results").symlink_to(elsewhere)
+    for folder in ("consolidate", "encoder", "seeds"):
+        (elsewhere / folder).mkdir()
+    for file in ("mine.yaml", "consolidate/lists.parquet", "seeds/pool.parquet"):
+        (elsewhere / file).touch()
+    for changed, value in changes.items():
+        fresh.configure(changed, value)
+    there, fresh.path = fresh.path, elsewhere
+    completed = fresh.snakemake("--dry-run", "--directory", str(there), check=False)
+    printed = completed.stdout + completed.stderr
+    assert completed.returncode == 1
+    (line,) = (line for line in printed.splitlines() if "copy it elsewhere first." in line)
+    assert line.startswith(f"{key}: '")
+    assert "Traceback" not in printed
+
+
 def stops(folder, sentence: str, *targets: str) -> None:
     """Assert that the run fails, prints the message, logs it, and leaves no partial file."""
     completed = folder.snakemake("--cores", "2", *targets, check=False)

@@ -57,6 +57,8 @@ def run(config: dict[str, Any], shards: Path, pool_stats: Path, output: Path, st
                 columns = {key: shard[key] for key in ORIGIN}
                 columns["sampling"] = json.dumps(shard["sampling"], sort_keys=True)
                 origin = columns | {"prompt_text": shard.get("prompt_text"), "imported": shard.get("imported", False)}
+                if "system_message" in shard:  # only of a model whose chat template has no system role
+                    origin["system_message"] = shard["system_message"]
                 origins.setdefault(json.dumps(origin, sort_keys=True), origin)
                 columns["shard"] = name
                 kept = list(_good(table, rules, tally))

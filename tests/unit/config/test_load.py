@@ -225,7 +225,7 @@ def test_inline_json_is_completed_and_not_cross_checked() -> None:
         config.load('{"refine": {"omega": -1}}')
 
 
-@pytest.mark.parametrize("text", ["{seed: 1}", "{", '{"a":' + "[" * 100_000])
+@pytest.mark.parametrize("text", ["{seed: 1}", "{", '{"seed": 1, "seed": 1}', '{"a":' + "[" * 100_000])
 def test_broken_inline_json_is_one_sentence(text: str) -> None:
     with pytest.raises(UserError, match=r"^--config is not valid JSON: .+\.$"):
         config.load(text)
