@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from sentence_transformers.sentence_transformer.evaluation import EmbeddingSimilarityEvaluator
 
 METRIC = "spearman_cosine"
-HELD_OUT_EVERY = 10
 HELD_OUT_LISTS = "held-out lists"  # in records, the source of the development data if there are none
 
 
@@ -47,22 +46,8 @@ def evaluator(path: Path) -> EmbeddingSimilarityEvaluator:
     )
 
 
-def held_out(count: int) -> list[int]:
-    """Return the indices of the held-out lists, every tenth of `count`.
-
-    Raises:
-        UserError: there are fewer than ten lists.
-    """
-    if count < HELD_OUT_EVERY:
-        raise UserError(
-            f"refine.development is null, so every {HELD_OUT_EVERY}th ranking list would be held out, but there "
-            f"are only {count} lists; set refine.development or raise seeds.count."
-        )
-    return list(range(HELD_OUT_EVERY - 1, count, HELD_OUT_EVERY))
-
-
 def list_evaluator(lists: list[list[str]], max_length: int) -> Any:
-    """Return an evaluator that computes the mean `order_kept` of held-out lists as `METRIC` (-1..1)."""
+    """Return an evaluator that computes the mean `order_kept` of the lists that have an order as `METRIC` (-1..1)."""
     from sentence_transformers.base.evaluation import BaseEvaluator
 
     class GeneratedOrder(BaseEvaluator):
@@ -75,7 +60,7 @@ def list_evaluator(lists: list[list[str]], max_length: int) -> Any:
                 show_progress_bar=False,
             )
             ends = np.cumsum([len(sentences) for sentences in lists])
-            return {METRIC: float(np.mean([order_kept(rows @ rows.T) for rows in np.split(vectors, ends[:-1])]))}
+            return {METRIC: float(np.nanmean([order_kept(rows @ rows.T) for rows in np.split(vectors, ends[:-1])]))}
 
     return GeneratedOrder()
 
@@ -83,11 +68,11 @@ def list_evaluator(lists: list[list[str]], max_length: int) -> Any:
 def order_kept(cosines: np.ndarray) -> float:
     """Spearman correlation of cosines[j, l], [K, K], and -|j - l| over all l except j, mean over the rows j.
 
-    A list of two sentences has no order, which gives 0.
+    Only rows with an order count: the middle one of three sentences has none, since both others are equally far, and a
+    list of two sentences has no such row, which gives NaN. A row whose cosines are all equal has lost its order: 0.
     """
     positions = np.arange(len(cosines))
-    if len(positions) < 3:
-        return 0.0
-    others = [np.delete(positions, j) for j in positions]
-    rows = [spearmanr(cosines[j, rest], -np.abs(rest - j)).statistic for j, rest in enumerate(others)]
-    return float(np.nan_to_num(np.mean(rows)))
+    others = [(j, np.delete(positions, j)) for j in positions]
+    rows = [(cosines[j, rest], -np.abs(rest - j)) for j, rest in others]
+    kept = [np.nan_to_num(spearmanr(row, order).statistic) for row, order in rows if len(set(order)) > 1]
+    return float(np.mean(kept)) if kept else float("nan")

@@ -119,6 +119,14 @@ def test_completing_changes_nothing_that_is_given_and_not_the_input() -> None:
         ({"base": {"recipe": "simcse_sup"}}, r"base.recipe simcse_sup trains on triplets; set base.data to them"),
         ({"base": {"recipe": "simcse_unsup"}, "refine": {"development": None}}, r"refine.development, which is null"),
         (
+            {"generate": {"rounds": 1}, "refine": {"development": None}},
+            r"refine.development is null, .* list of 3 or more sentences .* but there are only 0 such lists; set",
+        ),
+        (
+            {"seeds": {"count": 9}, "refine": {"development": None}},
+            r"is null, .* but there are only 9 such lists; set",
+        ),
+        (
             {"base": {"model": "x/y.gguf"}},
             r"base.model is 'x/y.gguf', a GGUF file of a language model; give the",
         ),
