@@ -74,4 +74,4 @@ $(VLLM)/ready: requirements-vllm.txt
 	touch $@
 
 clean-venv:
-	rm -rf $(VENV) $(VLLM) $(VENV)-python*
+	rm -rf $(VENV) $(VLLM) $(VENV)-python* $(VENV)-sentence-transformers*

@@ -74,8 +74,11 @@ def test_every_artefact_has_a_record(finished) -> None:
 def test_the_exported_encoder_opens(finished) -> None:
     from sentence_transformers import SentenceTransformer
 
-    encoder = SentenceTransformer(str(finished.path / "results" / "encoder"), device="cpu", local_files_only=True)
+    folder = finished.path / "results" / "encoder"
+    encoder = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
     assert encoder.encode(["The old sailor sold a heavy book."]).shape == (1, 32)
+    types = [module["type"] for module in json.loads((folder / "modules.json").read_text(encoding="utf-8"))]
+    assert types == ["sentence_transformers.models.Transformer", "sentence_transformers.models.Pooling"]
 
 
 def test_the_same_seed_gives_the_same_bytes_and_shards_do_not_depend_on_each_other(finished, fresh) -> None:

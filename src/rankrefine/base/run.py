@@ -56,7 +56,9 @@ def run(
     with work_folder(output.with_name(".work"), inputs) as folder:
         student = _open(start.path, section, config["seed"], threads)
         if section["recipe"] == "none":
-            student.save_pretrained(str(best_model(folder, 0)), create_model_card=False)
+            from rankrefine.encoders.saving import save  # here, because it imports torch
+
+            save(student, best_model(folder, 0))
         elif examples is None or development is None:
             raise UserError(f"base.recipe {section['recipe']} requires --examples and --development.")
         else:

@@ -7,10 +7,35 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+    from torch import nn
 
 # Fixed cost of a forward pass, in tokens: about 110 measured with MiniLM on two cores; on GPUs, where kernel launches
 # dominate, an estimate.
 PASS_CPU, PASS_GPU = 110, 4096
+POSITIONS = ("position_embeddings", "position_embedding", "embed_positions", "wpe")  # names of tables in transformers
+
+
+def positions(transformer: nn.Module) -> int | None:
+    """Return the longest input in tokens for which a transformer has embeddings of absolute positions; None without.
+
+    RoBERTa and its relatives number positions from `padding_idx` + 1, and so never use the first rows of the table.
+    """
+    from torch import nn
+
+    declared = getattr(transformer.config.get_text_config(), "max_position_embeddings", None)
+    if not declared or declared < 0:
+        return None
+    tables = [
+        module
+        for name, module in transformer.named_modules()
+        if isinstance(module, nn.Embedding) and name.rpartition(".")[2] in POSITIONS
+    ]
+    first = [0 if table.padding_idx is None else table.padding_idx + 1 for table in tables]
+    # a smaller table is that of another part, such as the patches of an image
+    limits = [
+        table.num_embeddings - n for table, n in zip(tables, first, strict=True) if table.num_embeddings >= declared
+    ]
+    return min([declared, *limits]) if limits else None
 
 
 def cut(model: SentenceTransformer, max_length: int) -> dict[str, Any]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rankrefine.encoders.lengths import positions
 from rankrefine.errors import UserError, reason
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+
+log = logging.getLogger(__name__)
 
 
 def go_offline() -> None:
@@ -62,9 +66,23 @@ def open_encoder(
     if hasattr(model.tokenizer, "all_special_ids") and len(model.tokenizer) <= len(model.tokenizer.all_special_ids):
         # transformers makes an empty tokenizer if the files are missing, and all sentences become equal
         raise UserError(f"{path} has no vocabulary: its tokenizer files are missing.")
+    _limit_lengths(model, path)
     model = with_pooling(model.eval(), pooling)
     set_prompt(model, prompt)
     return model
+
+
+def _limit_lengths(model: SentenceTransformer, path: Path) -> None:
+    """Truncate texts to the positions of the encoder; without this, longer ones end in an index error."""
+    from sentence_transformers.base.modules import Transformer
+
+    for module in model.modules():
+        if not isinstance(module, Transformer):
+            continue
+        limit, own = positions(module.auto_model), module.max_seq_length
+        if limit is not None and (own is None or own > limit):
+            log.warning("%s has positions for %d tokens only; longer texts are truncated.", path, limit)
+            module.max_seq_length = limit
 
 
 def check_encoder(path: Path, pooling: str = "model") -> None:

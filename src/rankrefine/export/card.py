@@ -14,6 +14,8 @@ METRICS = {  # task type and metric name of the scores in the metadata
     "map": ("Reranking", "Mean average precision x 100"),
     "accuracy": ("Classification", "Accuracy x 100"),
 }
+# oldest version of sentence-transformers that opens what encoders/saving.py writes: tools/old_libraries.py
+OLDEST = "3.0.1"
 AVERAGE = "average ("  # prefix of the names of averages over tasks
 
 
@@ -83,7 +85,9 @@ A sentence encoder, refined with rankrefine from {origin}. It was trained on
 
 ## Usage
 
-Install sentence-transformers and replace FOLDER by the path of the folder with this file:
+Install sentence-transformers {OLDEST} or newer and replace FOLDER by the path of the folder with this file. The
+versions that wrote it are in `config_sentence_transformers.json`; use these if an older transformers does not know
+the kind of model in `config.json`, or gives other embeddings.
 
 ```python
 from sentence_transformers import SentenceTransformer

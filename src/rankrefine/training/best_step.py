@@ -12,6 +12,7 @@ from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 
 from rankrefine import io
+from rankrefine.encoders.saving import save
 from rankrefine.errors import DeadEnd
 from rankrefine.training import distributed, lora
 from rankrefine.training.development import METRIC
@@ -88,7 +89,7 @@ class BestStep(TrainerCallback, ExportableState):
         if self.best["step"] == state.global_step:
             if distributed.is_first():
                 with io.atomic(best_model(self.folder, state.global_step)) as temporary:
-                    lora.merged(self.model).save_pretrained(str(temporary), create_model_card=False)
+                    save(lora.merged(self.model), temporary)
         elif self.patience:
             since = sum(entry["step"] > self.best["step"] for entry in self.scores)
             control.should_training_stop |= since >= self.patience

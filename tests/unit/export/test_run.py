@@ -9,6 +9,7 @@ from rankrefine import io
 from rankrefine.assets.manifest import write_manifest
 from rankrefine.errors import UserError
 from rankrefine.export import run as export
+from rankrefine.export.card import OLDEST
 
 SCORES = """model,seeds,task,subset,metric,n,value,sd,ci_low,ci_high,delta,delta_sd,delta_low,delta_high,higher
 base,1,STSBenchmark,all,spearman,1379,82.03,,80.1,83.9,,,,,True
@@ -171,6 +172,13 @@ def test_the_card_names_all_inputs_of_the_training(tmp_path: Path):
         ),
     ):
         assert part in text.replace("\n", " ") or part in text, part
+
+
+def test_the_card_and_the_documents_name_the_oldest_version_that_was_tested(tmp_path: Path):
+    root = Path(__file__).parents[3]
+    documents = [(root / name).read_text(encoding="utf-8") for name in ("README.md", "docs/usage.md")]
+    for text in (export_best(tmp_path, 87.0)[0], *documents):
+        assert f"sentence-transformers {OLDEST}" in " ".join(text.split())
 
 
 def test_of_equal_scores_the_first_wins(tmp_path: Path):

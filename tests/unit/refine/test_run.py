@@ -23,6 +23,7 @@ from rankrefine.assets.manifest import write_manifest
 from rankrefine.config import load as config
 from rankrefine.encoders.lengths import preprocessor
 from rankrefine.encoders.opening import go_offline, open_encoder
+from rankrefine.encoders.saving import save
 from rankrefine.errors import UserError
 from rankrefine.ranking_lists import teacher_embeddings
 from rankrefine.ranking_lists.lists import read as read_lists
@@ -445,7 +446,7 @@ def test_adapters_are_merged_into_a_plain_encoder(inputs: Path, tmp_path: Path, 
     changed = model.encode(["one two"], convert_to_tensor=True)
     assert not torch.allclose(changed, before, atol=1e-2)
     whole = lora.merged(model)
-    whole.save_pretrained(str(tmp_path / "merged"), create_model_card=False)
+    save(whole, tmp_path / "merged")
     assert torch.allclose(
         open_encoder(tmp_path / "merged").encode(["one two"], convert_to_tensor=True), changed, atol=1e-5
     )
