@@ -15,7 +15,7 @@ from scipy.stats import spearmanr
 from rankrefine.data_files import scored_pairs, splits
 from rankrefine.encoders.embed import BATCH
 from rankrefine.encoders.lengths import cut
-from rankrefine.errors import UserError, about
+from rankrefine.errors import about
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
