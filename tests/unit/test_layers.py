@@ -16,7 +16,18 @@ from rankrefine import digest
 
 SRC = Path(rankrefine.__file__).parent
 GROUND = {
-    *("errors", "io", "provenance", "digest", "gpus", "sources", "hub_names", "results_folder", "score_table"),
+    *(
+        "errors",
+        "io",
+        "locks",
+        "provenance",
+        "digest",
+        "gpus",
+        "sources",
+        "hub_names",
+        "results_folder",
+        "score_table",
+    ),
     *("text", "llm", "vllm_guidance", "encoders", "ranking_lists", "training", "assets"),
 }
 STAGES = {"seeds", "generate", "import_lists", "consolidate", "base", "refine", "evaluate", "export", "report"}
