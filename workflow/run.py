@@ -10,7 +10,6 @@ starts Snakemake with --rerun-incomplete.
 from __future__ import annotations
 
 import argparse
-import fcntl
 import shutil
 import subprocess
 import sys
@@ -20,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from rankrefine.config import load
 from rankrefine.errors import UserError
+from rankrefine.locks import acquire
 
 MINIMUM_SPACE = 2**16  # bytes
 IN_USE = 75  # exit code: another run uses the folder (EX_TEMPFAIL)
@@ -53,9 +53,7 @@ def run(arguments: list[str], folder: Path) -> int:
     """Run Snakemake unless another run, or a job of a killed run, still uses the folder."""
     (folder / "results").mkdir(exist_ok=True)
     with (folder / "results" / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not acquire(lock):
             return fail("Another run is using this folder; wait for it or stop it.", IN_USE)
         if processes := running(folder):
             pids = ", ".join(map(str, processes))

@@ -4,7 +4,6 @@ Snakemake counts GPUs but assigns none, and torch uses the first visible one. St
 CUDA_VISIBLE_DEVICES must be set before torch is imported.
 """
 
-import fcntl
 import logging
 import os
 import random
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from rankrefine.errors import UserError
+from rankrefine.locks import acquire
 
 log = logging.getLogger(__name__)
 DRIVER = Path("/proc/driver/nvidia/gpus")  # one folder for each GPU
@@ -92,10 +92,9 @@ def _lock(count: int, devices: list[str], folder: Path) -> list[str]:
     for device in devices:
         if len(locked) < count:
             lock = (folder / f"{device.replace('/', '-')}.lock").open("a")
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if acquire(lock):
                 locked[device] = lock
-            except BlockingIOError:
+            else:
                 lock.close()
     if len(locked) == count:
         _locks.extend(locked.values())

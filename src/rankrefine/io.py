@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rankrefine.errors import DiskFull, UserError, reason
+from rankrefine.locks import locked
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -62,20 +63,20 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
     Raises:
         DiskFull: the disk is full.
+        InUse: another process is writing `path`.
     """
     path = Path(path)
-    for orphan in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-        _remove(orphan)
-    # a random name, because an orphaned job of a killed run, perhaps on another node, may still be writing
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path), locked(path):
+        for orphan in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+            _remove(orphan)
+        # a random name, because an orphaned job may still be writing where the file system has no locks
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+        try:
             yield temporary
             _set_permissions(temporary)
             _replace(temporary, path)
-    finally:
-        _remove(temporary)
+        finally:
+            _remove(temporary)
 
 
 def _replace(temporary: Path, path: Path) -> None:

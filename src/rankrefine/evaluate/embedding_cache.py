@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ import numpy as np
 from rankrefine import io
 from rankrefine.assets.manifest import Manifest
 from rankrefine.errors import UserError
+from rankrefine.locks import InUse
 from rankrefine.provenance import versions
 
 if TYPE_CHECKING:
@@ -110,7 +112,8 @@ class EmbeddingCache:
 
         vectors = self._saved | {key: self._vectors[key] for key in self._new}
         keys = np.frombuffer(b"".join(vectors), dtype=np.uint8).reshape(-1, KEY)
-        with io.atomic(self._file) as temporary:
+        # if a job of the same model under another name is saving the same texts, its file will do
+        with suppress(InUse), io.atomic(self._file) as temporary:
             save_file({"keys": keys, "embeddings": np.stack(list(vectors.values()))}, temporary)
 
 

@@ -22,6 +22,7 @@ from rankrefine.generate.journal import Journal
 from rankrefine.generate.recipes.recipe import COMPLETE, Draft, Recipe, schema
 from rankrefine.llm.facts import facts
 from rankrefine.llm.interface import Engine
+from rankrefine.locks import locked
 from rankrefine.provenance import Record
 
 log = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ def run(
         stats: Record (JSON) to write.
 
     Raises:
-        UserError: the pool is too small, or the model or the prompt cannot be used.
+        UserError: the pool is too small, the model or the prompt cannot be used, or another process writes the shard.
     """
     settings = config["generate"]
     engine_facts = facts(settings["engine"])
@@ -68,33 +69,35 @@ def run(
     seeds = seeds.slice(first, rows)  # `rows` may exceed the pool, if the shard was larger in an earlier run
     recipe = load_recipe(config)
     model = load_manifest(llm) if llm is not None else None
-    engine = load_engine(settings, recipe, model, min(settings["block_size"], seeds.num_rows), threads)
-    inputs = _inputs(record, recipe, model, engine, code)
-    journal = Journal(output.with_suffix(".blocks"), inputs, schema(recipe.columns))
-    table, counts = _all_blocks(seeds, settings["block_size"], engine, recipe, journal, output.stem)
-    io.write_table(output, table)
-    dropped = Counter(status for status in table["status"].to_pylist() if status != COMPLETE)
-    if not engine_facts.counts_near_ties or engine.describe()["dtype"] != "float32":
-        counts["near_ties"] = None  # meaningless in low precision
-    kept, speed = table.num_rows - dropped.total(), counts["tokens"] / max(counts["generating_seconds"], 1e-9)
-    io.write_json(
-        stats,
-        record.finish(
-            first=first,
-            rows=rows,
-            read=table.num_rows,
-            kept=kept,
-            dropped=dict(sorted(dropped.items())),
-            **counts,
-            tokens_per_second=round(speed, 1),
-            model=model.source if model else settings["engine"],
-            revision=model.revision if model else None,
-            **recipe.describe(),
-            **engine.describe(),
-        ),
-    )
-    journal.remove()
-    log.info("generate %s: %d complete, %d given up, %.0f tokens/s", output.stem, kept, dropped.total(), speed)
+    folder = output.with_suffix(".blocks")
+    with locked(folder):
+        engine = load_engine(settings, recipe, model, min(settings["block_size"], seeds.num_rows), threads)
+        inputs = _inputs(record, recipe, model, engine, code)
+        journal = Journal(folder, inputs, schema(recipe.columns))
+        table, counts = _all_blocks(seeds, settings["block_size"], engine, recipe, journal, output.stem)
+        io.write_table(output, table)
+        dropped = Counter(status for status in table["status"].to_pylist() if status != COMPLETE)
+        if not engine_facts.counts_near_ties or engine.describe()["dtype"] != "float32":
+            counts["near_ties"] = None  # meaningless in low precision
+        kept, speed = table.num_rows - dropped.total(), counts["tokens"] / max(counts["generating_seconds"], 1e-9)
+        io.write_json(
+            stats,
+            record.finish(
+                first=first,
+                rows=rows,
+                read=table.num_rows,
+                kept=kept,
+                dropped=dict(sorted(dropped.items())),
+                **counts,
+                tokens_per_second=round(speed, 1),
+                model=model.source if model else settings["engine"],
+                revision=model.revision if model else None,
+                **recipe.describe(),
+                **engine.describe(),
+            ),
+        )
+        journal.remove()
+        log.info("generate %s: %d complete, %d given up, %.0f tokens/s", output.stem, kept, dropped.total(), speed)
 
 
 def load_recipe(config: dict[str, Any]) -> Recipe:

@@ -25,6 +25,7 @@ from rankrefine.assets import convert, embedded
 from rankrefine.assets import run as asset
 from rankrefine.assets.manifest import load_manifest, write_manifest
 from rankrefine.errors import DiskFull, UserError
+from rankrefine.locks import locked
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -528,6 +529,12 @@ def test_an_unfinished_hub_download_is_resumed(tmp_path: Path, hub: SimpleNamesp
     hub.download = lambda folder: (folder / "part").unlink() or _model(folder)
     asset.run("hub:org/name@v1", "model", tmp_path / "out", tmp_path / "m.json")
     assert (tmp_path / "out" / "config.json").exists()
+
+
+def test_two_downloads_never_write_one_folder(tmp_path: Path, hub: SimpleNamespace) -> None:
+    hub.download = lambda folder: pytest.fail("both download")
+    with locked(tmp_path / "out"), pytest.raises(UserError, match=r"/out is in use by process \d+ on \S+; wait until"):
+        asset.run("hub:org/name@v1", "model", tmp_path / "out", tmp_path / "m.json")
 
 
 def test_a_full_disk_ends_a_download_and_the_next_one_goes_on(tmp_path: Path, hub: SimpleNamespace) -> None:

@@ -19,6 +19,7 @@ from rankrefine.encoders.opening import open_encoder
 from rankrefine.errors import UserError
 from rankrefine.evaluate import catalogue, mteb_scores, run, task
 from rankrefine.evaluate.embedding_cache import EmbeddingCache
+from rankrefine.locks import locked
 
 WORDS = ["[UNK]", "the", "a", "cat", "dog", "bird", "sits", "runs", "sings", "on", "mat", "tree", "song", "and", "two"]
 
@@ -234,6 +235,16 @@ def test_queries_and_sentences_share_a_text(tmp_path: Path) -> None:
     third = EmbeddingCache(open_encoder(tmp_path / "model", threads=1), "y", tmp_path / "cache")
     third.encode(["the cat", "a bird"])
     assert third.encoded == 0
+
+
+def test_two_jobs_of_one_model_and_task_both_finish(tmp_path: Path) -> None:
+    """The model may be evaluated under two names; that only one saves its embeddings is no error."""
+    encoder = open_encoder(save_static_encoder(tmp_path / "model"), threads=1)
+    cache = EmbeddingCache(encoder, "x", tmp_path / "cache")
+    encoder.encode(["the cat"])
+    with locked(tmp_path / "cache" / "x.safetensors"):
+        cache.save()
+    assert list((tmp_path / "cache").iterdir()) == []
 
 
 def test_a_damaged_cache_file_is_replaced(tmp_path: Path, prepared: Path) -> None:

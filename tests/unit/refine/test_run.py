@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import random
 import shutil
+import subprocess
 import sys
+import time
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -328,6 +332,60 @@ def test_a_killed_training_resumes_and_ends_with_the_same_weights(
     assert digests(tmp_path / "killed" / "model") == digests(tmp_path / "whole" / "model")
     assert again["development"] == whole["development"]
     assert not (tmp_path / "killed" / ".work").exists()
+
+
+def start(inputs: Path, folder: Path, processes: int = 1) -> subprocess.Popen:
+    """Start the command of a training with many checkpoints."""
+    settings = {"batch_size": 2, "max_length": 16, "epochs": 20, "evaluate_every": 2, "learning_rate": 1e-3}
+    command = [
+        *(
+            sys.executable,
+            "-m",
+            "rankrefine",
+            "refine",
+            "--name",
+            "refined",
+            "--config",
+            json.dumps({"refine": settings}),
+        ),
+        *(
+            "--lists",
+            inputs / "lists.parquet",
+            "--teacher-embeddings",
+            inputs / "teacher.safetensors",
+            "--weights",
+            "1",
+        ),
+        *("--model", inputs / "encoder.json", "--development", inputs / "data.json", "--threads", "1"),
+        *("--processes", str(processes), "--output", folder / "model", "--manifest", folder / "model.json"),
+        *("--history", folder / "history.json", "--log", folder.with_suffix(".log")),
+    ]
+    environment = os.environ | {"PYTHONPATH": str(Path(io.__file__).parents[1])}
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_second_training_in_a_work_folder_is_refused_and_one_after_a_kill_goes_on(
+    inputs: Path, tmp_path: Path, processes: int
+):
+    folder, work = tmp_path / "out", tmp_path / "out" / ".work"
+    first = start(inputs, folder, processes)
+    while not any(work.glob("checkpoint-*/trainer_state.json")):
+        assert first.poll() is None
+        time.sleep(0.01)
+    second = start(inputs, folder, processes)
+    _, printed = second.communicate()
+    assert second.returncode == 1
+    assert printed.splitlines()[-1].startswith(f"rankrefine: error: {work} is in use by process {first.pid} on ")
+    assert "Traceback" not in printed
+    assert first.poll() is None
+    first.kill()
+    first.wait()
+    again = start(inputs, folder, processes)
+    _, printed = again.communicate()
+    assert again.returncode == 0, printed
+    assert "resuming from checkpoint-" in folder.with_suffix(".log").read_text(encoding="utf-8")
+    assert sorted(path.name for path in folder.iterdir()) == ["history.json", "model", "model.json"]
 
 
 def test_a_training_does_not_resume_with_other_settings(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
