@@ -53,6 +53,7 @@ onstart:
 
 onsuccess:
     show_scores()
+    show_warnings()
 
 
 onerror:

@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
     folder, overlays = vars(parser.parse_known_args(arguments)[0]).values()
     try:
         for file in overlays:  # Snakemake reads them before the Snakefile, and shows a traceback for broken YAML
-            if Path(file).is_file() and Path(file).suffix != ".json":
+            if Path(file).is_file():
                 load.read(file)
     except UserError as error:
         return fail(str(error), 1)

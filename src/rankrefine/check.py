@@ -11,7 +11,7 @@ from typing import Any
 from rankrefine import io
 from rankrefine.assets.manifest import load_manifest
 from rankrefine.encoders.opening import check_encoder
-from rankrefine.errors import UserError
+from rankrefine.errors import UserError, reason
 from rankrefine.llm import prompts
 from rankrefine.training import development as development_data
 
@@ -51,7 +51,10 @@ def run(
         check_experiment(name, config["refine"] | changes, base)
     pairs = len(development_data.read(load_manifest(development).path)[0]) if development else 0
     if llm is not None:
-        check_language_model(load_manifest(llm).path, prompts.load(config["generate"]["prompt"]))
+        folder, prompt = load_manifest(llm).path, prompts.load(config["generate"]["prompt"])
+        check_language_model(folder, prompt)
+        if prompt.chat:
+            check_chat(folder, prompt)
     checked = [path for path in (model, *encoders, development, llm) if path]
     io.write_json(output, {"checked": [str(path) for path in checked], "pairs": pairs})
     log.info("check: models are usable; %d development pairs.", pairs)
@@ -97,3 +100,15 @@ def check_language_model(folder: Path, prompt: prompts.Prompt) -> None:
             f"generate.model: {folder} has no chat template, which generate.prompt ({prompt.name}) needs; use an "
             "instruction-tuned model, or a plain prompt such as plain_few_shot."
         )
+
+
+def check_chat(folder: Path, prompt: prompts.Prompt) -> None:
+    """Raise a `UserError` if the tokenizer cannot be opened, or its chat template does not take the prompt."""
+    from rankrefine.llm.tokens import folds_system, open_tokenizer
+
+    try:
+        tokenizer = open_tokenizer(folder)
+    except Exception as error:  # the tokenizers library raises this class itself for a damaged file
+        raise UserError(f"generate.model: the tokenizer in {folder} cannot be opened: {reason(error)}.") from error
+    if folds_system(tokenizer, [prompt]):
+        log.info("check: the chat template takes no system message; it goes into the next user message.")

@@ -1,6 +1,8 @@
 """Exceptions for problems that the user can fix."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -25,6 +27,15 @@ class DiskFull(UserError):
 
 class DeadEnd(UserError):
     """A training failed in a way that resuming from any of its checkpoints would repeat."""
+
+
+@contextmanager
+def about(subject: str) -> Iterator[None]:
+    """Prefix the message of a `UserError` with its subject, such as the key of the configuration."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{subject}: {error}") from error
 
 
 def printable(text: str) -> str:

@@ -78,7 +78,7 @@ def take(count: int, devices: list[str] | None = None, locks: Path | None = None
     if count:
         folder = locks or _folder()
         if not (taken := _lock(count, devices, folder)):
-            log.warning("Waiting for %d of %d GPUs.", count, len(devices))
+            log.info("Waiting for %d of %d GPUs.", count, len(devices))
         while not taken:
             time.sleep(WAIT * random.uniform(0.5, 1.5))  # at random, so that two jobs do not block each other forever
             taken = _lock(count, devices, folder)

@@ -176,3 +176,11 @@ def sha256(path: str | Path) -> str:
     """Return the hex SHA-256 of a file's content."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def visible(path: Path) -> list[Path]:
+    """Return the files below a folder, sorted, without hidden files and folders; `path` itself if it is a file."""
+    if path.is_file():
+        return [path]
+    files = (file for file in path.rglob("*") if file.is_file())
+    return sorted(file for file in files if not any(part.startswith(".") for part in file.relative_to(path).parts))

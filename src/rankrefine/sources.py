@@ -59,8 +59,8 @@ def parse(text: str, kind: Kind, key: str) -> Source:
     """Parse a source string, the value of config key `key`.
 
     Raises:
-        UserError: unknown embedded name, hub id without a fixed revision, no such local file or folder, or one with
-            braces or <> in its name.
+        UserError: unknown embedded name, hub id without a fixed revision, no such local file or folder, or one in the
+            results folder or with braces or <> in its name.
     """
     if text.startswith("embedded:"):
         name = text.removeprefix("embedded:")
@@ -80,6 +80,7 @@ def parse(text: str, kind: Kind, key: str) -> Source:
         if kind != "dataset" or not re.fullmatch(r"mteb:[\w.-]+", text):
             raise UserError(f"{key}: '{text}' must have the form mteb:TASK and can only be a data set.")
         return Source(text, kind, "mteb", _slug("mteb", text, kind))
+    refuse_results(text, key)
     if not os.path.exists(text):  # also False for a name that no file system allows
         forms = "an existing path, embedded:NAME or hub:ORG/NAME@REVISION"
         raise UserError(f"{key}: there is no file or folder '{text}'; use {forms}.")
@@ -91,6 +92,31 @@ def parse(text: str, kind: Kind, key: str) -> Source:
         if re.search("<.*>", file):
             raise UserError(f"{key}: Snakemake would read the <> in '{file}' as a variable; rename the file.")
     return source
+
+
+def refuse_results(path: str, key: str) -> None:
+    """Refuse a local path, the value of config key `key`, that leads to results of the run in the working directory.
+
+    The run would change its own input, and plan its jobs again every time.
+
+    Raises:
+        UserError: the path is in the results folder, contains it, or is a folder with links into it.
+    """
+    if _leads_to_results(path):
+        raise UserError(
+            f"{key}: '{path}' is in the results folder or contains it, so the run would overwrite its own input; copy "
+            "it elsewhere first."
+        )
+
+
+def _leads_to_results(path: str) -> bool:
+    results = {Path(os.path.realpath("results")), Path(os.path.realpath("."), "results")}  # may be a link to a disk
+    given = Path(os.path.realpath(path))
+    if any(folder.is_relative_to(given) for folder in results):
+        return True
+    below = Path(path).rglob("*") if os.path.isdir(path) else ()
+    links = (Path(os.path.realpath(file)) for file in below if file.is_symlink())
+    return any(not results.isdisjoint((target, *target.parents)) for target in (given, *links))
 
 
 def is_gguf(text: str) -> bool:

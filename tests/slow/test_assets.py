@@ -13,8 +13,8 @@ import pytest
 from rankrefine.assets import convert, embedded, local
 from rankrefine.assets.manifest import load_manifest
 from rankrefine.config import load as config
+from rankrefine.data_files import tables as read
 from rankrefine.seeds import run as seeds
-from rankrefine.text import readers as read
 from rankrefine.text.words import words
 
 pytestmark = pytest.mark.slow

@@ -6,8 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+from miniature import chat
 
-from rankrefine.check import check_experiment, check_head, check_language_model
+from rankrefine import check
+from rankrefine.assets.manifest import write_manifest
+from rankrefine.check import check_chat, check_experiment, check_head, check_language_model
+from rankrefine.config.load import complete
 from rankrefine.errors import UserError
 from rankrefine.llm import prompts
 
@@ -54,6 +58,36 @@ def test_a_gguf_file_in_a_folder_is_pointed_at(tmp_path: Path) -> None:
     (tmp_path / "small.gguf").touch()
     with pytest.raises(UserError, match=r"has no .safetensors weights; give the path of .*small.gguf itself\."):
         check_language_model(model(tmp_path, weights=False), CHAT)
+
+
+@pytest.mark.parametrize("name", [*chat.TAKE_SYSTEM, *chat.TAKE_NO_SYSTEM])
+def test_the_shipped_prompts_suit_a_model_with_or_without_a_system_role(tmp_path: Path, name: str) -> None:
+    chat.build(tmp_path, (chat.TAKE_SYSTEM | chat.TAKE_NO_SYSTEM)[name])
+    for prompt in ("few_shot", "paper_like"):
+        check_chat(tmp_path, prompts.load(prompt))
+
+
+def test_a_damaged_tokenizer_is_named(tmp_path: Path) -> None:
+    (chat.build(tmp_path, chat.TAKE_SYSTEM["Qwen"]) / "tokenizer.json").write_text("{", encoding="utf-8")
+    with pytest.raises(UserError, match=r"generate.model: the tokenizer in .* cannot be opened: .+\.$"):
+        check_chat(tmp_path, CHAT)
+
+
+def test_a_chat_template_is_tried_with_the_prompt_of_the_run(tmp_path: Path) -> None:
+    from miniature.encoder import build
+
+    llm = model(chat.build(tmp_path / "llm", chat.TAKE_NO_SYSTEM["Gemma"]), template="none", tokenizer=False)
+    mine = tmp_path / "mine.yaml"
+    arguments = {"encoders": [], "poolings": [], "development": None, "output": tmp_path / "check.json"}
+    for name, folder in (("model", build(tmp_path / "encoder")), ("llm", llm)):
+        arguments[name] = tmp_path / f"{name}.json"
+        write_manifest(arguments[name], source=name, kind="model", path=folder)
+    config = complete({"generate": {"prompt": str(mine)}})
+    mine.write_text("messages: [{role: system, content: Rewrite.}, {role: user, content: '{sentence}'}]")
+    check.run(config, **arguments)
+    mine.write_text("messages: [{role: user, content: Rewrite.}, {role: user, content: '{sentence}'}]")
+    with pytest.raises(UserError, match=r"^The chat template of generate.model refuses the prompt .* must alternate"):
+        check.run(config, **arguments)
 
 
 @pytest.mark.parametrize(

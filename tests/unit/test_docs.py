@@ -75,7 +75,7 @@ def test_the_walkthrough_names_functions_of_every_stage() -> None:
 @pytest.mark.parametrize(
     ("text", "missing"),
     [
-        ("`text/readers.py: sentences, Nothing.at_all`", ["text/readers.py does not define Nothing.at_all"]),
+        ("`data_files/tables.py: sentences, Nothing.at_all`", ["data_files/tables.py does not define Nothing.at_all"]),
         ("`text/nowhere.py` and `no/where/`", ["text/nowhere.py does not exist", "no/where/ does not exist"]),
         ("`workflow/rules/seeds.smk: seeds, harvest`", ["workflow/rules/seeds.smk does not define harvest"]),
         ("`io.py: atomic`, `results/scores.csv`, `tests/miniature/`, `errors.py: UserError`", []),

@@ -17,7 +17,7 @@ from rankrefine import digest
 SRC = Path(rankrefine.__file__).parent
 GROUND = {
     *("errors", "io", "provenance", "digest", "gpus", "sources", "hub_names", "results_folder", "score_table"),
-    *("text", "llm", "vllm_guidance", "encoders", "ranking_lists", "training", "assets"),
+    *("yaml_file", "data_files", "text", "llm", "vllm_guidance", "encoders", "ranking_lists", "training", "assets"),
 }
 STAGES = {"seeds", "generate", "import_lists", "consolidate", "base", "refine", "evaluate", "export", "report"}
 ABOVE = {"config", "check", "preview", "cli", "__main__"}

@@ -100,3 +100,66 @@ def test_a_branch_is_no_revision() -> None:
         UserError, match=r"base.model: 'hub:org/name@main' names a branch, which changes; use a commit"
     ):
         sources.parse("hub:org/name@main", "model", "base.model")
+
+
+@pytest.fixture(params=["folder", "link to another disk"])
+def run_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request) -> Path:
+    """A run folder with results, which are a folder or a link, and links to them."""
+    run, place = tmp_path / "runs" / "one", tmp_path / "disk" / "results"
+    run.mkdir(parents=True)
+    place.mkdir(parents=True)
+    results = run / "results"
+    results.symlink_to(place) if request.param != "folder" else results.mkdir()
+    for folder in ("results/encoder", "results2", "data", "data/.hidden", "own", "partly", "deep/module"):
+        (run / folder).mkdir(parents=True)
+    for file in ("results/encoder/weights", "results2/a.txt", "data/a.txt", "data/.hidden/b.txt", "own/weights"):
+        (run / file).touch()
+    (run / "link").symlink_to("results/encoder")
+    (run / "old").symlink_to("results2")
+    (run / "loop").symlink_to("loop")
+    (run / "partly" / "weights").symlink_to("../results/encoder/weights")
+    (run / "deep" / "module" / "pooling").symlink_to("../../results/encoder")
+    (run / "own" / "copy").symlink_to("weights")
+    monkeypatch.chdir(run)
+    return run
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "results",
+            "results/encoder",
+            "results/encoder/weights",
+            "./results//encoder/",
+            "results/../results/encoder",
+        ),
+        *("data/../results/encoder", "../one/results/encoder", "{run}/results/encoder", "{real}/encoder"),
+        *("link", "link/weights", "partly", "deep", "/proc/self/cwd/results/encoder", "results/not/yet"),
+        *(".", "..", "{run}", "/", "results/.."),
+    ],
+)
+def test_own_results_are_no_input_however_they_are_spelt(run_folder: Path, text: str) -> None:
+    path = text.format(run=run_folder, real=(run_folder / "results").resolve())
+    for kind in ("model", "dataset"):
+        with pytest.raises(UserError) as error:
+            sources.parse(path, kind, "base.model")
+        assert str(error.value).startswith(f"base.model: '{path}' is in the results folder or contains it")
+        assert str(error.value).endswith("; copy it elsewhere first.")
+
+
+@pytest.mark.parametrize("text", ["data", "data/a.txt", "results2", "old", "own", "{run}/data", "data/../data"])
+def test_other_paths_are_sources(run_folder: Path, text: str) -> None:
+    path = text.format(run=run_folder)
+    assert sources.parse(path, "dataset", "base.data").text == path
+
+
+def test_results_of_another_run_are_a_source(run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (run_folder.parent / "two").mkdir()
+    monkeypatch.chdir(run_folder.parent / "two")
+    assert sources.parse("../one/results/encoder", "model", "base.model").form == "local"
+
+
+def test_a_link_to_itself_is_no_source(run_folder: Path) -> None:
+    with pytest.raises(UserError, match="there is no file or folder 'loop'"):
+        sources.parse("loop", "model", "base.model")

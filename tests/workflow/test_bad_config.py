@@ -71,3 +71,41 @@ def test_broken_yaml_is_one_sentence_with_its_place(fresh, content: str, sentenc
     assert completed.returncode == 1
     assert f"config.yaml {sentence}" in completed.stdout + completed.stderr
     assert "Traceback" not in completed.stdout + completed.stderr
+
+
+TWICE = "refine: {omega: 1}\nseed: 3\nrefine: {tau: 1}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("config.yaml", TWICE, "config.yaml: key 'refine' appears twice, in line 1 and line 3; keep one."),
+        ("mine.yaml", TWICE, "mine.yaml: key 'refine' appears twice, in line 1 and line 3; keep one."),
+        (
+            "mine.json",
+            '{"seed": 1,\n\t"seed": 1}',
+            "mine.json: key 'seed' appears twice, in line 1 and line 2; keep one.",
+        ),
+    ],
+)
+def test_a_key_twice_is_refused_also_without_make_run(fresh, name: str, content: str, sentence: str) -> None:
+    """Snakemake itself drops the first of the two."""
+    (fresh.path / name).write_text(content, encoding="utf-8")
+    overlay = () if name == "config.yaml" else ("--configfile", "sound.yaml", name)
+    (fresh.path / "sound.yaml").write_text("seed: 7\n", encoding="utf-8")
+    completed = fresh.snakemake("--dry-run", *overlay, check=False)
+    printed = completed.stdout + completed.stderr
+    assert completed.returncode == 1
+    assert len([line for line in printed.splitlines() if sentence in line]) == 1, printed
+    assert "Traceback" not in printed
+
+
+def test_keys_of_several_files_and_of_the_command_line_override_each_other(fresh) -> None:
+    (fresh.path / "one.yaml").write_text("seed: 7\n", encoding="utf-8")
+    (fresh.path / "two.json").write_text('{\n\t"seed": 8\n}', encoding="utf-8")
+    for value, expected in (("9", None), ("-9", "seed is -9")):
+        arguments = ("--configfile", "one.yaml", "two.json", "--config", f"seed={value}")
+        completed = fresh.snakemake("--dry-run", *arguments, check=False)
+        printed = completed.stdout + completed.stderr
+        assert (completed.returncode == 0) is (expected is None), printed
+        assert (expected or "Job stats") in printed

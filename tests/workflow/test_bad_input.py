@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import unicodedata
 
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
@@ -45,6 +46,44 @@ def test_a_wrong_config_stops_before_any_job(fresh, key: str, value: object, sen
     assert sentence in printed
     assert "Traceback" not in printed
     assert not (fresh.path / "results").exists()
+
+
+OWN_RESULTS = [
+    ({"base.model": "results/encoder"}, "base.model"),
+    ({"base.data": "results/consolidate/lists.parquet"}, "base.data"),
+    ({"lists.source": "import", "lists.file": "results/consolidate/lists.parquet"}, "lists.file"),
+    ({"seeds.sources": [{"name": "x", "source": "results/seeds/pool.parquet"}]}, "seeds.sources (x)"),
+    ({"seeds.decontaminate": ["sts", "results/seeds"]}, "seeds.decontaminate"),
+    ({"generate.engine": "transformers", "generate.model": "results/encoder"}, "generate.model"),
+    ({"generate.prompt": "results/mine.yaml"}, "generate.prompt"),
+    ({"refine.teacher": {"encoder2": 1, "results/encoder": 1}}, "refine.teacher"),
+    ({"refine.experiments": {"a": {"teacher": "results/encoder"}}}, "refine.teacher"),
+    ({"refine.development": "."}, "refine.development"),
+    ({"evaluate.encoders": [{"name": "y", "source": "./results/encoder"}]}, "evaluate.encoders (y)"),
+    ({"evaluate.tasks": {"STSBenchmark": "results/seeds"}}, "evaluate.tasks.STSBenchmark"),
+    ({"evaluate.data": "results"}, "evaluate.data"),
+]
+
+
+@pytest.mark.parametrize(("changes", "key"), OWN_RESULTS, ids=[f"{key}-{i}" for i, (_, key) in enumerate(OWN_RESULTS)])
+def test_own_results_are_refused_as_input_of_any_key(fresh, tmp_path, changes: dict[str, object], key: str) -> None:
+    """The results folder is a link, and Snakemake starts elsewhere."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (fresh.path / "results").symlink_to(elsewhere)
+    for folder in ("consolidate", "encoder", "seeds"):
+        (elsewhere / folder).mkdir()
+    for file in ("mine.yaml", "consolidate/lists.parquet", "seeds/pool.parquet"):
+        (elsewhere / file).touch()
+    for changed, value in changes.items():
+        fresh.configure(changed, value)
+    there, fresh.path = fresh.path, elsewhere
+    completed = fresh.snakemake("--dry-run", "--directory", str(there), check=False)
+    printed = completed.stdout + completed.stderr
+    assert completed.returncode == 1
+    (line,) = (line for line in printed.splitlines() if "copy it elsewhere first." in line)
+    assert line.startswith(f"{key}: '")
+    assert "Traceback" not in printed
 
 
 def stops(folder, sentence: str, *targets: str) -> None:
@@ -119,8 +158,38 @@ def test_task_data_without_a_column(fresh) -> None:
 
 def test_models_and_development_data_are_checked_before_generation(fresh) -> None:
     (fresh.path / "sts" / "validation.parquet").unlink()
-    stops(fresh, "has no split validation; its splits are: test")
+    stops(fresh, "has no split 'validation'; available splits: test")
     assert not (fresh.path / "results" / "consolidate").exists()
+
+
+@pytest.mark.parametrize(
+    ("layout", "writer"),
+    [("test.jsonl", "to_json"), ("data/test-00000-of-00001.parquet", "to_parquet"), ("test.jsonl.gz", "to_json")],
+)
+def test_a_copy_of_a_hub_repository_is_compared_with_the_seeds(fresh, layout: str, writer: str) -> None:
+    seeds = [line for line in (fresh.path / "sentences.txt").read_text(encoding="utf-8").splitlines() if line]
+    file = fresh.path / "b" / layout
+    file.parent.mkdir(parents=True)
+    (fresh.path / "b/README.md").write_text("# A copy", encoding="utf-8")
+    options = {"orient": "records", "lines": True} if writer == "to_json" else {}
+    getattr(pd.DataFrame({"sentence1": seeds}), writer)(file, **options)
+    fresh.configure("seeds.decontaminate", ["b"])
+    stops(fresh, "No seed sentence is left", "seeds")
+
+
+def test_an_evaluation_set_without_text_is_refused(fresh) -> None:
+    (fresh.path / "b").mkdir()
+    (fresh.path / "b/test.jsonl").write_text('{"score": 1}\n', encoding="utf-8")
+    fresh.configure("seeds.decontaminate", ["b"])
+    stops(fresh, "seeds.decontaminate: b contains no text that can be compared", "seeds")
+
+
+def test_warnings_are_repeated_below_the_output_of_a_run(fresh) -> None:
+    (fresh.path / "lists.jsonl").write_text('{"list_sent": ["A seed.", "A rewrite."]}\n' + '{"list_sent": 1}\n' * 3)
+    fresh.configure("lists", {"source": "import", "file": "lists.jsonl"})
+    printed = fresh.snakemake("--cores", "2", "results/lists/pool.json").stderr
+    last = printed[printed.rindex("rankrefine: warning: ") :]
+    assert last.startswith("rankrefine: warning: lists.file: only 1 of 4 rows are used; 3 are dropped as 'not a list'")
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,10 @@ except Exception:  # Snakemake would show a traceback for broken YAML
     or_stop(read, "config.yaml")
     raise
 
+for file in workflow.configfiles:  # Snakemake drops the first of two equal keys; a pipe cannot be read again
+    if Path(file).is_file():
+        or_stop(read, file)
+
 config = or_stop(complete, config, "config")
 or_stop(results_folder.check, Path("results"))
 
@@ -107,6 +111,8 @@ TASKS = {
     task: manifest(source, "dataset", catalogue.key(task, config["evaluate"]))
     for task, source in or_stop(catalogue.tasks, config["evaluate"]).items()
 }
+for task in TASKS if config["evaluate"]["data"] else ():  # also folders that do not exist yet
+    or_stop(sources.refuse_results, f"{config['evaluate']['data']}/{task}", "evaluate.data")
 OTHERS = {  # encoders to evaluate beside base and refined ones: name -> manifest, pooling, prompt
     name: {"manifest": manifest(source, "model", key), "pooling": pooling, "prompt": prompt}
     for name, key, source, pooling, prompt in views.other_encoders(config)
@@ -138,6 +144,7 @@ SHARDS = declared(config)
 REFINED = [f"{name}/{seed}" for name in config["refine"]["experiments"] for seed in views.random_seeds(config)]
 EVALUATED = ["base", *REFINED, *OTHERS]
 PROMPT = or_stop(prompts.digest, config["generate"]["prompt"])
+or_stop(sources.refuse_results, prompts.find(config["generate"]["prompt"]), "generate.prompt")
 
 
 def python(wildcards, input):

@@ -31,10 +31,23 @@ def show_scores():
         print("Report: results/report.html   Encoder: results/encoder\n", file=sys.stderr)
 
 
+def logs_of_this_run():
+    """Return the log files that this run wrote, by their text."""
+    files = [file for file in sorted(Path("results/logs").rglob("*.log")) if file.stat().st_mtime >= STARTED]
+    return {file: file.read_text("utf-8", errors="replace") for file in files}
+
+
+def show_warnings():
+    """Repeat the warnings of this run's jobs, which scroll away above."""
+    texts = logs_of_this_run().values()
+    found = [message for text in texts for message in re.findall(r" WARNING rankrefine[\w.]*: (.*)", text)]
+    for message in dict.fromkeys(found):
+        print(f"rankrefine: warning: {message}\n", file=sys.stderr)
+
+
 def show_errors():
     """Repeat the error messages of failed jobs, and SLURM's reasons for ending a job, as the last lines of the output."""
-    logs = [file for file in Path("results/logs").rglob("*.log") if file.stat().st_mtime >= STARTED]
-    lines = [(file, line) for file in logs for line in file.read_text("utf-8", errors="replace").splitlines()]
+    lines = [(file, line) for file, text in logs_of_this_run().items() for line in text.splitlines()]
     end = re.compile(r"(?:slurmstepd.*|srun): error: (.*(?:memory limit|oom|CANCELLED|Node failure).*)")
     ended = {file: found[1] for file, line in reversed(lines) if (found := end.match(line))}
     for file, reason in ended.items():

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rankrefine.assets.local import TABLES, check_model
+from rankrefine.assets.local import check_model
+from rankrefine.data_files.splits import COMPRESSED, EXTENSIONS
 from rankrefine.errors import UserError, reason
 from rankrefine.sources import Source
 
 MODEL_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken", "README.md", "LICENSE*"]
-DATA_FILES = [*(f"*{suffix}" for suffix in TABLES), "README.md", "LICENSE*"]
+DATA_FILES = [*(f"*{suffix}" for suffix in (*EXTENSIONS, *COMPRESSED)), "README.md", "LICENSE*"]
 OTHER_FORMATS = ["onnx/*", "openvino/*", "original/*", "coreml/*"]  # the same weights for other runtimes
 
 

@@ -3,11 +3,10 @@
 import json
 from pathlib import Path
 
-from rankrefine.assets.manifest import visible
+from rankrefine import io
+from rankrefine.data_files import splits
 from rankrefine.errors import UserError
 
-# data files in a repository on the hub
-TABLES = (".parquet", ".json", ".jsonl", ".csv", ".tsv", ".gz", ".zst", ".arrow")
 PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl"}
 
 
@@ -19,12 +18,9 @@ def check(path: Path, kind: str) -> None:
     """
     if kind == "model":
         check_model(path, str(path))
-    elif not visible(path):
-        raise UserError(f"{path} is an empty folder; a data set must have one parquet file per split.")
-    elif path.is_dir() and not any(file.suffix == ".parquet" for file in path.iterdir()):
-        if (path / "README.md").is_file() and any(file.suffix in TABLES for file in visible(path)):
-            return  # copy of a repository on the hub, for an evaluation task
-        raise UserError(f"{path} has no parquet files; a data set must have one per split, such as train.parquet.")
+    elif not splits.data_files(path):
+        known = ", ".join(splits.EXTENSIONS)
+        raise UserError(f"{path} has no data files ({known}); a data set must have one for each split.")
 
 
 def check_model(folder: Path, name: str) -> None:
@@ -37,7 +33,7 @@ def check_model(folder: Path, name: str) -> None:
         raise UserError(f"{name} is a file; a model must be a folder with config.json or modules.json.")
     if not any((folder / file).is_file() for file in ("config.json", "modules.json")):
         raise UserError(f"{name} is not a sentence-transformers or transformers model: it has no config.json.")
-    files = visible(folder)
+    files = io.visible(folder)
     tensors = [file for file in files if file.suffix == ".safetensors"]
     if not tensors and not any(file.suffix == ".gguf" for file in files):
         if pickles := [file.name for file in files if file.suffix in PICKLES]:

@@ -61,17 +61,9 @@ def write_manifest(
         files: Files to include (default: all that are not hidden).
     """
     path = Path(path)
-    files = sorted(visible(path) if files is None else files)
+    files = sorted(io.visible(path) if files is None else files)
     hashes = {file.relative_to(path).as_posix() if file != path else path.name: io.sha256(file) for file in files}
     digest = hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()[:40]
     written = Manifest(source, kind, revision or digest, path, hashes)
     io.write_json(manifest, vars(written) | {"path": path.as_posix()})
     return written
-
-
-def visible(path: Path) -> list[Path]:
-    """Return the files below a folder, sorted, without hidden files and folders; `path` itself if it is a file."""
-    if path.is_file():
-        return [path]
-    files = (file for file in path.rglob("*") if file.is_file())
-    return sorted(file for file in files if not any(part.startswith(".") for part in file.relative_to(path).parts))

@@ -12,9 +12,10 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
+from rankrefine.data_files import splits, tables
+from rankrefine.data_files.columns import filled_text
 from rankrefine.encoders.lengths import preprocessor
-from rankrefine.errors import UserError
-from rankrefine.text import readers
+from rankrefine.errors import UserError, about
 from rankrefine.training import trainer
 from rankrefine.training.hyperparameters import Hyperparameters
 
@@ -25,22 +26,21 @@ SPLIT = "train"
 def examples(recipe: str, path: Path) -> dict[str, list[str]]:
     """Read the training data of a recipe as columns `anchor`, `positive` and, if supervised, `negative`.
 
-    `path` is a file, or a folder with train.parquet. Unsupervised, duplicates are dropped.
+    `path` is a file, or a folder with a split train. Unsupervised, duplicates are dropped.
 
     Raises:
         UserError: a column is missing or has gaps, or there are fewer than two examples.
     """
-    if recipe == "simcse_sup" and path.suffix == ".txt":
-        raise UserError(f"base.data: {path} has no columns; triplets need a table with {', '.join(COLUMNS[recipe])}.")
-    columns = [list(readers.sentences(path, column, SPLIT)) for column in COLUMNS[recipe]]
-    if recipe == "simcse_unsup":
-        sentences = list(dict.fromkeys(text.strip() for text in columns[0] if text and text.strip()))
-        columns = [sentences, sentences]
-    elif gaps := [row for row, texts in enumerate(zip(*columns, strict=True), start=1) if not all(texts)]:
-        raise UserError(f"base.data: {path}, row {gaps[0]} is incomplete; complete or remove it.")
-    if len(columns[0]) < 2:
-        raise UserError(f"base.data: {path} has {len(columns[0])} usable rows; a batch needs at least 2.")
-    return dict(zip(COLUMNS["simcse_sup"], columns, strict=False))
+    with about("base.data"):
+        if recipe == "simcse_unsup":
+            sentences = (sentence.strip() for sentence in tables.sentences(path, *COLUMNS[recipe], SPLIT) if sentence)
+            distinct = list(dict.fromkeys(filter(None, sentences)))
+            columns = dict.fromkeys(("anchor", "positive"), distinct)
+        else:
+            columns = tables.read(splits.files(path, SPLIT), dict.fromkeys(COLUMNS[recipe], filled_text))
+        if (count := len(columns["anchor"])) < 2:
+            raise UserError(f"{path} has {count} usable rows; a batch needs at least 2.")
+    return columns
 
 
 def train(

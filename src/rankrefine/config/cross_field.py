@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from rankrefine.config import views
+from rankrefine.errors import UserError
 from rankrefine.sources import is_gguf
+from rankrefine.training.held_out import EVERY, held_out
 
 # keys of `refine` that all experiments share
 SHARED = ("experiments", "seeds", "teacher_pooling", "teacher_prompt", "development", "max_length", "report_to")
@@ -33,6 +35,8 @@ def _lists(config: dict[str, Any]) -> Iterator[str]:
         if low > high:
             yield f"{part}.min_words ({low}) is above {part}.max_words ({high}); nothing would be left."
     source, file = config["lists"]["source"], config["lists"]["file"]
+    if source == "generate" and config["refine"]["development"] is None:
+        yield from _held_out(config["generate"]["rounds"] + 1, config["seeds"]["count"])
     if source == "import" and file is None:
         yield "lists.source is import, but lists.file is null; give the file with the lists."
     if source == "generate" and file is not None:
@@ -43,6 +47,14 @@ def _lists(config: dict[str, Any]) -> Iterator[str]:
             f"generate.guidance_scale has {len(scales)} numbers, but there are {rounds} rounds (generate.rounds); "
             f"give at most {rounds}."
         )
+
+
+def _held_out(size: int, count: int) -> Iterator[str]:
+    """Check that `count` lists of `size` sentences, or fewer and shorter ones, can replace development data."""
+    try:
+        held_out([size] * min(count, EVERY))
+    except UserError as error:
+        yield str(error)
 
 
 def _experiment(config: dict[str, Any], name: str, changes: dict[str, Any]) -> Iterator[str]:

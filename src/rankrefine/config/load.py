@@ -1,12 +1,10 @@
 """Load a configuration: read YAML, validate against the schema, fill in defaults."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from rankrefine import yaml_file
 from rankrefine.config import cross_field
 from rankrefine.config.messages import sentence, unusable
 from rankrefine.config.schema import schema
@@ -24,40 +22,25 @@ def load(text_or_path: str) -> dict[str, Any]:
     if not text_or_path.startswith("{"):
         return complete(read(text_or_path), text_or_path)
     try:
-        config = json.loads(text_or_path)
+        config = yaml_file.parse_json(text_or_path)
     except (ValueError, RecursionError) as error:
         raise UserError(f"--config is not valid JSON: {reason(error)}.") from error
     return _validated(config, "--config")
 
 
-def read(path: str) -> Any:
-    """Return the content of a YAML file without validation; an empty mapping if the file is empty.
+def read(path: str | Path) -> Any:
+    """Return the content of a YAML or JSON file without validation; an empty mapping if the file is empty.
 
     Raises:
-        UserError: no such file, not UTF-8, or not YAML.
+        UserError: no such file, not UTF-8, not YAML, or a key twice in one mapping.
     """
     try:
-        return yaml.load(Path(path).read_text(encoding="utf-8"), _Loader) or {}
+        content = Path(path).read_bytes()
     except FileNotFoundError as error:
         raise UserError(f"There is no configuration file {path}.") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8.") from error
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}).") from error
-    # PyYAML also passes on Python's own errors about dates, numbers of 5000 digits and deep nesting
-    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
-        message = reason(error).replace('in "<unicode string>", line', "in line")
-        raise UserError(f"{path} is not valid YAML: {message}.") from error
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML loader that adds the line to Python's errors about dates and numbers."""
-
-    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        try:
-            return super().construct_object(node, deep)
-        except (ValueError, OverflowError) as error:
-            raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from error
+    return yaml_file.parse(content, path) or {}
 
 
 def complete(config: Any, origin: str = "config") -> dict[str, Any]:

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
+from rankrefine import yaml_file
 
 FILE = Path(__file__).with_name("schema.yaml")
 
@@ -16,7 +16,7 @@ FILE = Path(__file__).with_name("schema.yaml")
 @cache
 def schema() -> dict[str, Any]:
     """Return the JSON schema (draft 2020-12) with its `$ref` resolved. Do not modify it."""
-    content = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    content = yaml_file.parse(FILE.read_bytes(), FILE)
     return _resolved(content, content.pop("$defs"))
 
 

@@ -121,6 +121,7 @@ def _origin(made: dict[str, Any]) -> str:
         return f"Imported from `{made['model']}`, revision {made['revision']}.\n"
     parameters = _rows((key, json.dumps(value)) for key, value in json.loads(made["sampling"]).items())
     text = "\n".join(f"    {line}" for line in (made["prompt_text"] or "").splitlines())
+    system = f" (system message {made['system_message']})" if "system_message" in made else ""
     return f"""Language model: `{made["model"]}`, revision {made["revision"] or "none"}.
 
 | parameter | value |
@@ -128,7 +129,7 @@ def _origin(made: dict[str, Any]) -> str:
 {parameters}
 
 `guidance_scale` is the strength of the guidance away from the previous prompt; 1 is plain decoding.
-Prompt: `{made["prompt"]}`, SHA-256 `{made["prompt_sha256"]}`:
+Prompt: `{made["prompt"]}`, SHA-256 `{made["prompt_sha256"]}`{system}:
 
 {text}
 """

@@ -23,6 +23,7 @@ from rankrefine.ranking_lists.schema import SHARD
 from rankrefine.ranking_lists.shards import declared
 from rankrefine.text.rewrite_rules import Limits
 from rankrefine.text.tally import Tally
+from rankrefine.text.words import length
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ def run(config: dict[str, Any], shards: Path, pool_stats: Path, output: Path, st
     record = Record("consolidate", config, "pyarrow")
     rules, names = config["consolidate"], declared(config)
     tally = Tally(examples=rules["examples"], length=None)
-    sizes, words = Counter[int](), 0
+    sizes, words = Counter[int](), 0.0
     origins: dict[str, dict[str, Any]] = {}
     with io.atomic(output) as temporary:
         with pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer:
@@ -57,11 +58,13 @@ def run(config: dict[str, Any], shards: Path, pool_stats: Path, output: Path, st
                 columns = {key: shard[key] for key in ORIGIN}
                 columns["sampling"] = json.dumps(shard["sampling"], sort_keys=True)
                 origin = columns | {"prompt_text": shard.get("prompt_text"), "imported": shard.get("imported", False)}
+                if "system_message" in shard:  # only of a model whose chat template has no system role
+                    origin["system_message"] = shard["system_message"]
                 origins.setdefault(json.dumps(origin, sort_keys=True), origin)
                 columns["shard"] = name
                 kept = list(_good(table, rules, tally))
                 sizes.update(len(row["sentences"]) for row in kept)
-                words += sum(len(sentence.split()) for row in kept for sentence in row["sentences"])
+                words += sum(length(sentence) for row in kept for sentence in row["sentences"])
                 writer.write_table(pa.Table.from_pylist([row | columns for row in kept], SCHEMA))
         if not sizes:
             raise UserError(f"No ranking list is left ({tally}); loosen the rules in the section consolidate.")
@@ -98,7 +101,7 @@ def _good(table: pa.Table, rules: dict[str, Any], tally: Tally) -> Iterator[dict
             tally.drop(row["source"], reason, " → ".join(sentences))
 
 
-def _fields(tally: Tally, sizes: Counter[int], words: int) -> dict[str, Any]:
+def _fields(tally: Tally, sizes: Counter[int], words: float) -> dict[str, Any]:
     """Return the counts of the record; `sources` are the lists kept of each."""
     counts = tally.record()
     sentences = sum(size * count for size, count in sizes.items())

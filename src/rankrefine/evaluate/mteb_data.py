@@ -31,12 +31,12 @@ def open_task(prepared: PreparedTask) -> AbsTask:
         return task
     from datasets import Dataset
 
-    ((split, file),) = prepared.split_files().items()
+    ((split, files),) = prepared.split_files().items()
     if prepared.kind == "pairs":
         # from memory and not by path: `datasets` would first copy the file to its cache
-        task.dataset = {split: Dataset.from_dict(data_tables.pairs(file).to_pydict())}
+        task.dataset = {split: Dataset.from_dict(data_tables.pairs(files).to_pydict())}
     else:
-        task.dataset = {"default": {split: _retrieval(file)}}
+        task.dataset = {"default": {split: _retrieval(files)}}
     task.data_loaded = True
     return task
 
@@ -50,10 +50,30 @@ def texts(task: AbsTask) -> Iterator[str]:
 
 
 def size(task: AbsTask, kind: str) -> tuple[int, str]:
-    """Return the number of pairs, queries or rows of an open task, and the name of these units."""
-    queries = [part["queries"] for part in _parts(task.dataset) if isinstance(part, dict) and "queries" in part]
-    count = sum(map(len, queries or _tables(task.dataset)))
+    """Return the number of pairs, queries or rows that are evaluated of an open task, and the name of these units."""
+    parts = [part for split in task.eval_splits for part in _of_split(task, split)]
+    queries = [part["queries"] for part in parts if isinstance(part, dict) and "queries" in part]
+    count = sum(map(len, queries or [table for part in parts for table in _tables(part)]))
     return count, "queries" if queries else "pairs" if kind == "pairs" else "rows"
+
+
+def _check_splits(task: AbsTask) -> None:
+    """Check that loaded data have all splits that are evaluated, and that on which MTEB trains a classifier."""
+    for split in (*task.eval_splits, getattr(task, "train_split", None)):
+        if split is not None:
+            _of_split(task, split)
+
+
+def _of_split(task: AbsTask, split: str) -> list[Any]:
+    """Return the data of a split: {split: data}, or {subset: {split: data}} with all of the subsets that are used."""
+    data = task.dataset
+    is_nested = any(name in data for name in task.hf_subsets)
+    subsets = [data.get(name, {}) for name in task.hf_subsets] if is_nested else [data]
+    for subset in subsets:
+        if split not in subset:
+            names = ", ".join(sorted({name for each in subsets for name in each})) or "none"
+            raise UserError(f"the data of {task.metadata.name} have no split '{split}'; their splits are: {names}.")
+    return [subset[split] for subset in subsets]
 
 
 def _load_folder(task: AbsTask, prepared: PreparedTask) -> None:
@@ -62,18 +82,21 @@ def _load_folder(task: AbsTask, prepared: PreparedTask) -> None:
         if hasattr(task, "convert_v1_dataset_format_to_v2"):
             task.convert_v1_dataset_format_to_v2(num_proc=None)
     except Exception as error:  # the readers of many formats have no common exception
+        if isinstance(error, KeyError) and task.dataset:  # MTEB's transformation of the task misses a split
+            _check_splits(task)
         raise UserError(
             f"{prepared.path} cannot be opened as the data of {prepared.task}: {reason(error)}; the folder must "
             "contain the files of the task's repository on the hub."
         ) from error
+    _check_splits(task)
 
 
-def _retrieval(file: Path) -> dict[str, Any]:
+def _retrieval(files: list[Path]) -> dict[str, Any]:
     """Queries and candidates in MTEB's form; equal texts of a query are one candidate."""
     from datasets import Dataset
 
     queries, corpus, relevant, candidates = {}, {}, {}, {}
-    for number, row in enumerate(data_tables.reranking(file).to_pylist()):
+    for number, row in enumerate(data_tables.reranking(files).to_pylist()):
         query = f"q{number:06d}_0"  # MTEB reads the suffix after the last _ as a part of a query in MindSmallReranking
         queries[query] = row["query"]
         for text in (*row["positive"], *row["negative"]):

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 from rankrefine import io
 from rankrefine.errors import UserError
 
-# format of the data: parquet files of scored pairs, of queries to rerank or of labelled texts, or a folder for MTEB
+# form of the data: tables of scored pairs, of queries to rerank or of labelled texts, or a folder for MTEB
 Kind = Literal["pairs", "reranking", "labelled", "mteb"]
 
 
@@ -18,9 +18,9 @@ class PreparedTask:
     task: str
     module: str  # in rankrefine.evaluate.tasks
     kind: Kind
-    splits: list[str]
+    splits: dict[str, list[str]]  # the files of each split, by their paths below `path`; none if MTEB reads the folder
     path: Path
-    files: dict[str, str]  # SHA-256 of each file by its path below `path`; of parquet files in the order of `splits`
+    files: dict[str, str]  # SHA-256 of each file by its path below `path`
     units: int  # pairs, queries, examples or rows that are scored
     source: str  # of the data's manifest, as is the revision
     revision: str
@@ -51,9 +51,16 @@ class PreparedTask:
             if io.sha256(self.path / name) != sha256:
                 raise UserError(f"{self.path / name} has changed since its task was checked; run again from there.")
 
-    def split_files(self) -> dict[str, Path]:
-        """Return the parquet file of each split."""
-        return {split: self.path / name for split, name in zip(self.splits, self.files, strict=True)}
+    def split_files(self) -> dict[str, list[Path]]:
+        """Return the files of each split."""
+        return {split: [self.path / name for name in names] for split, names in self.splits.items()}
+
+
+def on_tables(splits: dict[str, list[Path]], folder: Path) -> dict[str, Any]:
+    """Return the fields `splits`, `path` and `files` of a task on the files of each split, all below `folder`."""
+    files = dict.fromkeys(file for parts in splits.values() for file in parts)
+    names = {split: [file.relative_to(folder).as_posix() for file in parts] for split, parts in splits.items()}
+    return {"splits": names, "path": folder, "files": hashes(list(files), folder)}
 
 
 def hashes(files: list[Path], folder: Path) -> dict[str, str]:

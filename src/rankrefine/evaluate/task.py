@@ -9,7 +9,7 @@ from pathlib import Path
 from rankrefine import io
 from rankrefine.assets.manifest import load_manifest
 from rankrefine.assets.mteb import known_task
-from rankrefine.errors import UserError
+from rankrefine.errors import about
 from rankrefine.evaluate.tasks.task import load
 
 log = logging.getLogger(__name__)
@@ -36,11 +36,9 @@ def run(
     Raises:
         UserError: the task is unknown, or its data do not fit.
     """
-    try:
+    with about(key):
         if module == "mteb":
             known_task(task, own or ())
         prepared, unit = load(module, task).prepare(load_manifest(data))
-    except UserError as error:
-        raise UserError(f"{key}: {error}") from error
     io.write_json(output, prepared.as_dict())
     log.info("task %s: %d %s (%s) from %s.", task, prepared.units, unit, ", ".join(prepared.splits), prepared.path)

@@ -1,17 +1,17 @@
-"""Parser of one value of a table: a list, or a Python list literal, which is parsed but never evaluated as code."""
+"""One value of a table as a ranking list: a list, or the text of one."""
 
-import ast
 import unicodedata
-import warnings
 from typing import Any
 
+from rankrefine.data_files import lists
 from rankrefine.text.normal_form import normalise
 
 MISSING = "no value"
 NO_LIST = "not a list"
+NUMPY = "a NumPy array as text, without commas"
 NO_TEXT = "empty or non-text item"
 SHORT = "fewer than two sentences"
-REASONS = (MISSING, NO_LIST, NO_TEXT, SHORT)
+REASONS = (MISSING, NO_LIST, NUMPY, NO_TEXT, SHORT)
 
 
 def as_list(value: Any) -> tuple[list[str], str | None]:
@@ -22,7 +22,9 @@ def as_list(value: Any) -> tuple[list[str], str | None]:
     """
     if value is None:
         return [], MISSING
-    items = _literal(value) if isinstance(value, str) else value
+    if isinstance(value, str) and lists.is_numpy(value):
+        return [], NUMPY
+    items = lists.parse(value) if isinstance(value, str) else value
     if not isinstance(items, list | tuple):
         return [], MISSING if value == "" else NO_LIST
     sentences = [_sentence(item) for item in items]
@@ -31,16 +33,6 @@ def as_list(value: Any) -> tuple[list[str], str | None]:
     if len(sentences) < 2:
         return [], SHORT
     return [normalise(sentences[0]), *sentences[1:]], None
-
-
-def _literal(text: str) -> Any:
-    """Return the value of a Python literal; None for other text, such as names, calls and operators."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # invalid escape sequences
-        try:
-            return ast.literal_eval(text.strip())
-        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-            return None
 
 
 def _sentence(item: Any) -> str:

@@ -13,11 +13,11 @@ from tqdm import tqdm
 
 from rankrefine import io
 from rankrefine.assets.manifest import Manifest, load_manifest
+from rankrefine.data_files import tables
 from rankrefine.errors import UserError
 from rankrefine.import_lists import parse
 from rankrefine.provenance import Record
 from rankrefine.ranking_lists.schema import SHARD
-from rankrefine.text import readers
 from rankrefine.text.duplicates import Contamination, KnownSentences
 from rankrefine.text.normal_form import text_hash
 from rankrefine.text.tally import Tally
@@ -49,10 +49,10 @@ def run(
     record = Record("import_lists", config, "pyarrow")
     section, seeds = config["lists"], config["seeds"]
     manifest, sets = load_manifest(data), [load_manifest(path) for path in assets]
-    texts = readers.everything(*(each.path for each in sets))
+    texts = tables.evaluation_texts(*(each.path for each in sets))
     known = KnownSentences(Contamination(texts, seeds["overlap_ngram"], seeds["overlap_limit"]))
     tally = Tally([manifest.source], [*parse.REASONS, NO_WORDS, *KNOWN.values()])
-    values = readers.values(manifest.path, section["column"], section["split"])
+    values = tables.values(manifest.path, section["column"], section["split"])
     lists = list(_usable(values, known, manifest.source, tally))
     fields = tally.record()
     if not lists:
@@ -61,6 +61,11 @@ def run(
             f"lists.file: the column '{section['column']}' of {manifest.path} contains no usable ranking list "
             f"({tally}; {' '.join(example.split())}). A list looks like ['a seed', 'a rewrite', ...]."
         )
+    if 2 * fields["kept"] < fields["read"]:
+        most = max(fields["dropped"], key=fields["dropped"].get)
+        example = " ".join(fields["examples"][most][0].split())
+        shown = f"{fields['dropped'][most]} are dropped as '{most}', such as {example}"
+        log.warning("lists.file: only %d of %d rows are used; %s.", fields["kept"], fields["read"], shown)
     _write(lists, manifest.source, pool, output)
     io.write_json(pool_stats, record.finish(**fields, assets={each.source: each.revision for each in sets}))
     io.write_json(stats, record.finish(**_shard_fields(manifest, len(lists))))

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from rankrefine.errors import UserError, reason
+from rankrefine import yaml_file
+from rankrefine.errors import UserError
 from rankrefine.llm.interface import Text
 
 FOLDER = Path(__file__).with_name("templates")
@@ -49,6 +48,22 @@ class Prompt:
         return self.template.replace("{sentence}", sentence)
 
 
+def fold(text: Text) -> Text:
+    """Return a chat without system messages: the content of each begins the next user message. Keep plain text."""
+    if isinstance(text, str):
+        return text
+    folded, contents = [], []
+    for message in text:
+        if message["role"] == "system":
+            contents.append(message["content"])
+        elif message["role"] == "user":
+            folded.append(message | {"content": "\n\n".join([*contents, message["content"]])})
+            contents = []
+        else:
+            folded.append(message)
+    return tuple(folded)
+
+
 def find(name: str) -> Path:
     """Return the file of the template `name`, or `name` itself if it is a path to a YAML file.
 
@@ -71,14 +86,12 @@ def load(name: str) -> Prompt:
     """Read and check a template.
 
     Raises:
-        UserError: no such template, or one that has neither the form of few_shot.yaml nor of plain_few_shot.yaml.
+        UserError: no such template, not YAML, a key twice, or neither the form of few_shot.yaml nor of
+            plain_few_shot.yaml.
     """
     path = find(name)
     content = path.read_bytes()
-    try:
-        fields = yaml.safe_load(content)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML: {reason(error)}.") from error
+    fields = yaml_file.parse(content, path)
     if not isinstance(fields, dict) or set(fields) not in ({"messages"}, {"text"}):
         raise UserError(f"{path} is not a prompt template: it needs either a list `messages` or a string `text`.")
     template = _plain(fields["text"], path) if "text" in fields else _chat(fields["messages"], path)

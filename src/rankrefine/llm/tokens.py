@@ -1,17 +1,22 @@
 """Prompts as token ids, and the tokens that end a completion; shared by the engines that run a real model."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 from jinja2 import TemplateError
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from rankrefine.errors import UserError
+from rankrefine.errors import UserError, reason
 from rankrefine.llm.interface import Text
+from rankrefine.llm.prompts import Prompt, fold
 
 # some chat templates print the current date: prompts would change at midnight
 NO_CLOCK = "{% macro strftime_now(format) %}26 Jul 2024{% endmacro %}"
+REFUSALS = (TemplateError, ValueError, TypeError, LookupError)  # of chat templates
+WAY_OUT = "let messages of user and assistant alternate in generate.prompt, or use a plain prompt (plain_few_shot)"
+FOLDED = {"system_message": "in the next user message"}  # in records, see `folds_system`
 PROBES = 64  # sentences whose prompts are compared to find the common prefix
 
 
@@ -23,8 +28,51 @@ def open_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def encode(tokenizer: PreTrainedTokenizerBase, text: Text) -> list[int]:
+def folds_system(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt]) -> bool:
+    """Return True if the model's chat template takes no system message: it refuses one, or leaves it out.
+
+    `encode` then folds the system messages into the user messages.
+
+    Raises:
+        UserError: the template refuses a prompt also then, or leaves out another message.
+    """
+    chats = [prompt.fill("A sentence.") for prompt in prompts if prompt.chat]
+    folds = not all(_takes_system(tokenizer, chat) for chat in chats)
+    for chat in chats:
+        encode(tokenizer, chat, folds)
+        if lost := _left_out(tokenizer, fold(chat) if folds else chat):
+            raise UserError(
+                f"The chat template of generate.model leaves out the {lost[0]['role']} message '{ending(lost[:1])}'; "
+                f"{WAY_OUT}."
+            )
+    return folds
+
+
+def _takes_system(tokenizer: PreTrainedTokenizerBase, chat: Text) -> bool:
+    if all(message["role"] != "system" for message in chat):
+        return True
+    try:
+        return all(message["role"] != "system" for message in _left_out(tokenizer, chat))
+    except REFUSALS:
+        return False
+
+
+def _left_out(tokenizer: PreTrainedTokenizerBase, chat: Text) -> Text:
+    """Return the messages whose content does not change the prompt."""
+
+    def render(messages: Iterable[dict[str, str]]) -> str:
+        return _apply(tokenizer, messages, tokenize=False)
+
+    whole = render(chat)
+    others = ((*chat[:i], chat[i] | {"content": f"{chat[i]['content']} x"}, *chat[i + 1 :]) for i in range(len(chat)))
+    return tuple(message for message, other in zip(chat, others, strict=True) if render(other) == whole)
+
+
+def encode(tokenizer: PreTrainedTokenizerBase, text: Text, folds: bool = False) -> list[int]:
     """Return the token ids of a prompt. Control tokens in a sentence are encoded as plain text.
+
+    Args:
+        folds: system messages become parts of user messages, see `folds_system`.
 
     Raises:
         UserError: the prompt is a chat and the model has no chat template, or the template rejects it.
@@ -37,15 +85,15 @@ def encode(tokenizer: PreTrainedTokenizerBase, text: Text) -> list[int]:
             "plain prompt (plain_few_shot)."
         )
     try:
-        return tokenizer.apply_chat_template(
-            list(text),
-            add_generation_prompt=True,
-            return_dict=False,
-            sanitize_control_tokens=True,
-            enable_thinking=False,  # ignored by templates without it
-        )
-    except (ValueError, TemplateError) as error:
-        raise UserError(f"The prompt for '{ending(text)}' cannot be encoded: {error}.") from error
+        return _apply(tokenizer, fold(text) if folds else text, return_dict=False, sanitize_control_tokens=True)
+    except REFUSALS as error:
+        refusal = f"The chat template of generate.model refuses the prompt for '{ending(text)}' ({reason(error)})"
+        raise UserError(f"{refusal}; {WAY_OUT}.") from error
+
+
+def _apply(tokenizer: PreTrainedTokenizerBase, chat: Iterable[dict[str, str]], **options: bool) -> Any:
+    # `enable_thinking` is ignored by templates without it
+    return tokenizer.apply_chat_template(list(chat), add_generation_prompt=True, enable_thinking=False, **options)
 
 
 def ending(text: Text) -> str:

@@ -18,6 +18,7 @@ from rankrefine.ranking_lists.lists import read as read_lists
 from rankrefine.refine.train import Job, train
 from rankrefine.training import distributed
 from rankrefine.training.development import HELD_OUT_LISTS
+from rankrefine.training.held_out import held_out
 from rankrefine.training.work_folder import best_model, work_folder
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,8 @@ def run(
         teacher_embeddings: Embeddings of the lists from teacher, one file for each teacher.
         weights: Weight of each teacher; they sum to 1.
         model: Manifest (JSON) of the base encoder.
-        development: Manifest (JSON) of the development data; without it, every tenth list is held out instead.
+        development: Manifest (JSON) of the development data; without it, every tenth list of three or more sentences
+            is held out instead.
         report_to: Experiment trackers: tensorboard, wandb (default: none).
         threads: CPU threads (default: all).
         code: Code digests; checkpoints from different code are discarded (default: none).
@@ -68,12 +70,13 @@ def run(
     ranking_lists, base = read_lists(lists), load_manifest(model)
     _check_processes(config["refine"], processes, len(ranking_lists.ids))
     data = load_manifest(development) if development else None
-    mixed, teachers = embeddings.read_mixed(teacher_embeddings, weights, ranking_lists)
+    held = [] if data else held_out(ranking_lists.sizes)
     source, revision = (data.source, data.revision) if data else (HELD_OUT_LISTS, "")
+    mixed, teachers = embeddings.read_mixed(teacher_embeddings, weights, ranking_lists)
     provenance = {
         "base": {"model": base.source, "revision": base.revision},
         "teachers": teachers,
-        "development_data": {"source": source, "revision": revision},
+        "development_data": {"source": source, "revision": revision} | ({} if data else {"lists": len(held)}),
     }
     digests = {"lists": ranking_lists.digest, "embeddings": embeddings.digest(mixed), "code": code or []}
     inputs = record.inputs() | provenance | digests | {"processes": processes}
@@ -85,6 +88,7 @@ def run(
             weights=weights,
             base=base.path,
             development=data and data.path,
+            held_out=held,
             threads=max(1, threads // processes) if threads else None,
             report_to=report_to,
             folder=folder,

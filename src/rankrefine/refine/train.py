@@ -39,6 +39,7 @@ class Job:
     weights: list[float]  # of the teachers
     base: Path  # folder of the base encoder
     development: Path | None  # folder of the development data; without it, lists are held out
+    held_out: list[int]  # indices of these lists
     threads: int | None  # CPU threads of each process; None for torch's own choice
     report_to: list[str] | None  # experiment trackers
     folder: Path  # work folder
@@ -58,11 +59,12 @@ def train(job: Job, teacher: list[Tensor] | None = None) -> dict[str, Any]:
     hyperparameters = Hyperparameters.of(section, job.config["seed"])
     if teacher is None:
         teacher, _ = teacher_embeddings.read_mixed(job.teacher_files, job.weights, lists)
-    evaluator, held_out = _evaluator(job.development, lists, hyperparameters.max_length)
+    evaluator = _evaluator(job, hyperparameters.max_length)
     student = open_encoder(job.base, threads=job.threads)
     anchor = embed(student, lists.flat, hyperparameters.max_length).split(lists.sizes) if section["anchor"] else None
     base_score = 100 * float(evaluator(student)[development.METRIC]) if section["layers"] else None
     prepare(student, section, job.config["base"]["pooling"], hyperparameters.random_seed)
+    held_out = set(job.held_out)
     collator = ListCollator(
         preprocessor(student, hyperparameters.max_length),
         lists.ids,
@@ -87,13 +89,12 @@ def train(job: Job, teacher: list[Tensor] | None = None) -> dict[str, Any]:
     return summary if base_score is None else summary | {"base_development": base_score}
 
 
-def _evaluator(folder: Path | None, lists: Lists, max_length: int) -> tuple[Any, set[int]]:
-    """Return the evaluator of the development score, and the indices of the held-out lists."""
-    if folder:
-        return development.evaluator(folder), set()
-    held_out = development.held_out(len(lists.ids))
-    log.info("refine: no development data; using the generated order of %d held-out lists instead.", len(held_out))
-    return development.list_evaluator([lists.sentences[index] for index in held_out], max_length), set(held_out)
+def _evaluator(job: Job, max_length: int) -> Any:
+    """Return the evaluator of the development score."""
+    if job.development:
+        return development.evaluator(job.development)
+    log.info("refine: no development data; using the generated order of %d held-out lists instead.", len(job.held_out))
+    return development.list_evaluator([job.lists.sentences[index] for index in job.held_out], max_length)
 
 
 def ranking_loss(student: SentenceTransformer, section: dict[str, Any]) -> nn.Module:

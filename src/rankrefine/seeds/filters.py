@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from rankrefine.text.words import length
+
 Filters = dict[str, Callable[[str], bool]]
 
 
@@ -13,8 +15,8 @@ def filters(section: dict[str, Any]) -> Filters:
     has_exclude = bool(section["exclude_pattern"])
     return {
         "empty": lambda text: not text,
-        "too short": lambda text: len(text.split()) < section["min_words"],
-        "too long": lambda text: len(text.split()) > section["max_words"],
+        "too short": lambda text: length(text) < section["min_words"],
+        "too long": lambda text: length(text) > section["max_words"],
         "does not match require_pattern": lambda text: not require.search(text),
         "matches exclude_pattern": lambda text: has_exclude and bool(exclude.search(text)),
     }

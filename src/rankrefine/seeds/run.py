@@ -15,10 +15,10 @@ from tqdm import tqdm
 
 from rankrefine import io
 from rankrefine.assets.manifest import Manifest, load_manifest
+from rankrefine.data_files import tables
 from rankrefine.errors import UserError
 from rankrefine.provenance import Record
 from rankrefine.seeds.filters import Filters, filters
-from rankrefine.text import readers
 from rankrefine.text.duplicates import Contamination, KnownSentences, NearDuplicates
 from rankrefine.text.normal_form import normalise, text_hash
 from rankrefine.text.tally import Tally
@@ -65,7 +65,7 @@ def _candidates(
     """Yield the sentences of all sources that pass the filters: sort key, text, source."""
     for source in config["seeds"]["sources"]:
         name, path = source["name"], _manifest(source["source"], manifests).path
-        lines = readers.sentences(path, source["column"], source["split"])
+        lines = tables.sentences(path, source["column"], source["split"])
         is_blank = True
         for line in tqdm(lines, desc=f"read {name}", unit=" sentences", disable=None):
             tally.read(name)
@@ -95,7 +95,7 @@ def _without_repeats(
     candidates: pa.Table, section: dict[str, Any], manifests: dict[str, Manifest], tally: Tally
 ) -> pa.Table:
     """Drop sentences that repeat an earlier one or belong to an evaluation set, then near duplicates of the rest."""
-    texts = readers.everything(*(_manifest(source, manifests).path for source in section["decontaminate"]))
+    texts = tables.evaluation_texts(*(_manifest(source, manifests).path for source in section["decontaminate"]))
     known = KnownSentences(Contamination(texts, section["overlap_ngram"], section["overlap_limit"]))
     near = NearDuplicates(section["near_duplicate_threshold"], len(candidates))
     keep = []

@@ -6,8 +6,8 @@ Everything compares words (`text.words`), so case and punctuation make no differ
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from rankrefine.text.normal_form import ngrams, text_hash
-from rankrefine.text.words import jaccard, words
+from rankrefine.text.normal_form import text_hash
+from rankrefine.text.words import jaccard, ngrams, words
 
 if TYPE_CHECKING:
     import numpy as np
@@ -130,5 +130,5 @@ class NearDuplicates:
 
 
 def shingles(tokens: list[str]) -> set[str]:
-    """Return the pairs of neighbouring words, or the word itself if there is only one."""
-    return ngrams(tokens, PAIR) or set(tokens)
+    """Return the pairs of neighbouring words (see `ngrams`), or the whole text if it is shorter."""
+    return ngrams(tokens, PAIR) or {" ".join(tokens)} - {""}

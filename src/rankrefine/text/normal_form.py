@@ -1,4 +1,4 @@
-"""Normal form, n-grams and hash of a sentence."""
+"""Normal form and hash of a sentence."""
 
 import hashlib
 import unicodedata
@@ -7,11 +7,6 @@ import unicodedata
 def normalise(text: str) -> str:
     """Return the text in Unicode NFC, with single spaces between words and none at the ends."""
     return " ".join(unicodedata.normalize("NFC", text).split())
-
-
-def ngrams(tokens: list[str], n: int) -> set[str]:
-    """Return all runs of `n` words; an empty set if there are fewer."""
-    return {" ".join(tokens[i : i + n]) for i in range(len(tokens) - n + 1)}
 
 
 def text_hash(text: str, random_seed: int | None = None) -> bytes:

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from rankrefine.text.words import jaccard, words
+from rankrefine.text.words import jaccard, length, ngrams, words
 
 # `Sure, here is a rewritten version: …`, chat markers, code fences, roles: text of the prompt or about the task
 MARKERS = re.compile(
@@ -64,12 +64,12 @@ def problem(rewrite: str, chain: Sequence[str], limits: Limits = Limits()) -> st
         return "repeat"
     if limits.max_overlap < 1 and any(_overlap(rewrite, earlier) > limits.max_overlap for earlier in chain):
         return "too similar"
-    if len(rewrite.split()) < limits.min_words:
+    if length(rewrite) < limits.min_words:
         return "too short"
-    if len(rewrite.split()) > limits.max_words:
+    if length(rewrite) > limits.max_words:
         return "too long"
     return None
 
 
 def _overlap(one: str, other: str) -> float:
-    return jaccard(set(words(one)), set(words(other)))
+    return jaccard(ngrams(words(one), 1), ngrams(words(other), 1))

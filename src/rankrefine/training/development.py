@@ -12,69 +12,42 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.stats import spearmanr
 
-from rankrefine import io
+from rankrefine.data_files import scored_pairs, splits
 from rankrefine.encoders.embed import BATCH
 from rankrefine.encoders.lengths import cut
-from rankrefine.errors import UserError
+from rankrefine.errors import about
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.evaluation import EmbeddingSimilarityEvaluator
 
 METRIC = "spearman_cosine"
-COLUMNS = ("sentence1", "sentence2", "score")
-HELD_OUT_EVERY = 10
 HELD_OUT_LISTS = "held-out lists"  # in records, the source of the development data if there are none
 
 
-def read(folder: Path) -> tuple[list[str], list[str], list[float]]:
-    """Return first sentences, second sentences and human scores of the validation split in `folder`.
+def read(path: Path) -> tuple[list[str], list[str], list[float]]:
+    """Return first sentences, second sentences and human scores of the validation split, or of a single file.
 
     Raises:
-        UserError: the split or a column is missing, a row is incomplete, or all scores are equal.
+        UserError: as `scored_pairs.read`; or there is no such split.
     """
-    file = folder / "validation.parquet"
-    if not file.is_file():
-        splits = ", ".join(sorted(path.stem for path in folder.glob("*.parquet"))) or "none"
-        raise UserError(f"refine.development: {folder} has no split validation; its splits are: {splits}.")
-    table = io.read_table(file)
-    if missing := [column for column in COLUMNS if column not in table.column_names]:
-        raise UserError(f"{file} has no column '{missing[0]}'; its columns are: {', '.join(table.column_names)}.")
-    first, second, scores = (table[column].to_pylist() for column in COLUMNS)
-    rows = enumerate(zip(first, second, scores, strict=True), start=1)
-    if incomplete := [row for row, values in rows if None in values]:
-        raise UserError(f"{file}: row {incomplete[0]} is incomplete; complete or remove it.")
-    if len(set(scores)) < 2:
-        raise UserError(f"{file}: all {len(scores)} scores are equal, so no correlation is defined.")
-    return first, second, scores
+    with about("refine.development"):
+        columns = scored_pairs.read(splits.files(path, "validation"))
+    return columns["sentence1"], columns["sentence2"], columns["score"]
 
 
-def evaluator(folder: Path) -> EmbeddingSimilarityEvaluator:
+def evaluator(path: Path) -> EmbeddingSimilarityEvaluator:
     """Return an evaluator that computes `METRIC` (-1..1) on the validation pairs; errors are those of `read`."""
     from sentence_transformers.sentence_transformer.evaluation import EmbeddingSimilarityEvaluator
 
-    first, second, scores = read(folder)
+    first, second, scores = read(path)
     return EmbeddingSimilarityEvaluator(
         first, second, scores, batch_size=BATCH, main_similarity="cosine", show_progress_bar=False, write_csv=False
     )
 
 
-def held_out(count: int) -> list[int]:
-    """Return the indices of the held-out lists, every tenth of `count`.
-
-    Raises:
-        UserError: there are fewer than ten lists.
-    """
-    if count < HELD_OUT_EVERY:
-        raise UserError(
-            f"refine.development is null, so every {HELD_OUT_EVERY}th ranking list would be held out, but there "
-            f"are only {count} lists; set refine.development or raise seeds.count."
-        )
-    return list(range(HELD_OUT_EVERY - 1, count, HELD_OUT_EVERY))
-
-
 def list_evaluator(lists: list[list[str]], max_length: int) -> Any:
-    """Return an evaluator that computes the mean `order_kept` of held-out lists as `METRIC` (-1..1)."""
+    """Return an evaluator that computes the mean `order_kept` of the lists that have an order as `METRIC` (-1..1)."""
     from sentence_transformers.base.evaluation import BaseEvaluator
 
     class GeneratedOrder(BaseEvaluator):
@@ -87,7 +60,7 @@ def list_evaluator(lists: list[list[str]], max_length: int) -> Any:
                 show_progress_bar=False,
             )
             ends = np.cumsum([len(sentences) for sentences in lists])
-            return {METRIC: float(np.mean([order_kept(rows @ rows.T) for rows in np.split(vectors, ends[:-1])]))}
+            return {METRIC: float(np.nanmean([order_kept(rows @ rows.T) for rows in np.split(vectors, ends[:-1])]))}
 
     return GeneratedOrder()
 
@@ -95,11 +68,11 @@ def list_evaluator(lists: list[list[str]], max_length: int) -> Any:
 def order_kept(cosines: np.ndarray) -> float:
     """Spearman correlation of cosines[j, l], [K, K], and -|j - l| over all l except j, mean over the rows j.
 
-    A list of two sentences has no order, which gives 0.
+    Only rows with an order count: the middle one of three sentences has none, since both others are equally far, and a
+    list of two sentences has no such row, which gives NaN. A row whose cosines are all equal has lost its order: 0.
     """
     positions = np.arange(len(cosines))
-    if len(positions) < 3:
-        return 0.0
-    others = [np.delete(positions, j) for j in positions]
-    rows = [spearmanr(cosines[j, rest], -np.abs(rest - j)).statistic for j, rest in enumerate(others)]
-    return float(np.nan_to_num(np.mean(rows)))
+    others = [(j, np.delete(positions, j)) for j in positions]
+    rows = [(cosines[j, rest], -np.abs(rest - j)) for j, rest in others]
+    kept = [np.nan_to_num(spearmanr(row, order).statistic) for row, order in rows if len(set(order)) > 1]
+    return float(np.mean(kept)) if kept else float("nan")

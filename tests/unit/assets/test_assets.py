@@ -160,8 +160,8 @@ def test_other_bad_local_sources(tmp_path: Path) -> None:
     (tmp_path / "notes" / "a.md").touch()
     for name, kind, message in [
         ("gone", "model", "there is no file or folder"),
-        ("empty", "dataset", "empty is an empty folder; a data set must have one parquet file per split."),
-        ("notes", "dataset", "notes has no parquet files"),
+        ("empty", "dataset", "empty has no data files \\(.txt, .*\\); a data set must have one for each split."),
+        ("notes", "dataset", "notes has no data files"),
         ("notes/a.md", "model", "a.md is a file; a model must be a folder"),
     ]:
         with pytest.raises(UserError, match=message):

@@ -196,7 +196,7 @@ def test_unusable_training_data_are_named(inputs: Path, tmp_path: Path):
         (tmp_path / "t.csv").write_text("anchor,positive,negative\n" + rows, encoding="utf-8")
         return tmp_path / "t.csv"
 
-    with pytest.raises(UserError, match=r"base.data: .*t.csv, row 2 is incomplete"):
+    with pytest.raises(UserError, match=r"base.data: .*t.csv, line 3: column positive is empty; complete"):
         examples("simcse_sup", table("a,b,c\nd,,f\n"))
     with pytest.raises(UserError, match="1 usable rows; a batch needs at least 2"):
         examples("simcse_sup", table("a,b,c\n"))

@@ -119,6 +119,14 @@ def test_completing_changes_nothing_that_is_given_and_not_the_input() -> None:
         ({"base": {"recipe": "simcse_sup"}}, r"base.recipe simcse_sup trains on triplets; set base.data to them"),
         ({"base": {"recipe": "simcse_unsup"}, "refine": {"development": None}}, r"refine.development, which is null"),
         (
+            {"generate": {"rounds": 1}, "refine": {"development": None}},
+            r"refine.development is null, .* list of 3 or more sentences .* but there are only 0 such lists; set",
+        ),
+        (
+            {"seeds": {"count": 9}, "refine": {"development": None}},
+            r"is null, .* but there are only 9 such lists; set",
+        ),
+        (
             {"base": {"model": "x/y.gguf"}},
             r"base.model is 'x/y.gguf', a GGUF file of a language model; give the",
         ),
@@ -225,7 +233,7 @@ def test_inline_json_is_completed_and_not_cross_checked() -> None:
         config.load('{"refine": {"omega": -1}}')
 
 
-@pytest.mark.parametrize("text", ["{seed: 1}", "{", '{"a":' + "[" * 100_000])
+@pytest.mark.parametrize("text", ["{seed: 1}", "{", '{"seed": 1, "seed": 1}', '{"a":' + "[" * 100_000])
 def test_broken_inline_json_is_one_sentence(text: str) -> None:
     with pytest.raises(UserError, match=r"^--config is not valid JSON: .+\.$"):
         config.load(text)

@@ -90,6 +90,18 @@ def test_shards_of_several_models_are_all_named_once(tmp_path: Path) -> None:
     assert text.count("Language model: `hub:org/writer@v1`") == text.count("Language model: `hub:org/other@v1`") == 1
 
 
+def test_the_card_says_where_the_system_message_of_a_prompt_went(tmp_path: Path) -> None:
+    for name, more, expected in (
+        ("plain", {}, ":\n"),
+        ("folded", {"system_message": "in X"}, " (system message in X):\n"),
+    ):
+        (tmp_path / name).mkdir()
+        folder = consolidated(tmp_path / name, WRITER | more)
+        assert f"SHA-256 `{'ab' * 32}`{expected}" in (folder / "README.md").read_text(encoding="utf-8")
+        (made,) = io.read_json(folder / "lists.json")["made_by"]
+        assert {key: made[key] for key in made if key == "system_message"} == more
+
+
 def test_imported_lists_claim_no_language_model(tmp_path: Path) -> None:
     unknown = dict.fromkeys(("prompt", "prompt_sha256", "prompt_text"))
     made = {"imported": True, "model": "lists.csv", "revision": "r1", "sampling": {}} | unknown

@@ -17,6 +17,12 @@ def test_a_good_list_has_no_problem() -> None:
     assert list_problem(GOOD, **RULES) is None
 
 
+def test_rewrites_without_spaces_are_as_long_as_others() -> None:
+    chinese = ["猫在垫子上睡觉。", "垫子上有一只正在睡觉的猫。", "一只宠物躺在地毯上。", "猫" * 20]
+    assert list_problem(chinese[:3], **RULES) is None
+    assert list_problem(chinese, **RULES) == "too long"
+
+
 @pytest.mark.parametrize(
     ("sentences", "reason"),
     [

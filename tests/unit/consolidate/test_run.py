@@ -37,3 +37,16 @@ def test_a_shard_that_cannot_be_read_is_refused(case: str, tmp_path: Path) -> No
         run.run(settings, tmp_path, tmp_path / "pool.json", output / "a.parquet", output / "a.json", output / "a.md")
     assert f"{name}.parquet" in str(error.value)
     assert not list(output.iterdir())
+
+
+def test_the_mean_length_is_in_words_of_any_script(tmp_path: Path) -> None:
+    settings = config.complete({"seeds": {"count": 2}, "generate": {"shard_size": 2}})
+    (name,) = declared(settings)
+    lists = [["Cats sleep.", "A cat rests now."], ["猫在睡觉了。", "一只宠物在休息。"]]  # 2, 4, 5 / 1.5, 7 / 1.5 words
+    columns = [["a", "b"], ["x", "x"], lists, ["complete"] * 2, [0, 0], [0, 0]]
+    pq.write_table(pa.table(columns, schema=SHARD), tmp_path / f"{name}.parquet")
+    io.write_json(tmp_path / f"{name}.json", dict.fromkeys(run.ORIGIN) | {"imported": True, "sampling": {}})
+    io.write_json(tmp_path / "pool.json", {"config": {"seeds": {"decontaminate": []}}})
+    output = [tmp_path / file for file in ("lists.parquet", "lists.json", "README.md")]
+    run.run(settings, tmp_path, tmp_path / "pool.json", *output)
+    assert io.read_json(output[1])["mean_words"] == 3.5

@@ -16,14 +16,16 @@ def _prepared(folder: Path) -> PreparedTask:
     (folder / "b").write_text("1")
     (folder / "a").write_text("2")
     files = hashes([folder / "b", folder / "a"], folder)
-    return PreparedTask("MR", "transfer", "labelled", ["train", "test"], folder, files, 7, "source", "r1")
+    return PreparedTask(
+        "MR", "transfer", "labelled", {"train": ["b"], "test": ["a", "b"]}, folder, files, 7, "source", "r1"
+    )
 
 
 def test_a_task_survives_its_file(tmp_path: Path) -> None:
     task = _prepared(tmp_path)
     io.write_json(tmp_path / "task.json", task.as_dict())
     assert PreparedTask.read(tmp_path / "task.json") == task
-    assert task.split_files() == {"train": tmp_path / "b", "test": tmp_path / "a"}
+    assert task.split_files() == {"train": [tmp_path / "b"], "test": [tmp_path / "a", tmp_path / "b"]}
 
 
 def test_changed_files_are_named(tmp_path: Path) -> None:

@@ -347,9 +347,9 @@ def test_evalrank_searches_the_other_splits_too(tmp_path: Path) -> None:
     ("name", "columns", "message"),
     [
         ("CR", {"text": ["a", "b"], "label": [1, 1]}, "contains only the class 1"),
-        ("CR", {"text": ["a", "b"]}, "has no column label; found: text."),
-        ("SST2", {"text": ["a", "b"], "label": [0, 1]}, r"SST2 is evaluated on train\.parquet"),
-        ("CR", {"text": ["a"], "label": [0.5]}, "column label has type double, but must contain text or integers"),
+        ("CR", {"text": ["a", "b"]}, "has no column 'label'; available columns: text."),
+        ("SST2", {"text": ["a", "b"], "label": [0, 1]}, r"SST2 needs the split train: "),
+        ("CR", {"text": ["a"], "label": [0.5]}, "row 1: the value of 'label' is 0.5, but must be text or an integer"),
         (
             "EvalRank",
             {"sentence1": ["a", "b"], "sentence2": ["b", "c"], "score": [1.0, 2.0]},

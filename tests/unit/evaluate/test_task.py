@@ -14,7 +14,7 @@ from rankrefine.assets import run as asset
 from rankrefine.assets.manifest import write_manifest
 from rankrefine.assets.mteb import known_task
 from rankrefine.errors import UserError
-from rankrefine.evaluate import catalogue, task
+from rankrefine.evaluate import catalogue, data_tables, task
 from rankrefine.evaluate.catalogue import SUITES
 
 PAIRS = {"sentence1": ["A.", "B.", "C."], "sentence2": ["a.", "b.", "c."], "score": [0.0, 2.5, 5.0]}
@@ -34,7 +34,7 @@ def test_a_task_that_fits(tmp_path: Path) -> None:
         "task": "STSBenchmark",
         "module": "mteb",
         "kind": "pairs",
-        "splits": ["test"],
+        "splits": {"test": ["test.parquet"]},
         "path": file.parent.as_posix(),
         "units": 3,
     }
@@ -71,15 +71,15 @@ def test_tasks_that_are_refused(tmp_path: Path, name: str, message: str) -> None
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"score": None}, "has no column score; found: sentence1, sentence2."),
-        ({"sentence1": [1, 2, 3]}, "column sentence1 has type int64, but must contain text"),
-        ({"sentence2": ["a.", None, None]}, r"column sentence2 is empty in row 2 \(2 such rows\)"),
-        ({"score": ["1", "2", "3"]}, "column score has type string, but must contain numbers"),
-        ({"score": [1.0, math.nan, 3.0]}, "column score is not a number in row 2"),
-        ({"score": [1.0, 2.0, None]}, "column score is not a number in row 3"),
-        ({"score": [1, 1, 1]}, "all 3 scores are 1.0"),
-        ({"genre": ["a", "all", "b"]}, "column genre is 'all', a name reserved for all pairs, in row 2"),
-        ({"subset": [["a"], ["b"], ["c"]]}, "column subset has type list<.*>, but must contain text"),
+        ({"score": None}, "has no column 'score'; available columns: sentence1, sentence2."),
+        ({"sentence1": [1, 2, 3]}, "row 1: the value of 'sentence1' is 1, which is not text"),
+        ({"sentence2": ["a.", None, None]}, "row 2: column sentence2 is empty; complete or remove the row"),
+        ({"score": ["1", "2", "3"]}, "row 1: the value of 'score' is '1', which is text; save the column as numbers"),
+        ({"score": [1.0, math.nan, 3.0]}, "row 2: the value of 'score' is nan, which is not a finite number"),
+        ({"score": [1.0, 2.0, None]}, "row 3: column score is empty"),
+        ({"score": [1, 1, 1]}, "all 3 scores are 1; rank"),
+        ({"genre": ["a", "all", "b"]}, "row 2: the subset 'all' is a name reserved for all pairs"),
+        ({"subset": [["a"], ["b"], ["c"]]}, "row 1: the value of 'subset' is \\['a'\\], but must be text"),
         ({column: pa.array([], v.type) for column, v in zip(PAIRS, pa.table(PAIRS), strict=True)}, "has no rows"),
     ],
 )
@@ -92,7 +92,7 @@ def test_data_that_are_refused(tmp_path: Path, change: dict, message: str) -> No
 
 
 def test_a_missing_split_names_the_ones_there_are(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"STSBenchmark is evaluated on test\.parquet, .* found: dev\.parquet\."):
+    with pytest.raises(UserError, match=r"STSBenchmark needs the split test: .*; available splits: dev\."):
         task.run("STSBenchmark", _manifest(tmp_path, PAIRS, split="dev"), tmp_path / "out.json")
 
 
@@ -100,7 +100,7 @@ def test_a_truncated_file(tmp_path: Path) -> None:
     manifest = _manifest(tmp_path, PAIRS)
     file = tmp_path / "data" / "test.parquet"
     file.write_bytes(file.read_bytes()[:-20])
-    with pytest.raises(UserError, match="corrupt or truncated"):
+    with pytest.raises(UserError, match="corrupt or not a parquet file"):
         task.run("STSBenchmark", manifest, tmp_path / "out.json")
 
 
@@ -110,11 +110,14 @@ RERANKING = {"query": ["A?", "B?"], "positive": [["a"], ["b"]], "negative": [["x
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"negative": None}, "has no column negative; found: query, positive."),
-        ({"positive": ["a", "b"]}, "column positive has type string, but must contain lists of texts"),
-        ({"positive": [["a"], []]}, r"column positive is empty in row 2 \(1 such rows\)"),
-        ({"query": [None, "B?"]}, "column query is empty in row 1"),
-        ({"negative": [["x", None], ["z"]]}, "column negative contains a missing text in row 1"),
+        ({"negative": None}, "has no column 'negative'; available columns: query, positive."),
+        ({"positive": ["a", "b"]}, "row 1: the value of 'positive' is 'a', which is not a list of texts"),
+        ({"positive": [["a"], []]}, "row 2: the value of 'positive' is an empty list"),
+        ({"query": [None, "B?"]}, "row 1: column query is empty"),
+        (
+            {"negative": [["x", None], ["z"]]},
+            "the value of 'negative' is \\['x', None\\], which is not a list",
+        ),
     ],
 )
 def test_reranking_data_that_are_refused(tmp_path: Path, change: dict, message: str) -> None:
@@ -126,7 +129,7 @@ def test_reranking_data_that_are_refused(tmp_path: Path, change: dict, message: 
 
 def test_messages_name_the_config_key(tmp_path: Path) -> None:
     manifest = _manifest(tmp_path, {"sentence1": ["A."], "sentence2": ["B."]})
-    with pytest.raises(UserError, match=r"^evaluate\.data: .* has no column score"):
+    with pytest.raises(UserError, match=r"^evaluate\.data: .* has no column 'score'"):
         task.run("STSBenchmark", manifest, tmp_path / "out.json", "evaluate.data")
 
 
@@ -161,8 +164,9 @@ def test_a_repository_of_the_hub_passes_the_check_of_local_data(tmp_path: Path) 
     folder = tmp_path / "data"
     folder.mkdir()
     (folder / "test.jsonl").write_text('{"sentence1": "A.", "sentence2": "B.", "score": 1.0}\n', encoding="utf-8")
-    with pytest.raises(UserError, match="has no parquet files"):
-        asset.run(str(folder), "dataset", None, tmp_path / "data.json")
+    asset.run(str(folder), "dataset", None, tmp_path / "data.json")
+    with pytest.raises(UserError, match="all 1 scores are 1"):  # without a README it is a table in our own form
+        task.run("STS12", tmp_path / "data.json", tmp_path / "out.json")
     (folder / "README.md").write_text("# STS12", encoding="utf-8")
     asset.run(str(folder), "dataset", None, tmp_path / "data.json")
     task.run("STS12", tmp_path / "data.json", tmp_path / "out.json")
@@ -179,3 +183,39 @@ def test_a_repository_of_the_hub_passes_the_check_of_local_data(tmp_path: Path) 
 def test_pairs_that_evalrank_cannot_use(tmp_path: Path, columns: dict, message: str) -> None:
     with pytest.raises(UserError, match=message):
         task.run("EvalRank", _manifest(tmp_path, columns), tmp_path / "out.json", module="evalrank")
+
+
+def _repository(folder: Path, **splits: int) -> Path:
+    """Manifest of a copy of a classification task's repository, with rows of two classes in each split."""
+    data = folder / "data"
+    data.mkdir()
+    (data / "README.md").write_text("# Toxic", encoding="utf-8")
+    for split, count in splits.items():
+        rows = [json.dumps({"text": f"Text {number}.", "label": number % 2}) for number in range(count)]
+        (data / f"{split}.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    write_manifest(folder / "data.json", source="x", kind="dataset", path=data, revision="r1")
+    return folder / "data.json"
+
+
+def test_the_rows_that_are_evaluated_are_counted(tmp_path: Path) -> None:
+    task.run("ToxicConversationsClassification", _repository(tmp_path, train=40, test=6), tmp_path / "out.json")
+    assert json.loads((tmp_path / "out.json").read_text())["units"] == 6
+
+
+@pytest.mark.parametrize(
+    ("splits", "missing", "found"),
+    [({"validation": 40}, "test", "validation"), ({"train": 40}, "test", "train"), ({"test": 40}, "train", "test")],
+)
+def test_a_split_that_mteb_would_miss_is_named(tmp_path: Path, splits: dict, missing: str, found: str) -> None:
+    message = rf"the data of ToxicConversationsClassification have no split '{missing}'; their splits are: {found}\."
+    with pytest.raises(UserError, match=message):
+        task.run("ToxicConversationsClassification", _repository(tmp_path, **splits), tmp_path / "out.json")
+    assert not (tmp_path / "out.json").exists()
+
+
+@pytest.mark.parametrize("form", [pa.float16(), pa.decimal128(5, 2), pa.dictionary(pa.int8(), pa.float64())])
+def test_scores_of_any_type_of_number_are_the_same(tmp_path: Path, form: pa.DataType) -> None:
+    scores = pa.array(PAIRS["score"])
+    scores = scores.dictionary_encode() if pa.types.is_dictionary(form) else scores.cast(form)
+    io.write_table(tmp_path / "test.parquet", pa.table(PAIRS | {"score": scores}))
+    assert data_tables.pairs([tmp_path / "test.parquet"]).to_pydict() == PAIRS

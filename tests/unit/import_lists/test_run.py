@@ -17,7 +17,7 @@ from rankrefine.assets.manifest import write_manifest
 from rankrefine.config import load as config
 from rankrefine.errors import UserError
 from rankrefine.import_lists import run as import_lists
-from rankrefine.import_lists.parse import MISSING, NO_LIST, NO_TEXT, SHORT, as_list
+from rankrefine.import_lists.parse import MISSING, NO_LIST, NO_TEXT, NUMPY, SHORT, as_list
 from rankrefine.ranking_lists.schema import SHARD
 from rankrefine.text.duplicates import DUPLICATE, IN_SET, OVERLAPS
 
@@ -88,7 +88,10 @@ def test_what_python_prints_is_read_back(items: list[str]) -> None:
         ("a sentence", NO_LIST),
         ("['a', 'b'", NO_LIST),
         ("{'a': 1}", NO_LIST),
-        ("['a' 'b', c]", NO_LIST),
+        ("['a' 'b', c]", NUMPY),
+        ("['a'\n 'b'\n 'c']", NUMPY),
+        ("['a' 'b' ... 'c']", NUMPY),
+        ('["a b" "c d"]', NUMPY),
         ("[" * 5000, NO_LIST),
         ("-" * 100_000 + "1", NO_LIST),
         ("['a', '\\x00', 'b\x00']", NO_LIST),
@@ -162,9 +165,9 @@ def test_lists_whose_seed_is_in_an_evaluation_set_are_dropped(tmp_path: Path) ->
             r"the column 'list_sent' of \S+a.jsonl contains no usable ranking list "
             r"\(0 of 2 kept; dropped: 2 not a list; row 1: no\)",
         ),
-        ("a.parquet", [1, 2], r"a.parquet: the column 'list_sent' must contain text or lists, but its type is int64"),
+        ("a.parquet", [1, 2], r"a.parquet contains no usable .* \(0 of 2 kept; dropped: 2 not a list; row 1: 1\)"),
         ("a.csv", [], r"contains no usable ranking list \(0 of 0 kept; dropped: none; it has no rows\)"),
-        ("a.txt", ["['a', 'b']"], r"a.txt has no column 'list_sent': a .txt file has no columns"),
+        ("a.txt", ["['a', 'b']"], r"a.txt has no columns, because it is a .txt file; use a table with list_sent"),
         ("a.xlsx", ["x"], r"a.xlsx has an unknown extension; use one of .txt, .csv"),
     ],
 )
@@ -179,3 +182,35 @@ def test_an_unusable_file_is_one_sentence(tmp_path: Path, name: str, values: lis
 def test_a_missing_column_names_those_there_are(tmp_path: Path, form: str) -> None:
     with pytest.raises(UserError, match=rf"a{form}.* has no column 'list_sent'; available columns: .*ranked"):
         imported(write(tmp_path / f"a{form}", [str(BOAT)], column="ranked"))
+
+
+def test_a_file_of_which_most_rows_are_dropped_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    imported(write(tmp_path / "a.jsonl", [str(BOAT), "x", str(DOOR), "y"]))
+    assert not caplog.records
+    imported(write(tmp_path / "b.jsonl", [str(BOAT), "['a'\n 'b']", "no list", "['a'\n 'b']"]))
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.getMessage() == (
+        "lists.file: only 1 of 4 rows are used; 2 are dropped as 'a NumPy array as text, without commas', such as "
+        "row 2: ['a' 'b']."
+    )
+
+
+@pytest.mark.parametrize(
+    ("cell", "sentences"),
+    [
+        (r'["1 \/ 2", "half"]', ["1 / 2", "half"]),
+        (r'["\ud83d\ude00", "a smile"]', ["😀", "a smile"]),
+        (r"['It\'s', 'it is']", ["It's", "it is"]),
+        (r'["It\'s", "it is"]', ["It's", "it is"]),  # Python, but no JSON
+        ('("a", "b")', ["a", "b"]),
+        ("['a\tb', 'c']", ["a b", "c"]),
+    ],
+)
+def test_lists_as_text_are_json_or_python(cell: str, sentences: list[str]) -> None:
+    assert as_list(cell) == (sentences, None)
+
+
+@pytest.mark.parametrize("cell", ['["a", null]', '["a", true]', '["a", 1.5]', "['a', None]"])
+def test_values_that_are_no_text_in_either_form_are_named(cell: str) -> None:
+    assert as_list(cell) == ([], NO_TEXT)

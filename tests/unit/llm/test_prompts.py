@@ -73,7 +73,8 @@ def test_a_chat_is_shown_with_its_roles(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("text: [", "mine.yaml is not valid YAML"),
-        ("\xff", "mine.yaml is not valid YAML"),
+        ("\xff", "mine.yaml is not UTF-8 (byte 0); save it as UTF-8."),
+        ("text: x\ntext: y", "mine.yaml: key 'text' appears twice, in line 1 and line 2; keep one."),
         ("", "mine.yaml is not a prompt template: it needs either a list `messages` or a string `text`."),
         ("[1]", "mine.yaml is not a prompt template: it needs either"),
         ("{text: '{sentence}', messages: []}", "it needs either a list `messages` or a string `text`."),

@@ -632,11 +632,33 @@ def test_without_development_data_lists_are_held_out(
     sizes = read_lists(inputs / "lists.parquet").sizes
     rows = vectors.split(sizes)[9].numpy()
     assert history["base_development"] == pytest.approx(100 * order_kept(rows @ rows.T), abs=1e-3)
+    assert history["development_data"]["lists"] == 1
+
+
+@pytest.mark.parametrize(("lists", "sentences", "ordered"), [(9, 9, 9), (11, 2, 0)])
+def test_too_few_lists_with_an_order_are_refused_before_anything_else(
+    inputs: Path, tmp_path: Path, lists: int, sentences: int, ordered: int
+):
     folder = copy(inputs, tmp_path / "copy")
-    io.write_table(folder / "lists.parquet", io.read_table(folder / "lists.parquet").slice(0, 9))
-    embed(folder)
-    with pytest.raises(UserError, match=r"refine.development is null, .* but there are only 9 lists; set refine.dev"):
+    table = io.read_table(folder / "lists.parquet").slice(0, lists)
+    shortened = [each[:sentences] for each in table["sentences"].to_pylist()]
+    io.write_table(folder / "lists.parquet", table.set_column(1, "sentences", pa.array(shortened)))
+    (folder / "teacher.safetensors").unlink()
+    message = rf"refine.development is null, .* but there are only {ordered} such lists; set refine.dev"
+    with pytest.raises(UserError, match=message):
         refine(folder, tmp_path / "few", development=False)
+    assert not (tmp_path / "few").exists()
+
+
+def test_lists_of_three_sentences_choose_a_trained_step(inputs: Path, tmp_path: Path):
+    """Their middle sentence has no order, which must not hide that of the others."""
+    folder, generator = copy(inputs, tmp_path / "copy"), random.Random(1)
+    lists = [drifting(generator, 8)[::4] for _ in range(40)]
+    columns = {"seed_id": [f"list{i}" for i in range(40)], "sentences": lists}
+    io.write_table(folder / "lists.parquet", pa.table(columns))
+    embed(folder)
+    history = refine(folder, tmp_path / "out", development=False, target="generated", epochs=4)
+    assert history["improved"] and history["best_development"] > history["base_development"]
 
 
 def test_out_of_memory_names_the_lists(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -22,7 +23,7 @@ from rankrefine.report import pages, summary, target_order, timings
 from rankrefine.report import run as report
 from rankrefine.report.collect import collect, join_shards
 from rankrefine.report.contents import CONTENTS
-from rankrefine.report.figures import style, training
+from rankrefine.report.figures import lists, style, training
 from rankrefine.score_table import COLUMNS
 
 TARGET = {"target": "profile", "omega": 2.0, "tau_teacher": 0.05, "loss": "list_mle", "tau": 0.02}
@@ -521,3 +522,10 @@ def test_a_damaged_file_is_named(results: Path, tmp_path: Path, name: str, text:
     (results / name).write_text(text)
     with pytest.raises(UserError, match=message):
         report.run(configuration(), results, results / "teacher" / "minilm", tmp_path / "report")
+
+
+def test_held_out_lists_do_not_count_as_trained_on() -> None:
+    records = SimpleNamespace(consolidate={"kept": 35}, history={"lists": 35, "development_data": {"lists": 3}})
+    assert lists._trained(records) == 32
+    records.history["development_data"] = {"source": "embedded:stsb", "revision": "1"}
+    assert lists._trained(records) == 35

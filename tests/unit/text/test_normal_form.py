@@ -1,4 +1,4 @@
-"""Normal form and n-grams."""
+"""Normal form."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rankrefine.text.normal_form import ngrams, normalise
+from rankrefine.text.normal_form import normalise
 
 
 @given(st.text())
@@ -21,8 +21,3 @@ def test_normal_form(text: str) -> None:
 
 def test_normal_form_by_example() -> None:
     assert normalise(" Cafe\u0301\u00a0 am\n\tEck ") == "Café am Eck"
-
-
-def test_ngrams() -> None:
-    assert ngrams(list("abcb"), 2) == {"a b", "b c", "c b"}
-    assert ngrams(["a"], 2) == set()

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_array
 
+from rankrefine.data_files import splits
 from rankrefine.errors import UserError
 from rankrefine.evaluate.metric import Metric
 from rankrefine.evaluate.sentence_pairs import BLOCK, distinct_sentences, positives, unit_rows
@@ -20,7 +21,7 @@ class EvalRank(TableTask):
     """Paraphrase retrieval on scored sentence pairs."""
 
     def splits(self, path: Path) -> Sequence[str]:
-        return ("test", *(split for split in BACKGROUND if (path / f"{split}.parquet").is_file()))
+        return ("test", *(split for split in BACKGROUND if splits.has(path, split)))
 
     def size(self, tables: Tables, files: Files) -> tuple[int, str]:
         first, second, gold = (tables["test"][name].to_numpy() for name in ("sentence1", "sentence2", "score"))

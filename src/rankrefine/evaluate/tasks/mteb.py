@@ -1,4 +1,4 @@
-"""MTEB's tasks: MTEB computes the scores, and loads data that are not in a parquet file."""
+"""MTEB's tasks: MTEB computes the scores, and loads data that are not tables of pairs or queries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rankrefine.assets.manifest import Manifest
 from rankrefine.assets.mteb import known_task
 from rankrefine.errors import UserError
 from rankrefine.evaluate import data_tables, mteb_data, mteb_scores
-from rankrefine.evaluate.prepared import Kind, PreparedTask, hashes
+from rankrefine.evaluate.prepared import Kind, PreparedTask, on_tables
 from rankrefine.evaluate.tasks.task import Result, Task
 
 if TYPE_CHECKING:
@@ -19,21 +19,23 @@ if TYPE_CHECKING:
 
 
 class MtebTask(Task):
-    """A text task of MTEB, on a parquet file or on the files of its repository on the hub."""
+    """A text task of MTEB, on a table or on the files of its repository on the hub."""
 
     def prepare(self, data: Manifest) -> tuple[PreparedTask, str]:
         task = known_task(self.name)
         _check(task)
-        splits, origin = list(task.eval_splits), (data.source, data.revision)
-        prepared = PreparedTask(self.name, self.module, "mteb", splits, data.path, data.files, 0, *origin)
+        evaluated, origin = {split: [] for split in task.eval_splits}, (data.source, data.revision)
+        prepared = PreparedTask(self.name, self.module, "mteb", evaluated, data.path, data.files, 0, *origin)
         if kind := _table_kind(task, data):
-            file = data_tables.split_file(self.name, splits[0], data.path)
-            prepared = replace(prepared, kind=kind, path=file.parent, files=hashes([file], file.parent))
+            (split,) = evaluated
+            files = data_tables.split_files(self.name, split, data.path)
+            folder = data.path.parent if data.path.is_file() else data.path
+            prepared = replace(prepared, kind=kind, **on_tables({split: files}, folder))
         elif data.path.is_file():
             raise data_tables.needs_folder(self.name, ["the files of its repository on the hub"], data.path)
         units, unit = mteb_data.size(mteb_data.open_task(prepared), prepared.kind)
         if units == 0:
-            raise UserError(f"{prepared.path} contains no data for {self.name} ({', '.join(splits)}).")
+            raise UserError(f"{prepared.path} contains no data for {self.name} ({', '.join(evaluated)}).")
         return replace(prepared, units=units), unit
 
     def texts(self, prepared: PreparedTask) -> Iterator[str]:
@@ -60,12 +62,12 @@ def _check(task: AbsTask) -> None:
 
 
 def _table_kind(task: AbsTask, data: Manifest) -> Kind | None:
-    """Return the kind of a parquet file with the task's data, or None if MTEB must open the data itself."""
+    """Return the kind of a table with the task's data, or None if MTEB must open the data itself."""
     from mteb.abstasks import AbsTaskRetrieval, AbsTaskSTS
 
     if len(task.eval_splits) > 1 or task.metadata.is_multilingual:
         return None
-    has_table = data.path.is_file() or (data.path / f"{task.eval_splits[0]}.parquet").is_file()
-    if not has_table and (data.path / "README.md").is_file():  # a copy of the repository on the hub
-        return None
-    return "pairs" if isinstance(task, AbsTaskSTS) else "reranking" if isinstance(task, AbsTaskRetrieval) else None
+    kind = "pairs" if isinstance(task, AbsTaskSTS) else "reranking" if isinstance(task, AbsTaskRetrieval) else None
+    # a README is that of the repository on the hub, which MTEB opens, unless a table in our form lies beside it
+    has_table = (data.path / f"{task.eval_splits[0]}.parquet").is_file()
+    return kind if has_table or not (data.path / "README.md").is_file() else None

@@ -1,4 +1,4 @@
-"""Interface of evaluation tasks, and the base class of those that read parquet files.
+"""Interface of evaluation tasks, and the base class of those that read tables.
 
 To add a task, write a module in this package with a subclass of `TableTask` named by its constant `TASK`, and add a
 row to `OWN` in `rankrefine.evaluate.catalogue`.
@@ -19,7 +19,7 @@ import pyarrow as pa
 from rankrefine.assets.manifest import Manifest
 from rankrefine.evaluate import data_tables
 from rankrefine.evaluate.metric import Metric
-from rankrefine.evaluate.prepared import Kind, PreparedTask, hashes
+from rankrefine.evaluate.prepared import Kind, PreparedTask, on_tables
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 BATCH_SIZE = 32
 Embed = Callable[[list[str]], np.ndarray]  # sentences to embeddings `[n, dim]`
 Tables = dict[str, pa.Table]  # by split
-Files = dict[str, Path]  # by split
+Files = dict[str, list[Path]]  # by split
 
 
 class Result(NamedTuple):
@@ -75,7 +75,7 @@ def load(module: str, name: str) -> Task:
 
 
 class TableTask(Task):
-    """A task on parquet files, one per split, by default of scored sentence pairs."""
+    """A task on tables, one per split, by default of scored sentence pairs."""
 
     kind: Kind = "pairs"
 
@@ -83,9 +83,9 @@ class TableTask(Task):
         """Return the splits to read from the data at `path`."""
         return ["test"]
 
-    def read(self, file: Path) -> pa.Table:
-        """Read and check the file of one split."""
-        return data_tables.pairs(file)
+    def read(self, files: list[Path]) -> pa.Table:
+        """Read and check the files of one split."""
+        return data_tables.pairs(files)
 
     @abstractmethod
     def size(self, tables: Tables, files: Files) -> tuple[int, str]:
@@ -103,11 +103,11 @@ class TableTask(Task):
         splits = list(self.splits(data.path))
         if data.path.is_file() and len(splits) > 1:
             raise data_tables.needs_folder(self.name, splits, data.path)
-        files = {split: data_tables.split_file(self.name, split, data.path) for split in splits}
-        units, unit = self.size({split: self.read(file) for split, file in files.items()}, files)
+        files = {split: data_tables.split_files(self.name, split, data.path) for split in splits}
+        units, unit = self.size({split: self.read(parts) for split, parts in files.items()}, files)
         folder = data.path.parent if data.path.is_file() else data.path
-        pinned = (folder, hashes(list(files.values()), folder), units, data.source, data.revision)
-        return PreparedTask(self.name, self.module, self.kind, splits, *pinned), unit
+        origin = {"units": units, "source": data.source, "revision": data.revision}
+        return PreparedTask(self.name, self.module, self.kind, **on_tables(files, folder), **origin), unit
 
     def texts(self, prepared: PreparedTask) -> Iterator[str]:
         for table in self.tables(prepared).values():
@@ -119,9 +119,9 @@ class TableTask(Task):
         return Result(self.score(lambda sentences: encoder.encode(sentences, **options), self.tables(prepared)))
 
     def tables(self, prepared: PreparedTask) -> Tables:
-        """Read the file of each split, after comparing it with its hash."""
+        """Read the files of each split, after comparing them with their hashes."""
         prepared.check_files()
-        return {split: self.read(file) for split, file in prepared.split_files().items()}
+        return {split: self.read(files) for split, files in prepared.split_files().items()}
 
 
 def text_columns(table: pa.Table) -> list[list[str]]:

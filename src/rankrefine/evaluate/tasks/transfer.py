@@ -14,6 +14,8 @@ from sklearn.model_selection import BaseCrossValidator, PredefinedSplit, Stratif
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from rankrefine.data_files import splits
+from rankrefine.data_files.tables import names
 from rankrefine.errors import UserError
 from rankrefine.evaluate import data_tables
 from rankrefine.evaluate.metric import Metric
@@ -59,10 +61,10 @@ class Transfer(TableTask):
     kind = "labelled"
 
     def splits(self, path: Path) -> Sequence[str]:
-        return TRANSFER[self.name].splits or sorted(file.stem for file in path.glob("*.parquet")) or ["test"]
+        return TRANSFER[self.name].splits or splits.splits(path) or ["test"]
 
-    def read(self, file: Path) -> pa.Table:
-        return data_tables.labelled(file, TRANSFER[self.name].texts)
+    def read(self, files: list[Path]) -> pa.Table:
+        return data_tables.labelled(files, TRANSFER[self.name].texts)
 
     def size(self, tables: Tables, files: Files) -> tuple[int, str]:
         check_labels(self.name, _labels(tables), files)
@@ -128,7 +130,7 @@ def check_labels(task: str, labels: Mapping[str, Sequence[Any]], files: Files) -
     Args:
         task: A key of `TRANSFER`.
         labels: For each split the labels `[n]`, plain Python values.
-        files: File of each split, for messages.
+        files: Files of each split, for messages.
 
     Raises:
         UserError: a label is missing, a split has a single class, a class has fewer examples than there are folds, a
@@ -136,13 +138,13 @@ def check_labels(task: str, labels: Mapping[str, Sequence[Any]], files: Files) -
     """
     procedure = TRANSFER[task]
     for split, values in labels.items():
-        _check_values(procedure, values, files[split])
+        _check_values(procedure, values, names(files[split]))
     if procedure.protocol == "whole":
-        folded = " with ".join(str(files[split]) for split in sorted(labels))
+        folded = " with ".join(names(files[split]) for split in sorted(labels))
         counted = {folded: Counter(value for values in labels.values() for value in values)}
     else:
-        folded = str(files["train"])
-        counted = {str(files[split]): Counter(labels[split]) for split in procedure.splits}
+        folded = names(files["train"])
+        counted = {names(files[split]): Counter(labels[split]) for split in procedure.splits}
     for name, counts in counted.items():
         if len(counts) < 2:
             classes = f"only the class {next(iter(counts))!r}" if counts else "no classes"
@@ -161,7 +163,7 @@ def _labels(tables: Tables) -> dict[str, list[Any]]:
     return {split: table["label"].to_pylist() for split, table in tables.items()}
 
 
-def _check_values(procedure: Procedure, values: Sequence[Any], file: Path) -> None:
+def _check_values(procedure: Procedure, values: Sequence[Any], file: str) -> None:
     for row, value in enumerate(values, start=1):
         if value is None or value != value:  # NaN
             raise UserError(f"{file}: column label is empty in row {row}; add the label or remove the row.")

@@ -19,7 +19,17 @@ from rankrefine.errors import UserError, reason
 from rankrefine.llm.guidance import Sampling, choose, draws, near_ties
 from rankrefine.llm.interface import Completion, OutOfMemory, Request, Stop, Text
 from rankrefine.llm.prompts import Prompt
-from rankrefine.llm.tokens import beginnings, common_prefix, decode, encode, ending, newline_tokens, stop_tokens
+from rankrefine.llm.tokens import (
+    FOLDED,
+    beginnings,
+    common_prefix,
+    decode,
+    encode,
+    ending,
+    folds_system,
+    newline_tokens,
+    stop_tokens,
+)
 from rankrefine.llm.transformers import free_memory, packed_linear, shared_prefix
 from rankrefine.llm.transformers.open_model import open_model
 
@@ -43,10 +53,10 @@ def load(
     shared_prefix.install(model)
     if model.device.type == "cpu" and model.dtype == torch.bfloat16:
         packed_linear.pack(model)
-    probes = beginnings(tokenizer)
-    heads = [common_prefix([encode(tokenizer, prompt.fill(text)) for text in probes]) for prompt in prompts]
+    folds, probes = folds_system(tokenizer, prompts), beginnings(tokenizer)
+    heads = [common_prefix([encode(tokenizer, prompt.fill(text), folds) for text in probes]) for prompt in prompts]
     try:
-        return TransformersEngine(model, tokenizer, sampling, max_running, settings["token_budget"], heads)
+        return TransformersEngine(model, tokenizer, sampling, max_running, settings["token_budget"], heads, folds)
     except OutOfMemory as error:
         raise UserError(f"Out of memory with the prompt template alone ({error}).") from error
     except (RuntimeError, TypeError) as error:  # in the first forward pass
@@ -89,6 +99,7 @@ class TransformersEngine:
         token_budget: maximum number of tokens whose keys and values are stored at the same time; a request that does
             not fit beside the others raises `OutOfMemory`.
         heads: for each prompt template, the tokens that its prompts begin with, whatever the sentence.
+        folds: system messages become parts of user messages.
     """
 
     def __init__(
@@ -99,7 +110,9 @@ class TransformersEngine:
         max_running: int,
         token_budget: int,
         heads: Sequence[list[int]],
+        folds: bool = False,
     ) -> None:
+        self.folds = folds
         self.model, self.tokenizer, self.sampling, self.token_budget = model, tokenizer, sampling, token_budget
         self._stops = stop_tokens(tokenizer, model.generation_config.eos_token_id)
         self._newlines = newline_tokens(tokenizer)
@@ -110,12 +123,13 @@ class TransformersEngine:
         self.reset(max(1, min(max_running, token_budget // (2 * usual))))
 
     def describe(self) -> dict[str, Any]:
-        """Return device, dtype, threads, and the number of requests that the token budget allows."""
+        """Return device, dtype, threads, the number of requests that the token budget allows, and any folding."""
         return {
             "device": torch.cuda.get_device_name() if self.model.device.type == "cuda" else "cpu",
             "dtype": str(self.model.dtype).removeprefix("torch."),
             "threads": torch.get_num_threads(),
             "max_running": self.max_running,
+            **(FOLDED if self.folds else {}),
         }
 
     def reset(self, max_running: int | None = None) -> None:
@@ -251,7 +265,7 @@ class TransformersEngine:
         """Encode a prompt. Recent ones are cached: a prompt comes again as the next negative prompt."""
         key = text if isinstance(text, str) else tuple((message["role"], message["content"]) for message in text)
         if (prompt := self._encoded.pop(key, None)) is None:
-            prompt = self._split(encode(self.tokenizer, text), text)
+            prompt = self._split(encode(self.tokenizer, text, self.folds), text)
         self._encoded[key] = prompt
         if len(self._encoded) > 4 * self.max_running:
             self._encoded.popitem(last=False)

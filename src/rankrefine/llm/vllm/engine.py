@@ -18,7 +18,16 @@ from rankrefine.errors import UserError, reason
 from rankrefine.llm.guidance import Sampling
 from rankrefine.llm.interface import Completion, OutOfMemory, Request, Text
 from rankrefine.llm.prompts import Prompt
-from rankrefine.llm.tokens import decode, encode, ending, newline_tokens, open_tokenizer, stop_tokens
+from rankrefine.llm.tokens import (
+    FOLDED,
+    decode,
+    encode,
+    ending,
+    folds_system,
+    newline_tokens,
+    open_tokenizer,
+    stop_tokens,
+)
 from rankrefine.llm.vllm.guided_llm import Guided, GuidedLLM, OutOfStep
 
 ROOM = 32  # spare tokens per prompt, for long sentences
@@ -53,8 +62,9 @@ def load(
         guided = GuidedLLM(str(folder), max_running, **_options(AutoConfig.from_pretrained(folder), settings))
     except (OSError, ValueError, KeyError, RuntimeError) as error:  # vLLM raises all of them, also when out of memory
         raise UserError(f"generate.model: vLLM cannot run {folder}: {reason(error)}.") from error
-    template = max(len(encode(tokenizer, prompt.fill(""))) for prompt in prompts)
-    return VLLMEngine(guided, tokenizer, sampling, max_running, template)
+    folds = folds_system(tokenizer, prompts)
+    template = max(len(encode(tokenizer, prompt.fill(""), folds)) for prompt in prompts)
+    return VLLMEngine(guided, tokenizer, sampling, max_running, template, folds)
 
 
 def _options(config: PretrainedConfig, settings: dict[str, Any]) -> dict[str, Any]:
@@ -86,6 +96,7 @@ class VLLMEngine:
 
     Args:
         template: tokens of the longest template without its sentence.
+        folds: system messages become parts of user messages.
     """
 
     def __init__(
@@ -95,7 +106,9 @@ class VLLMEngine:
         sampling: Sampling,
         max_running: int,
         template: int,
+        folds: bool = False,
     ) -> None:
+        self.folds = folds
         self.guided, self.tokenizer, self.sampling = guided, tokenizer, sampling
         self._ends = stop_tokens(tokenizer, list(guided.ends()))
         self._newlines = newline_tokens(tokenizer)
@@ -114,6 +127,7 @@ class VLLMEngine:
             "max_running": self.max_running,
             "model_runner": 2 if config.use_v2_model_runner else 1,
             "tensor_parallel": config.parallel_config.tensor_parallel_size,
+            **(FOLDED if self.folds else {}),
         }
 
     def reset(self, max_running: int | None = None) -> None:
@@ -159,4 +173,4 @@ class VLLMEngine:
             special = (token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special)
             if token := next((token for token in special if token in text[-1]["content"]), None):
                 raise UserError(f"The prompt for '{ending(text)}' contains the control token {token}; remove it.")
-        return encode(self.tokenizer, text)
+        return encode(self.tokenizer, text, self.folds)

@@ -7,7 +7,6 @@ from matplotlib.figure import Figure
 from rankrefine.report.figures.style import BLUE, GREY, ORANGE, RED, STYLE, Look, label_bar, looks, rows, short
 from rankrefine.report.records import Record, Records
 from rankrefine.report.target_order import Agreement
-from rankrefine.training.development import HELD_OUT_LISTS, held_out
 
 GIVEN_UP = "given up: "  # prefix of the reasons that consolidation repeats from generation
 
@@ -112,8 +111,7 @@ def dropped(record: Record) -> list[tuple[str, int]]:
 def _trained(records: Records) -> int:
     """Return the number of lists in the training of the exported encoder; held-out development lists do not count."""
     lists = records.history.get("lists", records.consolidate["kept"])
-    data = records.history.get("development_data") or {}
-    return lists - len(held_out(lists)) if data.get("source") == HELD_OUT_LISTS else lists
+    return lists - (records.history.get("development_data") or {}).get("lists", 0)
 
 
 def _pieces(record: Record) -> list[tuple[str, int, int]]:

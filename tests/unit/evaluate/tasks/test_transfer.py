@@ -162,7 +162,7 @@ def test_a_column_of_the_label_is_found() -> None:
 
 
 LABELS = {"train": [0, 1] * 10, "validation": [0, 1], "test": [1, 0]}
-FILES = {split: Path(f"{split}.parquet") for split in LABELS}
+FILES = {split: [Path(f"{split}.parquet")] for split in LABELS}
 
 
 @pytest.mark.parametrize("task", list(stage.TRANSFER))

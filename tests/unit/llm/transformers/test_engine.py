@@ -17,7 +17,7 @@ from miniature.llm import build as build_llm
 from rankrefine.errors import UserError
 from rankrefine.llm.guidance import Sampling
 from rankrefine.llm.interface import OutOfMemory, Request
-from rankrefine.llm.prompts import Prompt
+from rankrefine.llm.prompts import Prompt, fold
 from rankrefine.llm.tokens import decode, encode, open_tokenizer
 from rankrefine.llm.transformers import engine as engine_module
 from rankrefine.llm.transformers import free_memory
@@ -354,6 +354,24 @@ def test_folders_that_hold_no_chat_model_are_refused(folder: Path, tmp_path: Pat
         UserError, match=r"has no chat template, but generate\.prompt is a chat; use an instruction-tuned"
     ):
         load(bare, SAMPLED)
+
+
+def test_a_model_without_a_system_role_gets_the_system_message_in_the_user_message(
+    folder: Path, tmp_path: Path
+) -> None:
+    """The tokens are those of the library for that chat, and the record says so."""
+    shutil.copytree(folder, tmp_path / "llm")
+    tokenizer = open_tokenizer(folder)
+    refusal = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
+    tokenizer.chat_template = refusal + tokenizer.chat_template
+    tokenizer.save_pretrained(tmp_path / "llm")
+    engine, unchanged = load(tmp_path / "llm", GREEDY), load(folder, GREEDY)
+    some = requests(6)
+    chats = [replace(r, prompt=fold(r.prompt), negative_prompt=fold(r.negative_prompt)) for r in some]
+    expected = {request.id: reference(folder, request, 1.5, 12) for request in chats}
+    assert {key: tokens for key, (tokens, _) in complete(engine, some).items()} == expected
+    assert complete(unchanged, some) != complete(engine, some)
+    assert engine.describe() == unchanged.describe() | {"system_message": "in the next user message"}
 
 
 def test_the_dates_of_chat_templates_stand_still(folder: Path, tmp_path: Path) -> None:

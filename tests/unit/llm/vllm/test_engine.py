@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from miniature import chat
 
+from rankrefine.llm import prompts
 from rankrefine.llm.interface import Request, Sampling
+from rankrefine.llm.tokens import encode
+from rankrefine.llm.vllm import engine as engine_module
 from rankrefine.llm.vllm.engine import VLLMEngine
 from rankrefine.llm.vllm.guided_llm import Guided
 
@@ -70,3 +75,20 @@ def test_each_request_says_how_its_text_ends(guided: Any, one_line: bool, stop: 
 def test_the_longest_template_limits_the_requests(guided: Any) -> None:
     sizes = [VLLMEngine(guided, Tokenizer(), Sampling(), 99, template).max_running for template in (10, 1000)]
     assert sizes == [10_000 // (2 * (template + 200 + 32)) for template in (10, 1000)]
+
+
+@pytest.mark.parametrize("name", ["Qwen", "Gemma"])
+def test_a_model_without_a_system_role_gets_the_system_message_in_the_user_message(
+    guided: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    folder = chat.build(tmp_path, (chat.TAKE_SYSTEM | chat.TAKE_NO_SYSTEM)[name])
+    monkeypatch.setattr(engine_module, "find_spec", lambda name: name)
+    monkeypatch.setattr(engine_module, "AutoConfig", SimpleNamespace(from_pretrained=lambda folder: None))
+    monkeypatch.setattr(engine_module, "_options", lambda *_: {})
+    monkeypatch.setattr(engine_module, "GuidedLLM", lambda *_: guided)
+    prompt = prompts.load("few_shot")
+    engine = engine_module.load(folder, [prompt], Sampling(), 4, {}, None)
+    engine.add(Request("id", prompt.fill("A cat."), None, 1.5, ("key",)))
+    expected = prompt.fill("A cat.") if name == "Qwen" else prompts.fold(prompt.fill("A cat."))
+    assert guided.added[0][1] == encode(engine.tokenizer, expected)
+    assert engine.folds is (name == "Gemma")

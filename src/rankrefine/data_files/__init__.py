@@ -1,0 +1,1 @@
+"""Files of sentences, ranking lists and scored pairs, in the shapes that other programs write."""
