@@ -10,6 +10,7 @@ starts Snakemake with --rerun-incomplete.
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -63,9 +64,12 @@ def run(arguments: list[str], folder: Path) -> int:
                 IN_USE,
             )
         snakemake = [sys.executable, "-m", "snakemake"]
+        # Snakemake reads and writes files in the encoding of the terminal, which may not be UTF-8
+        environment = os.environ | {"PYTHONUTF8": "1", "PYTHONIOENCODING": f"{sys.stdout.encoding}:backslashreplace"}
         # with the same arguments, which may name another Snakefile or folder; the run reports errors in them
-        subprocess.run([*snakemake, *arguments, "--unlock"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        return subprocess.run([*snakemake, "--rerun-incomplete", *arguments]).returncode
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        subprocess.run([*snakemake, *arguments, "--unlock"], env=environment, **quiet)
+        return subprocess.run([*snakemake, "--rerun-incomplete", *arguments], env=environment).returncode
 
 
 def fail(message: str, code: int) -> int:

@@ -116,3 +116,29 @@ def test_the_lock_is_that_of_the_results_folder_wherever_one_starts(tmp_path: Pa
     assert refused.returncode == 75
     assert "Another run is using this folder" in refused.stderr
     assert not list(elsewhere.iterdir())
+
+
+def on_ascii_terminal(folder, command: list[str]) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    return subprocess.run(command, cwd=folder.path, env=environment, capture_output=True, encoding="ascii")
+
+
+def test_a_terminal_without_utf_8_shows_the_scores_and_the_page_is_made(finished) -> None:
+    with (finished.path / "config.yaml").open("a", encoding="utf-8") as config:
+        config.write("# the page shows this file: ±\n")
+    (finished.path / "results" / "report.html").unlink()
+    scores = finished.path / "results" / "scores.md"
+    scores.write_text("83.04 ± 0.21\n", encoding="utf-8")
+    os.utime(scores, (time.time() + 600,) * 2)  # as if this run had written it
+    completed = on_ascii_terminal(finished, [sys.executable, "-m", "snakemake", *RUN[2:]])
+    assert completed.returncode == 0, completed.stderr
+    assert r"83.04 \xb1 0.21" in completed.stderr
+    assert (finished.path / "results" / "report.html").is_file()
+
+
+def test_a_terminal_without_utf_8_shows_errors_without_a_traceback(fresh) -> None:
+    fresh.configure("generate.prompt", "grüße.yaml")
+    completed = on_ascii_terminal(fresh, RUN)
+    assert completed.returncode == 1
+    assert r"gr\xfc\xdfe.yaml" in completed.stderr
+    assert "Traceback" not in completed.stderr

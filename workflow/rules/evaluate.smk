@@ -27,6 +27,7 @@ rule task:
 rule overlap:
     input:
         pool=f"{POOL}/pool.parquet",
+        pool_stats=f"{POOL}/pool.json",
         task="results/tasks/{task}.json",
     output:
         "results/overlap/{task}.json",
@@ -42,8 +43,8 @@ rule overlap:
     message:
         "Counting seed sentences in {wildcards.task}"
     shell:
-        "{params.python:q} -m rankrefine overlap --config {params.config:q} --pool {input.pool:q} --prepared {input.task:q}"
-        " --output {output:q} --log {log:q}"
+        "{params.python:q} -m rankrefine overlap --config {params.config:q} --pool {input.pool:q} --pool-stats {input.pool_stats:q}"
+        " --prepared {input.task:q} --output {output:q} --log {log:q}"
 
 
 rule evaluate:

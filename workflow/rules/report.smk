@@ -58,8 +58,9 @@ rule page:
         captions=content_digest("workflow/report"),
     message:
         "Assembling results/report.html"
+    # Snakemake reads files in the locale's encoding unless PYTHONUTF8 is set
     # the log is written after removing an incomplete page: on a full disk it would be empty. --quiet all hides errors, too
     shell:
-        "if output=$({params.python:q} -m snakemake --snakefile {params.snakefile:q} --configfile <(printf %s {params.config:q})"
+        "if output=$(PYTHONUTF8=1 {params.python:q} -m snakemake --snakefile {params.snakefile:q} --configfile <(printf %s {params.config:q})"
         " --cores 1 --nolock --quiet progress rules host reason --report {output:q} --report-stylesheet {params.stylesheet:q} {input:q} 2>&1);"
         " then failed=0; else failed=1; rm -f {output:q}; fi; printf '%s\\n' \"$output\" > {log:q}; exit $failed"

@@ -24,6 +24,8 @@ log = logging.getLogger("rankrefine")
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return the exit code: 0, 1 after a `UserError`, 2 after a bug, 130 or 143 after a signal."""
+    # characters that a terminal without UTF-8 lacks are escaped, as Python does for stderr, instead of an error
+    sys.stdout.reconfigure(errors="backslashreplace")
     options = vars(_parser().parse_args(arguments))
     command, file, count = (options.pop(name) for name in ("command", "log", "gpus"))
     # SIGTERM (scancel, a time limit) unwinds like an exception, so that no temporary file is left behind

@@ -130,7 +130,7 @@ def _evaluations(folder: Path, scores: list[Score], trained: list[str]) -> dict[
 def _overlaps(folder: Path, scores: list[Score]) -> list[Record]:
     """Return the overlap with the seed sentences of each task that was checked."""
     paths = [folder / "overlap" / f"{task}.json" for task in dict.fromkeys(row.task for row in scores)]
-    return [_record(path, "task", "decontaminated", "found") for path in paths if path.is_file()]
+    return [_record(path, "task", "decontaminated", "warning", "found") for path in paths if path.is_file()]
 
 
 def _teachers(folder: Path, histories: dict[str, Record]) -> dict[TeacherKey, str]:

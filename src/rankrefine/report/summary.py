@@ -31,7 +31,9 @@ def summary(records: Records) -> str:
         ("Time", duration(sum(stage.seconds for stage in records.stages)), "sum over all jobs"),
     ]
     overlap = [record for record in records.overlap if record["found"]]
-    return render("summary", title="Summary of the run", result=result(records), facts=facts, overlap=overlap)
+    warnings = [record["warning"] for record in records.overlap if record["warning"]]
+    fields = {"result": result(records), "facts": facts, "overlap": overlap, "warnings": warnings}
+    return render("summary", title="Summary of the run", **fields)
 
 
 def _count(number: int, noun: str) -> str:

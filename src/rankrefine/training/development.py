@@ -47,7 +47,7 @@ def evaluator(path: Path) -> EmbeddingSimilarityEvaluator:
 
 
 def list_evaluator(lists: list[list[str]], max_length: int) -> Any:
-    """Return an evaluator that computes the mean `order_kept` of the lists that have an order as `METRIC` (-1..1)."""
+    """Return an evaluator that computes the mean `order_kept` of the lists as `METRIC` (-1..1)."""
     from sentence_transformers.base.evaluation import BaseEvaluator
 
     class GeneratedOrder(BaseEvaluator):
@@ -60,7 +60,7 @@ def list_evaluator(lists: list[list[str]], max_length: int) -> Any:
                 show_progress_bar=False,
             )
             ends = np.cumsum([len(sentences) for sentences in lists])
-            return {METRIC: float(np.nanmean([order_kept(rows @ rows.T) for rows in np.split(vectors, ends[:-1])]))}
+            return {METRIC: float(np.mean([order_kept(rows @ rows.T) for rows in np.split(vectors, ends[:-1])]))}
 
     return GeneratedOrder()
 
@@ -68,11 +68,11 @@ def list_evaluator(lists: list[list[str]], max_length: int) -> Any:
 def order_kept(cosines: np.ndarray) -> float:
     """Spearman correlation of cosines[j, l], [K, K], and -|j - l| over all l except j, mean over the rows j.
 
-    Only rows with an order count: the middle one of three sentences has none, since both others are equally far, and a
-    list of two sentences has no such row, which gives NaN. A row whose cosines are all equal has lost its order: 0.
+    Only rows with an order count: the middle one of three sentences has none, since both others are equally far. A row
+    whose cosines are all equal has lost its order: 0. A list of two sentences has only one order, which gives 1.
     """
     positions = np.arange(len(cosines))
     others = [(j, np.delete(positions, j)) for j in positions]
     rows = [(cosines[j, rest], -np.abs(rest - j)) for j, rest in others]
     kept = [np.nan_to_num(spearmanr(row, order).statistic) for row, order in rows if len(set(order)) > 1]
-    return float(np.mean(kept)) if kept else float("nan")
+    return float(np.mean(kept)) if kept else 1.0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +15,7 @@ from rankrefine.cli import signature
 from rankrefine.cli.commands import COMMANDS
 from rankrefine.cli.main import _parser, main
 
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 SOURCE = '''
 def run(config: dict[str, Any], pool: Path, names: list[str], count: int = 5, folder: Path = Path("results"),
         kind: Literal["model", "dataset"] = "model", prompt: str | None = None, quiet: bool = False, *,
@@ -99,6 +102,26 @@ def test_every_command_describes_itself_and_all_its_flags(command: str, capsys) 
     assert error.value.code == 0
     shown = capsys.readouterr().out
     assert all(flag in shown for flag in (*flags, "--log", "--gpus"))
+
+
+def test_a_terminal_without_utf_8_shows_escapes(monkeypatch) -> None:
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setattr("rankrefine.config.reference.as_yaml", lambda: "“Café” → \udcff\n")
+    assert main(["config"]) == 0
+    terminal.flush()
+    assert terminal.buffer.getvalue() == rb"\u201cCaf\xe9\u201d \u2192 \udcff" + b"\n"
+
+
+@pytest.mark.parametrize("variables", [{"PYTHONIOENCODING": "ascii"}, ASCII], ids=["variable", "locale"])
+def test_commands_end_well_on_a_terminal_without_utf_8(variables: dict[str, str]) -> None:
+    environment = os.environ | {"PYTHONPATH": str(signature.SOURCE)} | variables
+    for command in (["config"], ["config", "--markdown"], ["list-tasks", "--config", "{}"]):
+        completed = subprocess.run(
+            [sys.executable, "-m", "rankrefine", *command], capture_output=True, env=environment
+        )
+        assert completed.returncode == 0, completed.stderr
+        assert completed.stdout.isascii()
 
 
 def test_help_loads_no_heavy_library() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
+import markupsafe
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -64,6 +65,7 @@ def fabricate(folder: Path, count: int = 6, ranks: int = 4, steps: int = 20, imp
         record = {
             "task": task,
             "decontaminated": not found,
+            "warning": "",
             "seeds": 6,
             "found": found,
             "examples": [f"In it. {EVIL}"],
@@ -159,6 +161,16 @@ def results(tmp_path: Path) -> Path:
 def written(results: Path, tmp_path: Path) -> Path:
     report.run(configuration(), results, results / "teacher" / "minilm", tmp_path / "report")
     return tmp_path / "report"
+
+
+def test_a_warning_about_overlap_is_in_summary_and_scores(results: Path, written: Path, tmp_path: Path) -> None:
+    file, pages = results / "overlap" / "Representation.json", ("summary.html", "scores.html")
+    assert not any("Warning" in (written / page).read_text(encoding="utf-8") for page in pages)
+    io.write_json(file, io.read_json(file) | {"decontaminated": True, "warning": f"2 seeds are in it {EVIL}."})
+    report.run(configuration(), results, results / "teacher" / "minilm", tmp_path / "again")
+    for page in pages:
+        text = (tmp_path / "again" / page).read_text(encoding="utf-8")
+        assert text.count(f'<p class="warning">Warning: 2 seeds are in it {markupsafe.escape(EVIL)}.</p>') == 1
 
 
 def test_all_files_are_written_and_self_contained(written: Path) -> None:
