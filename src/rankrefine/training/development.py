@@ -16,6 +16,7 @@ from rankrefine.data_files import scored_pairs, splits
 from rankrefine.encoders.embed import BATCH
 from rankrefine.encoders.lengths import cut
 from rankrefine.errors import about
+from rankrefine.training.held_out import SHORTEST
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -47,7 +48,7 @@ def evaluator(path: Path) -> EmbeddingSimilarityEvaluator:
 
 
 def list_evaluator(lists: list[list[str]], max_length: int) -> Any:
-    """Return an evaluator that computes the mean `order_kept` of the lists as `METRIC` (-1..1)."""
+    """Return an evaluator that computes the mean `order_kept` of lists of three and more as `METRIC` (-1..1)."""
     from sentence_transformers.base.evaluation import BaseEvaluator
 
     class GeneratedOrder(BaseEvaluator):
@@ -60,7 +61,8 @@ def list_evaluator(lists: list[list[str]], max_length: int) -> Any:
                 show_progress_bar=False,
             )
             ends = np.cumsum([len(sentences) for sentences in lists])
-            return {METRIC: float(np.mean([order_kept(rows @ rows.T) for rows in np.split(vectors, ends[:-1])]))}
+            ordered = [rows for rows in np.split(vectors, ends[:-1]) if len(rows) >= SHORTEST]
+            return {METRIC: float(np.mean([order_kept(rows @ rows.T) for rows in ordered]))}
 
     return GeneratedOrder()
 
