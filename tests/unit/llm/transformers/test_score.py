@@ -84,6 +84,7 @@ def test_batches_their_order_and_shared_prefixes_change_nothing(
     prompts, passes = texts(), []
     expected = load(folder).score(prompts, LABELS)
     engine = load(folder, **settings)
+    engine.reset(settings.get("max_running", 8))  # also where the budget has no room for so many requests
     forward = engine_module.forward
     monkeypatch.setattr(engine_module, "forward", lambda *all: (passes.append(all), forward(*all))[1])
     np.testing.assert_allclose(engine.score(prompts, LABELS), expected, rtol=0, atol=1e-5)
@@ -96,6 +97,15 @@ def test_batches_their_order_and_shared_prefixes_change_nothing(
     np.testing.assert_allclose(other, expected[order][:, ::-1], rtol=0, atol=1e-5)
     for i in (0, 1, 2, 3):
         np.testing.assert_allclose(engine.score([prompts[i]], LABELS), expected[i : i + 1], rtol=0, atol=1e-5)
+
+
+def test_a_label_may_have_another_token_after_each_prompt(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prompts, engine = texts(), load(folder)
+    words = [[WORDS[i], WORDS[i + 1]] for i in range(20)]
+    tokens = [engine.tokenizer.convert_tokens_to_ids(pair) for pair in words]
+    monkeypatch.setattr(engine_module, "label_tokens", lambda *_: tokens)
+    expected = np.concatenate([plain_pass(folder, [text], pair) for text, pair in zip(prompts, words, strict=True)])
+    np.testing.assert_allclose(engine.score(prompts, ["x", "y"]), expected, rtol=0, atol=1e-5)
 
 
 def test_scores_do_not_disturb_requests(folder: Path) -> None:
