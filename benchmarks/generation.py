@@ -190,7 +190,7 @@ def profile(engine: engines.TransformersEngine, prompt: Any, pairs: Pairs) -> No
     linear = packed_linear.PackedLinear if engine.model.dtype == torch.bfloat16 else torch.nn.Linear
     parts = {
         "whole step": (engine, "step"),
-        "  model": (engine, "_forward"),
+        "  model": (engines, "forward"),
         "    products with weights": (linear, "forward"),
         "    attention, own tokens": (shared_prefix, "_decode"),
         "    attention, new prompts": (shared_prefix, "_attend_prompts"),
@@ -199,15 +199,15 @@ def profile(engine: engines.TransformersEngine, prompt: Any, pairs: Pairs) -> No
         "prompts to tokens": (engine, "add"),
     }
     steps = rows = fed = 0
-    forward = engine._forward
+    forward = engines.forward
 
-    def counted(batch: list[Any]) -> torch.Tensor:
+    def counted(model: torch.nn.Module, batch: list[Any], cache: shared_prefix.Cache) -> torch.Tensor:
         nonlocal steps, rows, fed
         steps, rows, fed = steps + 1, rows + len(batch), fed + sum(len(row.feed) for row in batch)
-        return forward(batch)
+        return forward(model, batch, cache)
 
-    engine._forward = counted
     with ExitStack() as stack:
+        stack.enter_context(mock.patch.object(engines, "forward", counted))
         for name, (owner, function) in parts.items():
             timed = _timed(getattr(owner, function), spent, name)
             stack.enter_context(mock.patch.object(owner, function, timed))

@@ -190,5 +190,6 @@ def _timed(seeds: pa.Table, engine: Engine, recipe: Ranking, limit: float = SECO
 def _similarity(chains: list[Chain], teacher: Path, judging: dict[str, Any], threads: int | None) -> np.ndarray:
     """Cosine of each sentence to its seed sentence, [chains, longest chain]."""
     lists = Lists([chain.seed_id for chain in chains], [chain.sentences for chain in chains])
-    encoder = open_encoder(teacher, judging["teacher_pooling"], judging["teacher_prompt"], threads)
+    opening = (judging["teacher_pooling"], judging["teacher_prompt"], threads, judging["attention"])
+    encoder = open_encoder(teacher, *opening)
     return to_seed(embed(encoder, lists.flat, judging["max_length"]).numpy(), lists.sizes)

@@ -15,8 +15,13 @@ TEMPLATE = (
 )
 
 
-def build(folder: Path, seed: int = 0) -> Path:
-    """Write a model folder: 3 layers, 4 query and 2 key heads, 43-odd words; float32 random weights."""
+def build(folder: Path, seed: int = 0, spread: float = 0.6) -> Path:
+    """Write a model folder: 3 layers, 4 query and 2 key heads, 43-odd words; float32 random weights.
+
+    Args:
+        spread: standard deviation of the weights. The usual 0.02 gives nearly equal probabilities, and a near-tie at
+            every step; the larger, the more rounding errors are magnified.
+    """
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -36,7 +41,7 @@ def build(folder: Path, seed: int = 0) -> Path:
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=256,
-        initializer_range=0.6,  # the usual 0.02 gives nearly equal probabilities, and a near-tie at every step
+        initializer_range=spread,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.eos_token_id,

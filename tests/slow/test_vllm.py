@@ -51,13 +51,19 @@ def model(asset: Callable[[str], Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def result(python: str, model: Path, asset: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> dict:
-    """The result of `vllm_process`, which starts one engine for all tests."""
-    folder = tmp_path_factory.mktemp("vllm")
+def job(model: Path, asset: Callable[[str], Path]) -> dict[str, Any]:
+    """What `vllm_process` does."""
     texts = pq.read_table(Path(load_manifest(asset("vader")).path) / "nyt.parquet")["text"].to_pylist()
     seeds = [text for text in texts if text[0].isupper() and text.endswith(".") and 6 <= len(text.split()) <= 24]
-    job = {"folder": str(model), "seeds": seeds[:CHAINS], "max_running": MAX_RUNNING, "rounds": ROUNDS, "pairs": PAIRS}
-    (folder / "job.json").write_text(json.dumps(job | {"dtype": "float32"}), encoding="utf-8")
+    sizes = {"max_running": MAX_RUNNING, "rounds": ROUNDS, "pairs": PAIRS}
+    return {"folder": str(model), "seeds": seeds[:CHAINS], "dtype": "float32", **sizes}
+
+
+@pytest.fixture(scope="session")
+def result(python: str, job: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> dict:
+    """The result of `vllm_process`, which starts one engine for all tests."""
+    folder = tmp_path_factory.mktemp("vllm")
+    (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
     run(python, ROOT / "tests/slow/vllm_process.py", folder / "job.json", folder / "result.json")
     return json.loads((folder / "result.json").read_text(encoding="utf-8"))
 
@@ -88,6 +94,21 @@ def test_aborted_rows_are_caught_and_their_pairs_run_again(result: dict[str, Any
     assert result["redone"] == {"0": 1, "1": 1, "2": 1}
     assert len(result["undisturbed"]) == 6
     assert result["disturbed"] == result["undisturbed"]
+
+
+def test_float32_scores_equal_those_of_the_transformers_engine(
+    result: dict[str, Any], job: dict[str, Any], model: Path
+) -> None:
+    from rankrefine.llm import prompts
+    from rankrefine.llm.guidance import Sampling
+    from rankrefine.llm.transformers import engine as engines
+
+    prompt = prompts.load("few_shot")
+    settings = {"dtype": "float32", "device": "cpu", "token_budget": 65536}
+    engine = engines.load(model, [prompt], Sampling(), MAX_RUNNING, settings, None)
+    expected = torch.tensor(engine.score([prompt.fill(seed) for seed in job["seeds"]], ["0", "1", "A"]))
+    assert len(expected) == CHAINS
+    torch.testing.assert_close(torch.tensor(result["scores"]), expected, rtol=0, atol=1e-4)
 
 
 def test_greedy_float32_equals_the_transformers_engine(result: dict[str, Any], model: Path) -> None:

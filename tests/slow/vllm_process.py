@@ -1,7 +1,7 @@
 """Generation for the tests of the vLLM engine, in vLLM's own environment: python vllm_process.py JOB RESULT (JSON).
 
 JOB: folder (of the model), seeds (sentences), max_running, rounds, pairs, dtype. The engine starts once for all tests.
-RESULT: the completions, and the output of vLLM itself for each row.
+RESULT: the completions, the scores of labels, and the output of vLLM itself for each row.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ SAMPLED = Sampling(temperature=0.8, plausibility=3.0, max_new_tokens=48)
 GREEDY = Sampling(max_new_tokens=24)
 SCALE = 1.5
 PROMPT = "few_shot"
+LABELS = ("0", "1", "A")
 
 
 def run(job: dict[str, Any]) -> dict[str, Any]:
@@ -32,6 +33,7 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     settings = {"dtype": job["dtype"], "device": "auto", "tensor_parallel": 1, "token_budget": 65536}
     prompt = prompts.load(PROMPT)
     engine = engines.load(Path(job["folder"]), [prompt], SAMPLED, job["max_running"], settings, None)
+    scores = engine.score([prompt.fill(seed) for seed in job["seeds"]], LABELS)
     rows = _recorded(engine)
     lists, statistics = _chains(engine, prompt, job)
     pairs = [(s[i], s[i - 1]) for i in range(1, job["rounds"] + 1) for s in lists if len(s) > i]
@@ -46,7 +48,7 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     result["disturbed"], result["redone"] = _tokens(disturbed), {c.id: c.redone for c in disturbed if c.redone}
     engine.sampling = GREEDY
     result["greedy"] = _tokens(_complete(engine, requests))
-    return result | {"rows": rows}
+    return result | {"rows": rows, "scores": scores.tolist()}
 
 
 def _recorded(engine: engines.VLLMEngine) -> dict[str, dict[str, Any]]:

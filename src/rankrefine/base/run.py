@@ -1,6 +1,6 @@
 """Prepare the encoder to refine: `python -m rankrefine base`.
 
-Sets its pooling and its prompt, and trains it if the config has a recipe.
+Sets its pooling, prompt and attention, and trains it if the config has a recipe.
 """
 
 import logging
@@ -32,7 +32,9 @@ def run(
     manifest: Path,
     history: Path,
 ) -> None:
-    """Prepare the encoder to refine: pooling, prompt, SimCSE; an interrupted training resumes from its checkpoint.
+    """Prepare the encoder to refine: pooling, prompt, attention, SimCSE.
+
+    An interrupted training resumes from its checkpoint.
 
     Args:
         config: Configuration of the encoder (section base).
@@ -46,7 +48,7 @@ def run(
         history: Record (JSON) to write: inputs, and the losses and development scores of the recipe.
 
     Raises:
-        UserError: model or data cannot be used, or the model does not support the pooling.
+        UserError: model or data cannot be used, or the model does not support the pooling or the attention.
     """
     record = Record("base", config, *LIBRARIES)
     section, start = config["base"], load_manifest(model)
@@ -74,14 +76,14 @@ def run(
 
 
 def _open(path: Path, section: dict[str, Any], random_seed: int, threads: int | None) -> Any:
-    """Open the encoder with its pooling, prompt and training head."""
+    """Open the encoder with its pooling, prompt, attention and training head."""
     go_offline()
     from transformers import set_seed
 
     from rankrefine.encoders.pooling import add_training_head
 
     set_seed(random_seed)  # a head that is missing in the files is initialised at random
-    student = open_encoder(path, section["pooling"], section["prompt"], threads)
+    student = open_encoder(path, section["pooling"], section["prompt"], threads, section["attention"])
     if section["pooling"] == "cls_training_head":
         add_training_head(student)
     return student

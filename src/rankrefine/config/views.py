@@ -4,7 +4,7 @@ from typing import Any
 
 from rankrefine.config.schema import leaves
 
-UNTRAINED = ("recipe", "pooling", "prompt")  # keys of `base` that take effect without a recipe
+UNTRAINED = ("recipe", "pooling", "prompt", "attention")  # keys of `base` that take effect without a recipe
 
 
 def for_rule(config: dict[str, Any], rule: str) -> dict[str, Any]:
@@ -48,8 +48,8 @@ def embedding(config: dict[str, Any], teacher: str) -> dict[str, Any]:
 
 def is_prepared(config: dict[str, Any]) -> bool:
     """Return True if a job makes the base encoder from `base.model`."""
-    settings = config["base"]
-    return settings["recipe"] != "none" or settings["pooling"] != "model" or settings["prompt"] is not None
+    own = {"recipe": "none", "pooling": "model", "prompt": None, "attention": "model"}
+    return any(config["base"][key] != value for key, value in own.items())
 
 
 def random_seeds(config: dict[str, Any]) -> list[int]:
@@ -71,17 +71,18 @@ def all_teachers(config: dict[str, Any]) -> list[str]:
 
 
 def first_teacher(config: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return the source of the first teacher, with `max_length`, `teacher_pooling` and `teacher_prompt` for it.
+    """Return the source of the first teacher, and the settings with which it opens and embeds.
 
     If the base encoder is its own teacher, this is the encoder before any training.
     """
     settings = {key: config["refine"][key] for key in ("max_length", "teacher_pooling", "teacher_prompt")}
     first = all_teachers(config)[0]
     if first != "base":
-        return first, settings
+        return first, settings | {"attention": "model"}
     base = config["base"]
     pooling = "cls" if base["pooling"] == "cls_training_head" else base["pooling"]
-    return base["model"], settings | {"teacher_pooling": pooling, "teacher_prompt": base["prompt"]}
+    own = {"teacher_pooling": pooling, "teacher_prompt": base["prompt"], "attention": base["attention"]}
+    return base["model"], settings | own
 
 
 def other_encoders(config: dict[str, Any]) -> list[tuple[str, str, str, str, str | None]]:

@@ -13,6 +13,7 @@ from rankrefine.errors import UserError, reason
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+    from transformers import PreTrainedTokenizerBase
 
 log = logging.getLogger(__name__)
 
@@ -26,21 +27,27 @@ def go_offline() -> None:
 
 
 def open_encoder(
-    path: Path, pooling: str = "model", prompt: str | None = None, threads: int | None = None
+    path: Path,
+    pooling: str = "model",
+    prompt: str | None = None,
+    threads: int | None = None,
+    attention: str = "model",
 ) -> SentenceTransformer:
     """Open the encoder in the folder `path` in evaluation mode, on the GPU if there is one.
 
-    All encoders are compared in float32, whatever the dtype of their files.
+    All encoders are compared in float32, whatever the dtype of their files. Where there is no padding token, as in
+    many language models, the end-of-text token takes its place.
 
     Args:
         path: A sentence-transformers folder with safetensors weights, or a bare transformer if `pooling` is given.
         pooling: Pooling of the token vectors; `model` keeps the encoder's own.
         prompt: Text that the encoder puts before every sentence; "" for none, None for the encoder's own default.
         threads: CPU threads of torch; None for torch's own choice.
+        attention: `bidirectional` lets the tokens of a decoder attend to later ones; `model` keeps the encoder's own.
 
     Raises:
         UserError: the folder does not exist, has no pooling, is another kind of model, requires custom code, or its
-            weights cannot be read; or the transformer lacks the head that `pooling` needs.
+            weights cannot be read; or the transformer lacks what `pooling` or `attention` needs.
     """
     check_encoder(path, pooling)
     go_offline()
@@ -48,6 +55,7 @@ def open_encoder(
     from safetensors import SafetensorError
     from sentence_transformers import SentenceTransformer
 
+    from rankrefine.encoders.attention import set_bidirectional
     from rankrefine.encoders.pooling import set_prompt, with_pooling
 
     if threads is not None:
@@ -63,11 +71,15 @@ def open_encoder(
         custom = "trust_remote_code" in str(error)
         cause = "it requires custom code, which is never run" if custom else reason(error)
         raise UserError(f"{path} cannot be opened as a sentence-transformers model: {cause}.") from error
-    if hasattr(model.tokenizer, "all_special_ids") and len(model.tokenizer) <= len(model.tokenizer.all_special_ids):
-        # transformers makes an empty tokenizer if the files are missing, and all sentences become equal
-        raise UserError(f"{path} has no vocabulary: its tokenizer files are missing.")
+    if hasattr(model.tokenizer, "all_special_ids"):
+        _check_tokenizer(model.tokenizer, path)
+    if not (path / "modules.json").is_file():
+        # sentence-transformers would wrap every sentence in the chat template of a language model
+        model[0].modality_config = {name: how for name, how in model[0].modality_config.items() if name != "message"}
     _limit_lengths(model, path)
     model = with_pooling(model.eval(), pooling)
+    if attention == "bidirectional":
+        set_bidirectional(model)
     set_prompt(model, prompt)
     return model
 
@@ -83,6 +95,16 @@ def _limit_lengths(model: SentenceTransformer, path: Path) -> None:
         if limit is not None and (own is None or own > limit):
             log.warning("%s has positions for %d tokens only; longer texts are truncated.", path, limit)
             module.max_seq_length = limit
+
+
+def _check_tokenizer(tokenizer: PreTrainedTokenizerBase, path: Path) -> None:
+    if len(tokenizer) <= len(tokenizer.all_special_ids):
+        # transformers makes an empty tokenizer if the files are missing, and all sentences become equal
+        raise UserError(f"{path} has no vocabulary: its tokenizer files are missing.")
+    if tokenizer.pad_token is None:
+        if tokenizer.eos_token is None:
+            raise UserError(f"{path} has no padding token; set pad_token in its tokenizer_config.json.")
+        tokenizer.pad_token = tokenizer.eos_token
 
 
 def check_encoder(path: Path, pooling: str = "model") -> None:

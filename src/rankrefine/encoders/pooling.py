@@ -1,4 +1,4 @@
-"""Pooling of token vectors into a sentence vector: mean, [CLS], or [CLS] with a head.
+"""Pooling of token vectors into a sentence vector: mean, [CLS], [CLS] with a head, or the last token.
 
 The head is the transformer's own pooler, a dense layer with tanh on [CLS], which BERT, RoBERTa, MPNet and others have.
 SimCSE trains with it; its unsupervised recipe drops it afterwards. Its weights stay in the transformer's file, where
@@ -14,13 +14,15 @@ from torch import Tensor, nn
 
 from rankrefine.errors import UserError
 
+MODES = {"mean": "mean", "last": "lasttoken"}  # names of sentence-transformers; all others are "cls"
 PROMPT = "rankrefine"  # name of the prompt in a model folder
 
 
 def with_pooling(model: SentenceTransformer, pooling: str) -> SentenceTransformer:
     """Return the encoder, on the same transformer, with a pooling of the config; `model` changes nothing.
 
-    Of the modules above the transformer only normalisation is kept.
+    Of the modules above the transformer only normalisation is kept. Sentences are padded on the right: on the left,
+    padding would shift the positions of a transformer that does not skip it.
 
     Raises:
         UserError: the pooling needs a head that the transformer lacks.
@@ -28,8 +30,9 @@ def with_pooling(model: SentenceTransformer, pooling: str) -> SentenceTransforme
     if pooling == "model":
         return model
     head = _pooler(model).dense if "head" in pooling else None
-    mode = "mean" if pooling == "mean" else "cls"
+    mode = MODES.get(pooling, "cls")
     modules: list[nn.Module] = [model[0], Pooling(model[0].get_embedding_dimension(), pooling_mode=mode)]
+    model.tokenizer.padding_side = "right"
     if pooling == "cls_head":
         weights = {"init_weight": head.weight.detach().clone(), "init_bias": head.bias.detach().clone()}
         modules.append(Dense(head.in_features, head.out_features, activation_function=nn.Tanh(), **weights))

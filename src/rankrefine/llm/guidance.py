@@ -10,6 +10,7 @@ from torch import Tensor
 from rankrefine.errors import UserError
 from rankrefine.llm.interface import Sampling
 
+NOT_FINITE = "The language model's logits are not finite; set generate.dtype to float32 or bfloat16."
 NEAR = 1e-4  # a choice is a near-tie if a change of logits, draws or cuts by this much would change it
 
 
@@ -63,7 +64,7 @@ def choose(
     if allowed is not None:
         scores = scores.masked_fill(~allowed, -torch.inf)
     if not scores.amax(-1).isfinite().all():
-        raise UserError("The language model's logits are not finite; set generate.dtype to float32 or bfloat16.")
+        raise UserError(NOT_FINITE)
     chosen = _draw(scores, sampling, uniforms)
     return chosen if tokens is None else tokens.gather(1, chosen[:, None]).squeeze(1)
 

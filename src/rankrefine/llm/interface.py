@@ -1,4 +1,4 @@
-"""The interface of an engine: `add` takes requests, `step` returns completions.
+"""The interface of an engine: `add` takes requests, `step` returns completions; `score` rates answers of one token.
 
 An engine is a package `llm/NAME/`. Its `__init__.py` defines `FACTS` (see `facts`); its module `engine` has a function
 
@@ -15,9 +15,14 @@ Args:
 `load` raises `UserError` if the model cannot be used.
 """
 
-from collections.abc import Hashable
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Text = tuple[dict[str, str], ...] | str  # a prompt: chat messages, or plain text
 Stop = Literal["end", "newline", "length"]
@@ -80,6 +85,17 @@ class Engine(Protocol):
 
         Raises:
             OutOfMemory: a smaller `max_running` may be enough; only `reset` may be called next.
+        """
+
+    def score(self, prompts: Sequence[Text], labels: Sequence[str]) -> np.ndarray:
+        """Natural logarithm of the probability that an answer begins with each label, float [prompts, labels].
+
+        Nothing is sampled. The probabilities are over the whole vocabulary, so those of a row may add up to less than
+        1 (see `scoring.expected`). May be called only while no request is running.
+
+        Raises:
+            UserError: a label is not one token after a prompt, or a prompt is too long.
+            OutOfMemory: as in `step`.
         """
 
     def describe(self) -> dict[str, Any]:

@@ -17,6 +17,7 @@ NO_CLOCK = "{% macro strftime_now(format) %}26 Jul 2024{% endmacro %}"
 REFUSALS = (TemplateError, ValueError, TypeError, LookupError)  # of chat templates
 WAY_OUT = "let messages of user and assistant alternate in generate.prompt, or use a plain prompt (plain_few_shot)"
 FOLDED = {"system_message": "in the next user message"}  # in records, see `folds_system`
+ENDING = 16  # characters of a plain prompt with which the first token of an answer may merge
 PROBES = 64  # sentences whose prompts are compared to find the common prefix
 
 
@@ -89,6 +90,43 @@ def encode(tokenizer: PreTrainedTokenizerBase, text: Text, folds: bool = False) 
     except REFUSALS as error:
         refusal = f"The chat template of generate.model refuses the prompt for '{ending(text)}' ({reason(error)})"
         raise UserError(f"{refusal}; {WAY_OUT}.") from error
+
+
+def label_tokens(
+    tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Text], labels: Sequence[str], folds: bool = False
+) -> list[list[int]]:
+    """Return for each prompt the tokens of all labels, each as the first token of an answer, [prompts, labels].
+
+    Raises:
+        UserError: a label is not one token there, or has the same token as another one.
+    """
+    found: dict[str | None, list[int]] = {}
+    for text in prompts:
+        end = text[-ENDING:] if isinstance(text, str) else None  # all chats end alike
+        if end not in found:
+            found[end] = _answers(tokenizer, text, labels, folds)
+    return [found[text[-ENDING:] if isinstance(text, str) else None] for text in prompts]
+
+
+def _answers(tokenizer: PreTrainedTokenizerBase, text: Text, labels: Sequence[str], folds: bool) -> list[int]:
+    """Return the tokens of all labels after one prompt: whether a label is one token depends on what precedes it."""
+    if isinstance(text, str):
+        start, options = text, {"split_special_tokens": True}
+    else:
+        chat = fold(text) if folds else text
+        start, options = _apply(tokenizer, chat, tokenize=False), {"add_special_tokens": False}
+    before, tokens = tokenizer(start, **options)["input_ids"], []
+    for label in labels:
+        after = tokenizer(start + label, **options)["input_ids"]
+        if after[:-1] != before or after[-1] in (*tokens, tokenizer.unk_token_id):
+            read = tokenizer.convert_ids_to_tokens(after[len(common_prefix([before, after])) :])
+            raise UserError(
+                f"Label '{label}' is not a token of its own after the prompt for '{ending(text)}': generate.model "
+                f"reads it as {' '.join(map(repr, read)) or 'nothing'}; use single digits or letters as labels, or a "
+                "prompt with another ending."
+            )
+        tokens.append(after[-1])
+    return tokens
 
 
 def _apply(tokenizer: PreTrainedTokenizerBase, chat: Iterable[dict[str, str]], **options: bool) -> Any:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from miniature.build import pairs, sentences
 from miniature.encoder import build as build_encoder
+from miniature.llm import build as build_llm
 from torch.nn.functional import normalize
 
 from rankrefine import io
@@ -187,6 +188,22 @@ def test_simcse_lowers_its_loss_and_ends_with_the_same_bytes(
     assert again["development"] == history["development"]
     file = Path("model", "model.safetensors")
     assert (tmp_path / "killed" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
+
+
+@pytest.mark.parametrize("settings", [{}, {"recipe": "simcse_sup", "examples": "nli.json"}], ids=["kept", "trained"])
+def test_a_language_model_becomes_an_encoder_that_opens_by_itself(inputs: Path, tmp_path: Path, settings: dict):
+    """With the attention of the training: later tokens change the vector of the first one."""
+    from sentence_transformers import SentenceTransformer
+
+    build_llm(tmp_path / "llm")
+    write_manifest(tmp_path / "llm.json", source="llm", kind="model", path=tmp_path / "llm")
+    make(inputs, tmp_path, model=tmp_path / "llm", pooling="mean", attention="bidirectional", **settings)
+    opened, plain = open_encoder(tmp_path / "model"), SentenceTransformer(str(tmp_path / "model"), device="cpu")
+    texts = ["cat sees dog", "cat sees a", "cat"]
+    vectors = [opened.encode(texts, output_value="token_embeddings")[i][0] for i in (0, 1)]
+    assert (vectors[0] - vectors[1]).abs().max() > 0.01
+    assert torch.allclose(plain.encode(texts, convert_to_tensor=True), opened.encode(texts, convert_to_tensor=True))
+    assert list(plain[0].modality_config) == ["text"]
 
 
 def test_unusable_training_data_are_named(inputs: Path, tmp_path: Path):

@@ -65,3 +65,28 @@ def test_the_base_encoder_as_teacher_keeps_its_own_opening() -> None:
     config = complete({"refine": {"teacher": "base", "teacher_prompt": "query: "}})
     assert views.embedding(config, "base") == {"refine": {"max_length": 128}}
     assert views.embedding(config, "other")["refine"]["teacher_prompt"] == "query: "
+
+
+@pytest.mark.parametrize(
+    ("settings", "prepared"),
+    [
+        ({}, False),
+        ({"learning_rate": 0.1}, False),
+        ({"pooling": "last"}, True),
+        ({"attention": "bidirectional"}, True),
+        ({"prompt": ""}, True),
+        ({"recipe": "simcse_sup", "data": "x.csv"}, True),
+    ],
+    ids=str,
+)
+def test_a_job_prepares_the_base_encoder_if_a_key_changes_it(settings: dict, prepared: bool) -> None:
+    assert views.is_prepared(complete({"base": settings})) is prepared
+
+
+def test_the_first_teacher_of_the_preview_opens_as_the_stages_open_it() -> None:
+    base = {"model": "m", "pooling": "cls_training_head", "prompt": "query: ", "attention": "bidirectional"}
+    own = {"teacher_pooling": "cls", "teacher_prompt": "query: ", "attention": "bidirectional", "max_length": 128}
+    assert views.first_teacher(complete({"base": base, "refine": {"teacher": "base"}})) == ("m", own)
+    settings = {"teacher": "t", "teacher_pooling": "last"}
+    other = {"teacher_pooling": "last", "teacher_prompt": None, "attention": "model", "max_length": 128}
+    assert views.first_teacher(complete({"base": base, "refine": settings})) == ("t", other)

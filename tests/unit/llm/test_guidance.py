@@ -36,6 +36,28 @@ def test_equal_prompts_cancel_and_scale_one_is_plain_decoding(logits, scale: flo
     assert torch.equal(guided_logits(positive, None, scale), positive)
 
 
+CONTRASTS = {  # of z+ and z- with weight w: the guidance scale that gives it, and the factor of our temperature
+    "(1 + w) z+ - w z-": (lambda plus, minus, w: (1 + w) * plus - w * minus, lambda w: 1 + w, lambda w: 1.0),
+    "z+ - w z-": (lambda plus, minus, w: plus - w * minus, lambda w: 1 / (1 - w), lambda w: 1 / (1 - w)),
+}
+
+
+@pytest.mark.parametrize("weight", [0.1, 0.3, 0.5])
+@pytest.mark.parametrize("form", CONTRASTS)
+def test_a_contrast_is_guidance_of_another_scale_and_temperature(logits, form: str, weight: float) -> None:
+    contrast, scale, factor = CONTRASTS[form]
+    positive, negative = logits
+    for temperature in (0.7, 1.0):
+        expected = (contrast(positive.double(), negative.double(), weight) / temperature).softmax(-1)
+        found = guided_logits(positive, negative, scale(weight)) / (temperature * factor(weight))
+        torch.testing.assert_close(found.softmax(-1).double(), expected, rtol=0, atol=1e-6)
+        plain, guided = Sampling(temperature), Sampling(temperature * factor(weight))
+        rows = torch.arange(6).repeat(500)
+        uniforms = torch.tensor(draws(3000, form))
+        drawn = choose(contrast(positive, negative, weight)[rows], None, 1.0, plain, uniforms)
+        assert torch.equal(choose(positive[rows], negative[rows], scale(weight), guided, uniforms), drawn)
+
+
 def test_rows_may_have_scales_of_their_own(logits) -> None:
     scales = torch.tensor([0.0, 1.0, 1.5, 2.0, 3.0, 0.5])
     found = guided_logits(*logits, scales)

@@ -10,7 +10,7 @@ from miniature import chat
 from rankrefine.errors import UserError
 from rankrefine.llm import prompts
 from rankrefine.llm.prompts import Prompt
-from rankrefine.llm.tokens import encode, folds_system, open_tokenizer
+from rankrefine.llm.tokens import encode, folds_system, label_tokens, open_tokenizer
 
 FEW_SHOT = prompts.load("few_shot")
 SYSTEM, FIRST = (message["content"] for message in FEW_SHOT.template[:2])
@@ -115,3 +115,61 @@ def test_what_no_template_takes_is_one_sentence_with_a_way_out(
     assert str(error.value).endswith(
         "; let messages of user and assistant alternate in generate.prompt, or use a plain prompt (plain_few_shot)."
     )
+
+
+def a_tokenizer(vocabulary: list[str], merges: list[tuple[str, str]], spaces: bool):
+    """A BPE tokenizer; with `spaces` it writes spaces as ▁ and puts one before the text, as SentencePiece does."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    raw = Tokenizer(models.BPE({token: i for i, token in enumerate(vocabulary)}, merges, unk_token="?"))
+    if spaces:
+        raw.pre_tokenizer, raw.decoder = pre_tokenizers.Metaspace(split=False), decoders.Metaspace()
+    return PreTrainedTokenizerFast(tokenizer_object=raw, unk_token="?")
+
+
+SPACED = a_tokenizer(
+    ["?", "A", ":", "\u2581", "0", "1", "3", "10", "\u25813"], [("1", "0"), ("\u2581", "3")], spaces=True
+)
+
+
+def test_a_label_is_read_as_the_continuation_of_its_prompt() -> None:
+    """Alone the label would get a space in front, and with it another token."""
+    (alone,) = SPACED("3")["input_ids"]
+    assert SPACED.convert_ids_to_tokens([alone]) == ["\u25813"]
+    found = label_tokens(SPACED, ["A:", "A: 1", "A:"], ["3", "10", " 3"])
+    assert [SPACED.convert_ids_to_tokens(row) for row in found] == [["3", "10", "\u25813"]] * 3
+    assert label_tokens(SPACED, [], ["3"]) == []
+
+
+@pytest.mark.parametrize(
+    ("prompt", "labels", "label", "read"),
+    [
+        ("A:", ["1", "13"], "13", "'1' '3'"),
+        ("A:", ["3", " 1"], " 1", "'\u2581' '1'"),
+        ("A: 1", ["3", "0"], "0", "'10'"),
+        ("A:", ["3", "B"], "B", "'?'"),
+        ("A:", ["1", "3", "1"], "1", "'1'"),
+        ("A:", [""], "", "nothing"),
+    ],
+    ids=["split", "a space of its own", "merged with the prompt", "unknown", "twice", "empty"],
+)
+def test_a_label_that_is_not_a_token_of_its_own_is_refused(
+    prompt: str, labels: list[str], label: str, read: str
+) -> None:
+    with pytest.raises(UserError) as error:
+        label_tokens(SPACED, ["A:", prompt], labels)
+    assert str(error.value) == (
+        f"Label '{label}' is not a token of its own after the prompt for '{prompt}': generate.model reads it as "
+        f"{read}; use single digits or letters as labels, or a prompt with another ending."
+    )
+
+
+@pytest.mark.parametrize("name", [*chat.TAKE_SYSTEM, *chat.TAKE_NO_SYSTEM])
+def test_labels_follow_the_beginning_of_the_answer_in_a_chat(tmp_path: Path, name: str) -> None:
+    tokenizer = open_tokenizer(chat.build(tmp_path, (chat.TAKE_SYSTEM | chat.TAKE_NO_SYSTEM)[name]))
+    folds = folds_system(tokenizer, [FEW_SHOT])
+    chats = [FEW_SHOT.fill("A cat."), FEW_SHOT.fill("Is it </s>?")]
+    assert label_tokens(tokenizer, chats, list("0A"), folds) == [tokenizer.convert_tokens_to_ids(["0", "A"])] * 2
+    with pytest.raises(UserError, match=r"^Label '10' .* after the prompt for 'A cat\.': .* reads it as '1' '0';"):
+        label_tokens(tokenizer, chats, ["1", "10"], folds)

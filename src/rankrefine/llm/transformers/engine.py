@@ -6,17 +6,17 @@ already computed (for a retry both prompts are).
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from rankrefine.errors import UserError, reason
-from rankrefine.llm.guidance import Sampling, choose, draws, near_ties
+from rankrefine.llm.guidance import NOT_FINITE, Sampling, choose, draws, near_ties
 from rankrefine.llm.interface import Completion, OutOfMemory, Request, Stop, Text
 from rankrefine.llm.prompts import Prompt
 from rankrefine.llm.tokens import (
@@ -27,13 +27,13 @@ from rankrefine.llm.tokens import (
     encode,
     ending,
     folds_system,
+    label_tokens,
     newline_tokens,
     stop_tokens,
 )
 from rankrefine.llm.transformers import free_memory, packed_linear, shared_prefix
 from rankrefine.llm.transformers.open_model import open_model
-
-ROOM = 16  # the capacity of the cache grows in multiples of this many tokens
+from rankrefine.llm.transformers.packed_forward import Encoded, Row, capacity, forward
 
 
 def load(
@@ -64,30 +64,13 @@ def load(
         raise UserError(f"generate.model: this engine does not support {kind} models: {reason(error)}.") from error
 
 
-class _Prompt(NamedTuple):
-    """An encoded prompt: index of its shared prefix, and the tokens after it."""
-
-    prefix: int
-    tail: tuple[int, ...]
-
-
-@dataclass
-class _Row:
-    """One prompt that is being continued."""
-
-    slot: int  # of the cache
-    prompt: _Prompt
-    length: int  # tokens after the prefix whose keys are stored
-    feed: tuple[int, ...]  # tokens for the next step
-
-
 @dataclass
 class _Running:
     """A running request."""
 
     request: Request
     uniforms: np.ndarray
-    rows: list[_Row]  # its prompt and, unless it runs without guidance, its negative prompt
+    rows: list[Row]  # its prompt and, unless it runs without guidance, its negative prompt
     tokens: list[int] = field(default_factory=list)
     near_ties: int = 0
 
@@ -137,8 +120,8 @@ class TransformersEngine:
         self.max_running = max_running or self.max_running
         self._running: list[_Running] = []
         self._free = list(range(2 * self.max_running))
-        self._kept: OrderedDict[_Prompt, int] = OrderedDict()  # idle slots that store a prompt, oldest first
-        self._encoded: OrderedDict[object, _Prompt] = OrderedDict()  # oldest first
+        self._kept: OrderedDict[Encoded, int] = OrderedDict()  # idle slots that store a prompt, oldest first
+        self._encoded: OrderedDict[object, Encoded] = OrderedDict()  # oldest first
         self._cache = shared_prefix.Cache(self.model, 2 * self.max_running, self._prefixes)
 
     def add(self, request: Request) -> None:
@@ -163,7 +146,8 @@ class TransformersEngine:
         self._running.sort(key=lambda running: len(running.rows))
         negatives = [running.rows[1] for running in self._running if len(running.rows) == 2]
         with free_memory.raising_out_of_memory():
-            chosen = self._choose(self._forward([running.rows[0] for running in self._running] + negatives))
+            rows = [running.rows[0] for running in self._running] + negatives
+            chosen = self._choose(forward(self.model, rows, self._cache))
         ended, still_running = [], []
         for running, token in zip(self._running, chosen, strict=True):
             if stop := self._advance(running, token):
@@ -173,6 +157,50 @@ class TransformersEngine:
         self._running = still_running
         self._retire([running for running, *_ in ended])
         return [self._completion(running, stop, token) for running, stop, token in ended]
+
+    @torch.inference_mode()
+    def score(self, prompts: Sequence[Text], labels: Sequence[str]) -> np.ndarray:
+        """Return log-probabilities of the labels, float32 [prompts, labels]; see `interface`.
+
+        The keys and values of running requests are not touched. A prompt of no template has no shared prefix.
+        """
+        tokens = torch.tensor(label_tokens(self.tokenizer, prompts, labels, self.folds), device=self.model.device)
+        encoded = [self._to_score(text) for text in prompts]
+        scores = np.empty((len(prompts), len(labels)), dtype=np.float32)
+        for places in self._batches([len(prompt.tail) for prompt in encoded]):
+            rows = [Row(slot, encoded[i], 0, encoded[i].tail) for slot, i in enumerate(places)]
+            with free_memory.raising_out_of_memory():
+                cache = shared_prefix.Cache(self.model, len(rows), [*self._prefixes, []])
+                logits = forward(self.model, rows, cache).float()
+                if not logits.amax(-1).isfinite().all():
+                    raise UserError(NOT_FINITE)
+                scores[places] = logits.log_softmax(-1).gather(1, tokens[places]).cpu()
+        return scores
+
+    def _to_score(self, text: Text) -> Encoded:
+        """Encode a prompt that is not continued."""
+        tokens = encode(self.tokenizer, text, self.folds)
+        prompt = self._match(tokens) or Encoded(len(self._heads), tuple(tokens))
+        limit = shared_prefix.longest(self.model)
+        if limit is not None and len(tokens) > limit:
+            raise UserError(
+                f"The prompt for '{ending(text)}' has {len(tokens)} tokens, more than the language model's context of "
+                f"{limit} tokens; shorten it."
+            )
+        if len(prompt.tail) > self.token_budget:
+            raise UserError(
+                f"The prompt for '{ending(text)}' needs {len(prompt.tail)} tokens of keys and values, but "
+                f"generate.token_budget is {self.token_budget}; raise it."
+            )
+        return prompt
+
+    def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
+        """Divide prompts into forward passes within the token budget, by length: a pass takes room for its longest."""
+        order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+        while order:
+            most = min(2 * self.max_running, max(1, self.token_budget // capacity(lengths[order[0]])))
+            yield order[:most]
+            del order[:most]
 
     def _choose(self, logits: torch.Tensor) -> list[int]:
         """Choose the next token of every running request, from the logits of all prompts, then of negative ones."""
@@ -206,51 +234,12 @@ class TransformersEngine:
         text = decode(self.tokenizer, running.tokens, last if stop == "newline" else None)
         return Completion(running.request.id, text, tuple(running.tokens), stop, running.near_ties)
 
-    def _forward(self, rows: list[_Row]) -> torch.Tensor:
-        """Feed each row its tokens; return the logits after the last one of each, [rows, vocabulary]."""
-        order = sorted(range(len(rows)), key=lambda i: len(rows[i].feed) > 1)  # stable: decoding rows first
-        ordered = [rows[i] for i in order]
-        device = self.model.device
-        tokens = torch.tensor([token for row in ordered for token in row.feed], device=device)
-        lengths = torch.tensor([len(row.feed) for row in ordered])
-        starts = torch.tensor([row.length for row in ordered])
-        last = lengths.cumsum(0) - 1
-        back = torch.empty(len(order), dtype=torch.long)
-        back[torch.tensor(order)] = torch.arange(len(order))
-        offsets = torch.arange(len(tokens)) - (last + 1 - lengths).repeat_interleave(lengths)
-        positions = starts.repeat_interleave(lengths) + offsets  # after the prefix
-        prefixes = torch.tensor([row.prompt.prefix for row in ordered]).repeat_interleave(lengths)
-        self._reserve(int((starts + lengths).max()))
-        slots = torch.tensor([row.slot for row in ordered]).repeat_interleave(lengths).to(device)
-        decoding = sum(len(row.feed) == 1 for row in ordered)
-        prompts, prompt_lengths = _pad_prompts(lengths[decoding:], decoding)
-        packed = shared_prefix.Packed(
-            self._cache, slots, positions.to(device), prefixes, decoding, prompts.to(device), prompt_lengths.to(device)
-        )
-        logits = self.model(
-            input_ids=tokens[None],
-            position_ids=(positions + torch.tensor(self._cache.prefix_lengths)[prefixes]).to(device)[None],
-            use_cache=False,
-            logits_to_keep=last[back].to(device),
-            packed=packed,
-        ).logits[0]
-        for row in rows:
-            row.length += len(row.feed)
-        return logits
-
-    def _reserve(self, length: int) -> None:
-        """Allocate room for sequences of `length` tokens, and little more: attention reads the whole capacity."""
-        if length > self._cache.capacity:
-            capacity = -(-length // ROOM) * ROOM
-            free_memory.check(self._cache.bytes(capacity - self._cache.capacity), self.model.device)
-            self._cache.reserve(capacity)
-
-    def _row(self, prompt: _Prompt, kept: int | None) -> _Row:
+    def _row(self, prompt: Encoded, kept: int | None) -> Row:
         """Return a row for `prompt`, in the slot `kept` that still stores it, or in a free one."""
         if kept is not None:  # all but the last token are stored; feeding the last gives its logits
-            return _Row(kept, prompt, len(prompt.tail) - 1, prompt.tail[-1:])
+            return Row(kept, prompt, len(prompt.tail) - 1, prompt.tail[-1:])
         slot = self._free.pop() if self._free else self._kept.popitem(last=False)[1]
-        return _Row(slot, prompt, 0, prompt.tail)
+        return Row(slot, prompt, 0, prompt.tail)
 
     def _retire(self, ended: list[_Running]) -> None:
         """Keep the prompts of ended requests. Negative prompts are evicted first: only a retry could use them."""
@@ -261,27 +250,29 @@ class TransformersEngine:
                 else:
                     self._kept[row.prompt] = row.slot
 
-    def _encode(self, text: Text) -> _Prompt:
+    def _encode(self, text: Text) -> Encoded:
         """Encode a prompt. Recent ones are cached: a prompt comes again as the next negative prompt."""
         key = text if isinstance(text, str) else tuple((message["role"], message["content"]) for message in text)
         if (prompt := self._encoded.pop(key, None)) is None:
-            prompt = self._split(encode(self.tokenizer, text, self.folds), text)
+            prompt = self._match(encode(self.tokenizer, text, self.folds))
+        if prompt is None:
+            raise UserError(
+                f"This model's tokenizer merges the beginning of '{ending(text)}' with the prompt template; put a "
+                "line break before {sentence} in the template of generate.prompt."
+            )
         self._encoded[key] = prompt
         if len(self._encoded) > 4 * self.max_running:
             self._encoded.popitem(last=False)
         return prompt
 
-    def _split(self, tokens: list[int], text: Text) -> _Prompt:
+    def _match(self, tokens: list[int]) -> Encoded | None:
         """Divide a prompt into the longest shared prefix that it begins with and the tokens after it."""
         for prefix, head in enumerate(self._heads):
             if len(tokens) > len(head) and tokens[: len(head)] == head:
-                return _Prompt(prefix, tuple(tokens[len(head) :]))
-        raise UserError(
-            f"This model's tokenizer merges the beginning of '{ending(text)}' with the prompt template; put a line "
-            "break before {sentence} in the template of generate.prompt."
-        )
+                return Encoded(prefix, tuple(tokens[len(head) :]))
+        return None
 
-    def _check_length(self, prompts: list[_Prompt], request: Request) -> None:
+    def _check_length(self, prompts: list[Encoded], request: Request) -> None:
         new = self.sampling.max_new_tokens
         whole = max(self._cache.prefix_lengths[prompt.prefix] + len(prompt.tail) for prompt in prompts)
         limit = shared_prefix.longest(self.model)
@@ -305,16 +296,7 @@ class TransformersEngine:
     def _compute_prefix(self, head: list[int]) -> shared_prefix.Prefix:
         if not head:
             return []
-        self._cache = shared_prefix.Cache(self.model, 1)
+        cache = shared_prefix.Cache(self.model, 1)
         with free_memory.raising_out_of_memory():
-            self._forward([_Row(0, _Prompt(0, ()), 0, tuple(head))])
-        return self._cache.as_prefix(0, len(head))
-
-
-def _pad_prompts(lengths: torch.Tensor, first: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Indices (M, L) of prompts of the given lengths [M] that follow one another from token `first` on."""
-    if not len(lengths):
-        return torch.empty(0, 0, dtype=torch.long), lengths
-    starts = first + lengths.cumsum(0) - lengths
-    steps = torch.arange(int(lengths.max()))
-    return starts[:, None] + torch.minimum(steps[None, :], lengths[:, None] - 1), lengths
+            forward(self.model, [Row(0, Encoded(0, ()), 0, tuple(head))], cache)
+        return cache.as_prefix(0, len(head))

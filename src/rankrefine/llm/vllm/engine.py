@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerBase
 
@@ -24,6 +25,7 @@ from rankrefine.llm.tokens import (
     encode,
     ending,
     folds_system,
+    label_tokens,
     newline_tokens,
     open_tokenizer,
     stop_tokens,
@@ -158,6 +160,20 @@ class VLLMEngine:
             return [self._completion(guided) for guided in self.guided.step()]
         except OutOfStep as error:
             raise OutOfMemory(f"vLLM cannot run {self.max_running} pairs of prompts in step") from error
+        except torch.OutOfMemoryError as error:
+            raise OutOfMemory("the GPU's memory is full") from error
+
+    def score(self, prompts: Sequence[Text], labels: Sequence[str]) -> np.ndarray:
+        """Return log-probabilities of the labels, float32 [prompts, labels]; see `interface`."""
+        tokens = label_tokens(self.tokenizer, prompts, labels, self.folds)
+        encoded = [self._encode(text) for text in prompts]
+        try:
+            return np.array(self.guided.score(encoded, tokens), dtype=np.float32).reshape(len(prompts), len(labels))
+        except ValueError as error:
+            longest = prompts[max(range(len(prompts)), key=lambda i: len(encoded[i]))]
+            raise UserError(
+                f"The prompt for '{ending(longest)}' is too long: {error}; shorten it, or raise generate.token_budget."
+            ) from error
         except torch.OutOfMemoryError as error:
             raise OutOfMemory("the GPU's memory is full") from error
 

@@ -183,6 +183,22 @@ class GuidedLLM:
             self._waiting.appendleft(pair)
         return ended
 
+    def score(self, prompts: Sequence[Sequence[int]], tokens: Sequence[Sequence[int]]) -> list[list[float]]:
+        """Return for each prompt the log-probabilities of its `tokens` as the next one, before any logits processor.
+
+        Raises:
+            ValueError: a prompt exceeds the room of an empty engine.
+        """
+        from vllm import SamplingParams
+        from vllm.inputs import tokens_input
+
+        if (longest := max(map(len, prompts), default=0)) >= self.max_length:
+            raise ValueError(f"{longest} tokens and the next one exceed max_model_len ({self.max_length})")
+        params = [SamplingParams(max_tokens=1, logprob_token_ids=list(ids), detokenize=False) for ids in tokens]
+        outputs = self.llm.generate([tokens_input(list(ids)) for ids in prompts], params, use_tqdm=False)
+        chances = [output.outputs[0].logprobs[0] for output in outputs]
+        return [[chance[token].logprob for token in ids] for chance, ids in zip(chances, tokens, strict=True)]
+
     def reset(self) -> None:
         """Forget all unfinished completions, and the keys and values of earlier prompts."""
         self._forget()

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from miniature import chat
 
+from rankrefine.errors import UserError
 from rankrefine.llm import prompts
 from rankrefine.llm.interface import Request, Sampling
-from rankrefine.llm.tokens import encode
+from rankrefine.llm.tokens import encode, open_tokenizer
 from rankrefine.llm.vllm import engine as engine_module
 from rankrefine.llm.vllm.engine import VLLMEngine
-from rankrefine.llm.vllm.guided_llm import Guided
+from rankrefine.llm.vllm.guided_llm import Guided, GuidedLLM
 
 WORDS = ["</s>", "<end>", "A", " cat", ".\n", "\n", "."]
 
@@ -92,3 +95,47 @@ def test_a_model_without_a_system_role_gets_the_system_message_in_the_user_messa
     expected = prompt.fill("A cat.") if name == "Qwen" else prompts.fold(prompt.fill("A cat."))
     assert guided.added[0][1] == encode(engine.tokenizer, expected)
     assert engine.folds is (name == "Gemma")
+
+
+@pytest.fixture
+def scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> VLLMEngine:
+    """An engine on vLLM as it answers: the label tokens and the sampled one, of each prompt in order.
+
+    The log-probability of a token is minus the token, minus the length of the prompt.
+    """
+    calls: list[dict[str, Any]] = []
+
+    def generate(rows: list[list[int]], params: list[dict[str, Any]], use_tqdm: bool) -> list[SimpleNamespace]:
+        calls.extend(params)
+        chances = [
+            {token: SimpleNamespace(logprob=-float(token + len(row))) for token in (0, *given["logprob_token_ids"])}
+            for row, given in zip(rows, params, strict=True)
+        ]
+        return [SimpleNamespace(outputs=[SimpleNamespace(logprobs=[chance])]) for chance in chances]
+
+    monkeypatch.setitem(sys.modules, "vllm", SimpleNamespace(SamplingParams=dict))
+    monkeypatch.setitem(sys.modules, "vllm.inputs", SimpleNamespace(tokens_input=lambda tokens: tokens))
+    guided = object.__new__(GuidedLLM)
+    guided.llm, guided.max_length, guided.capacity = SimpleNamespace(generate=generate), 100, 10_000
+    guided.ends, guided.calls = (lambda: (0,)), calls
+    return VLLMEngine(guided, open_tokenizer(chat.build(tmp_path, chat.TAKE_SYSTEM["Qwen"])), Sampling(), 4, 10)
+
+
+def test_scores_are_those_of_the_label_tokens_after_each_prompt(scored: VLLMEngine) -> None:
+    texts = ["Similar?", prompts.load("few_shot").fill("A.")[-1:], "No"]
+    labels = list("210")
+    lengths = [len(encode(scored.tokenizer, text)) for text in texts]
+    tokens = scored.tokenizer.convert_tokens_to_ids(labels)
+    expected = -np.array([[token + length for token in tokens] for length in lengths], dtype=np.float32)
+    found = scored.score(texts, labels)
+    assert np.array_equal(found, expected) and found.dtype == np.float32
+    assert [(call["max_tokens"], call["logprob_token_ids"]) for call in scored.guided.calls] == [(1, tokens)] * 3
+    assert scored.score([], labels).shape == (0, 3)
+
+
+def test_a_prompt_without_room_for_an_answer_is_refused(scored: VLLMEngine) -> None:
+    scored.score(["x" * 99], ["1"])
+    with pytest.raises(UserError, match=r"prompt for 'x{60}' is too long: 100 tokens and the next one exceed"):
+        scored.score(["y", "x" * 100], ["1"])
+    with pytest.raises(UserError, match="Label '10' is not a token of its own"):
+        scored.score(["y"], ["10"])
