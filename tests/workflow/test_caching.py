@@ -97,7 +97,7 @@ CHANGES = {
     "base.model": "encoder2",
     "base.pooling": "mean",
     "base.prompt": "query: ",
-    "base.recipe": "none",
+    "base.objective": "none",
     "base.data": "sentences2.txt",
     "base.tau": 0.1,
     "base.learning_rate": 0.0001,

@@ -1,4 +1,4 @@
-# Stage 4. The encoder to refine, if it is not used as fetched: pooling, prompt, SimCSE.
+# Stage 4. The encoder to refine, if it is not used as fetched: pooling, prompt, training.
 rule base:
     input:
         model=BASE_MODEL,

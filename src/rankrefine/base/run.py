@@ -1,6 +1,6 @@
 """Prepare the encoder to refine: `python -m rankrefine base`.
 
-Sets its pooling and its prompt, and trains it if the config has a recipe.
+Sets its pooling and its prompt, and trains it if the config has an objective.
 """
 
 import logging
@@ -14,7 +14,6 @@ from rankrefine.encoders.opening import go_offline, open_encoder
 from rankrefine.errors import UserError
 from rankrefine.provenance import Record
 from rankrefine.training.development import evaluator
-from rankrefine.training.hyperparameters import Hyperparameters
 from rankrefine.training.work_folder import best_model, work_folder
 
 log = logging.getLogger(__name__)
@@ -32,18 +31,18 @@ def run(
     manifest: Path,
     history: Path,
 ) -> None:
-    """Prepare the encoder to refine: pooling, prompt, SimCSE; an interrupted training resumes from its checkpoint.
+    """Prepare the encoder to refine: pooling, prompt, training; an interrupted training resumes from its checkpoint.
 
     Args:
         config: Configuration of the encoder (section base).
         model: Manifest (JSON) of the encoder or bare transformer to start from.
-        examples: Training data of the recipe: a manifest (JSON), or a parquet file with a column text.
-        development: Manifest (JSON) of the development data, which choose the best step of the recipe.
+        examples: Training data of the objective: a manifest (JSON), or a parquet file with a column text.
+        development: Manifest (JSON) of the development data, which choose the best step.
         threads: CPU threads (default: all).
         code: Code digests; checkpoints from different code are discarded (default: none).
         output: Model folder to write. A folder `.work` beside it exists during the training.
         manifest: Manifest (JSON) of the model to write.
-        history: Record (JSON) to write: inputs, and the losses and development scores of the recipe.
+        history: Record (JSON) to write: inputs, and the losses and development scores of the training.
 
     Raises:
         UserError: model or data cannot be used, or the model does not support the pooling.
@@ -55,10 +54,10 @@ def run(
     inputs = record.inputs() | {"inputs": digests, "code": code or []}
     with work_folder(output.with_name(".work"), inputs) as folder:
         student = _open(start.path, section, config["seed"], threads)
-        if section["recipe"] == "none":
+        if section["objective"] == "none":
             student.save_pretrained(str(best_model(folder, 0)), create_model_card=False)
         elif examples is None or development is None:
-            raise UserError(f"base.recipe {section['recipe']} requires --examples and --development.")
+            raise UserError(f"base.objective {section['objective']} requires --examples and --development.")
         else:
             fields |= _train(student, config, examples, load_manifest(development).path, folder)
         with io.atomic(output) as temporary:
@@ -85,13 +84,14 @@ def _open(path: Path, section: dict[str, Any], random_seed: int, threads: int | 
     return student
 
 
-def _train(student: Any, config: dict[str, Any], examples: Path, development: Path, folder: Path) -> dict[str, Any]:
-    """Train the encoder by the recipe; return the fields of the record."""
-    from rankrefine.base import simcse
+def _train(student: Any, config: dict[str, Any], data: Path, development: Path, folder: Path) -> dict[str, Any]:
+    """Train the encoder by its objective; return the fields of the record."""
+    from rankrefine.base import examples
+    from rankrefine.base.train import train
 
-    section = config["base"]
-    data = examples if examples.suffix == ".parquet" else load_manifest(examples).path
-    columns = simcse.examples(section["recipe"], data)
-    hyperparameters = Hyperparameters.of(section, config["seed"])
-    summary = simcse.train(student, columns, evaluator(development), hyperparameters, section["tau"], folder)
-    return {"examples": len(columns["anchor"])} | summary
+    path = data if data.suffix == ".parquet" else load_manifest(data).path
+    columns = examples.read(config["base"]["objective"], path)
+    counts = {"examples": len(columns["anchor"])}
+    if "negative" in columns:
+        counts["negatives"] = sum(negative is not None for negative in columns["negative"])
+    return counts | train(student, columns, evaluator(development), config, folder)

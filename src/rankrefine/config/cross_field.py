@@ -6,6 +6,7 @@ from typing import Any
 from rankrefine.config import views
 from rankrefine.sources import is_gguf
 
+ON_SENTENCES = ("simcse_unsup",)  # objectives of `base` that train on single sentences
 # keys of `refine` that all experiments share
 SHARED = ("experiments", "seeds", "teacher_pooling", "teacher_prompt", "development", "max_length", "report_to")
 
@@ -56,13 +57,15 @@ def _experiment(config: dict[str, Any], name: str, changes: dict[str, Any]) -> I
 
 
 def _base(config: dict[str, Any]) -> Iterator[str]:
-    recipe, data = config["base"]["recipe"], config["base"]["data"]
-    if recipe == "none" and data is not None:
-        yield "base.data is set, but base.recipe is none; set a recipe or remove base.data."
-    if recipe != "none" and config["refine"]["development"] is None:
-        yield "base.recipe selects its best step with refine.development, which is null; set refine.development."
-    if recipe == "simcse_sup" and data is None:
-        yield "base.recipe simcse_sup trains on triplets; set base.data to them."
+    objective, data = config["base"]["objective"], config["base"]["data"]
+    if objective == "none":
+        if data is not None:
+            yield "base.data is set, but base.objective is none; set an objective or remove base.data."
+        return
+    if config["refine"]["development"] is None:
+        yield "base.objective selects its best step with refine.development, which is null; set refine.development."
+    if objective not in ON_SENTENCES and data is None:
+        yield f"base.objective {objective} trains on pairs (columns anchor, positive); set base.data to them."
 
 
 def _evaluate(config: dict[str, Any]) -> Iterator[str]:

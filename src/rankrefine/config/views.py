@@ -4,7 +4,7 @@ from typing import Any
 
 from rankrefine.config.schema import leaves
 
-UNTRAINED = ("recipe", "pooling", "prompt")  # keys of `base` that take effect without a recipe
+UNTRAINED = ("objective", "pooling", "prompt")  # keys of `base` that take effect without a training
 
 
 def for_rule(config: dict[str, Any], rule: str) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def for_rule(config: dict[str, Any], rule: str) -> dict[str, Any]:
             part[section] = config[section]
         elif name in config[section]:
             part.setdefault(section, {})[name] = config[section][name]
-    if rule == "base" and config["base"]["recipe"] == "none":
+    if rule == "base" and config["base"]["objective"] == "none":
         part["base"] = {key: part["base"][key] for key in UNTRAINED}
     return part
 
@@ -49,7 +49,7 @@ def embedding(config: dict[str, Any], teacher: str) -> dict[str, Any]:
 def is_prepared(config: dict[str, Any]) -> bool:
     """Return True if a job makes the base encoder from `base.model`."""
     settings = config["base"]
-    return settings["recipe"] != "none" or settings["pooling"] != "model" or settings["prompt"] is not None
+    return settings["objective"] != "none" or settings["pooling"] != "model" or settings["prompt"] is not None
 
 
 def random_seeds(config: dict[str, Any]) -> list[int]:

@@ -160,19 +160,19 @@ def test_a_prompt_is_the_same_in_training_teacher_and_evaluation(inputs: Path, t
 
 
 @pytest.mark.parametrize(
-    ("recipe", "examples", "pooling"),
-    [("simcse_unsup", "pool.parquet", "cls_training_head"), ("simcse_sup", "nli.json", "cls_head")],
+    ("objective", "examples", "pooling"),
+    [("simcse_unsup", "pool.parquet", "cls_training_head"), ("contrastive", "nli.json", "cls_head")],
 )
-def test_simcse_lowers_its_loss_and_ends_with_the_same_bytes(
-    inputs: Path, tmp_path: Path, recipe: str, examples: str, pooling: str, monkeypatch: pytest.MonkeyPatch
+def test_a_training_lowers_its_loss_and_ends_with_the_same_bytes(
+    inputs: Path, tmp_path: Path, objective: str, examples: str, pooling: str, monkeypatch: pytest.MonkeyPatch
 ):
     from rankrefine.training.best_step import BestStep
 
-    settings = {"recipe": recipe, "examples": examples, "pooling": pooling, "epochs": 6}
+    settings = {"objective": objective, "examples": examples, "pooling": pooling, "epochs": 6}
     history = make(inputs, tmp_path / "whole", **settings)
     losses = [step["loss"] for step in history["steps"]]
     assert sum(losses[-3:]) < sum(losses[:3])
-    assert history["examples"] == (40 if recipe == "simcse_unsup" else 20)
+    assert history["examples"] == (40 if objective == "simcse_unsup" else 20)
     assert load_manifest(tmp_path / "whole" / "model.json").source == "base:bare"
 
     def killing(self, args, state, control, **kwargs):
@@ -190,16 +190,16 @@ def test_simcse_lowers_its_loss_and_ends_with_the_same_bytes(
 
 
 def test_unusable_training_data_are_named(inputs: Path, tmp_path: Path):
-    from rankrefine.base.simcse import examples
+    from rankrefine.base.examples import read as examples
 
     def table(rows: str) -> Path:
         (tmp_path / "t.csv").write_text("anchor,positive,negative\n" + rows, encoding="utf-8")
         return tmp_path / "t.csv"
 
     with pytest.raises(UserError, match=r"base.data: .*t.csv, line 3: column positive is empty; complete"):
-        examples("simcse_sup", table("a,b,c\nd,,f\n"))
+        examples("contrastive", table("a,b,c\nd,,f\n"))
     with pytest.raises(UserError, match="1 usable rows; a batch needs at least 2"):
-        examples("simcse_sup", table("a,b,c\n"))
+        examples("contrastive", table("a,b,c\n"))
     with pytest.raises(UserError, match="no column 'text'"):
         examples("simcse_unsup", table("a,b,c\n"))
     (tmp_path / "plain.txt").write_text("One.\n\nTwo.\nOne.\n", encoding="utf-8")

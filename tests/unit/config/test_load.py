@@ -111,13 +111,25 @@ def test_completing_changes_nothing_that_is_given_and_not_the_input() -> None:
             {"lists": {"file": "a.csv"}},
             r"lists.file is set, but lists.source is generate; set lists.source to import",
         ),
-        ({"base": {"data": "a.txt"}}, r"base.data is set, but base.recipe is none; set a recipe or remove"),
+        ({"base": {"data": "a.txt"}}, r"base.data is set, but base.objective is none; set an objective or"),
         (
             {"base": {"pooling": "cls_training_head"}, "refine": {"anchor": 0.1}},
             r"experiments.refined: anchor compares with the base encoder, which has no training head",
         ),
-        ({"base": {"recipe": "simcse_sup"}}, r"base.recipe simcse_sup trains on triplets; set base.data to them"),
-        ({"base": {"recipe": "simcse_unsup"}, "refine": {"development": None}}, r"refine.development, which is null"),
+        (
+            {"base": {"objective": "contrastive"}},
+            r"objective contrastive trains on pairs \(columns .*; set base.data to them",
+        ),
+        (
+            {"base": {"objective": "simcse_unsup"}, "refine": {"development": None}},
+            r"refine.development, which is null",
+        ),
+        ({"base": {"recipe": "none"}}, r"key 'base.recipe' is now called 'base.objective'\."),
+        (
+            {"base": {"objective": "simcse_sup"}},
+            r"base.objective: the value 'simcse_sup' is now called 'contrastive'\.",
+        ),
+        ({"base": {"objective": "simcse"}}, r"base.objective is 'simcse' but must be one of none, simcse_unsup"),
         (
             {"base": {"model": "x/y.gguf"}},
             r"base.model is 'x/y.gguf', a GGUF file of a language model; give the",

@@ -25,7 +25,7 @@ def keys(part: dict) -> set[str]:
 
 @pytest.mark.parametrize("rule", RULES)
 def test_a_rule_receives_the_keys_that_the_schema_names(rule: str) -> None:
-    config = complete({"base": {"recipe": "simcse_unsup"}})
+    config = complete({"base": {"objective": "simcse_unsup"}})
     assert keys(views.for_rule(config, rule)) == {key for key, leaf in leaves() if rule in leaf.get("x-reads", ())}
 
 
@@ -43,7 +43,7 @@ def test_imported_lists_leave_the_keys_of_generation_out() -> None:
     assert views.for_rule(config, "overlap")["seeds"].keys() == {"decontaminate", "overlap_ngram", "overlap_limit"}
 
 
-def test_without_a_recipe_its_settings_do_not_count() -> None:
+def test_without_an_objective_its_settings_do_not_count() -> None:
     one, other = (complete({"base": {"pooling": "cls", "learning_rate": rate}}) for rate in (0.1, 0.2))
     assert views.for_rule(one, "base") == views.for_rule(other, "base")
 

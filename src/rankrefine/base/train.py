@@ -1,0 +1,52 @@
+"""Train the base encoder by an objective.
+
+Import this module only after `rankrefine.encoders.opening.go_offline`.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from sentence_transformers import SentenceTransformer
+from torch import Tensor, nn
+
+from rankrefine.base.batches import Collator
+from rankrefine.base.objectives import OBJECTIVES, Loss
+from rankrefine.encoders.lengths import preprocessor
+from rankrefine.training import trainer
+from rankrefine.training.hyperparameters import Hyperparameters
+
+
+class ObjectiveLoss(nn.Module):
+    """Loss of the encoder on batches of `Collator`; `settings` is the config section base."""
+
+    def __init__(self, model: SentenceTransformer, objective: Loss, settings: dict[str, Any]) -> None:
+        super().__init__()
+        self.model, self.objective, self.settings = model, objective, settings
+
+    def forward(self, features: Iterable[dict[str, Tensor]], label: dict[str, Tensor]) -> Tensor:
+        """Compute the loss of a batch: the features of the anchors, and those of the candidates."""
+        embeddings = [self.model(sentences)["sentence_embedding"] for sentences in features]
+        return self.objective(embeddings, label, self.settings)
+
+
+def train(
+    model: SentenceTransformer,
+    columns: dict[str, list[Any]],
+    evaluator: Any,
+    config: dict[str, Any],
+    folder: Path,
+) -> dict[str, Any]:
+    """Train an encoder on the columns from `examples.read`; `folder` and the result are those of `trainer.train`."""
+    section = config["base"]
+    hyperparameters = Hyperparameters.of(section, config["seed"])
+    return trainer.train(
+        model,
+        Dataset.from_dict(columns),
+        ObjectiveLoss(model, OBJECTIVES[section["objective"]].loss, section),
+        evaluator,
+        hyperparameters,
+        folder,
+        Collator(preprocessor(model, hyperparameters.max_length)),
+    )
