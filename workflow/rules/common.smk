@@ -94,6 +94,9 @@ BASE_EXAMPLES = []  # training data of `base`
 if config["base"]["objective"] != "none":
     data = config["base"]["data"]
     BASE_EXAMPLES = manifest(data, "dataset", "base.data") if data else f"{POOL}/pool.parquet"
+GUIDES = {  # of the objective of `base`: manifest -> weight
+    manifest(source, "model", "base.guide"): weight for source, weight in sorted(views.guides(config).items())
+}
 TEACHERS = {  # of each experiment: slug -> weight
     name: {
         "base" if source == "base" else Path(manifest(source, "model", "refine.teacher")).stem: weight

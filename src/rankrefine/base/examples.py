@@ -5,7 +5,7 @@ from typing import Any
 
 from rankrefine.base.objectives import OBJECTIVES
 from rankrefine.data_files import splits, tables
-from rankrefine.data_files.columns import Column, Unfit, filled_text, number, shown
+from rankrefine.data_files.columns import Column, Unfit, filled_text, number
 from rankrefine.errors import UserError, about
 
 SPLIT = "train"
@@ -41,5 +41,5 @@ def _share(value: Any, typed: bool) -> float:
     """Return a number from 0 to 1."""
     score = number(value, typed)
     if not 0 <= score <= 1:
-        raise Unfit(f"is {shown(value)}, but must be from 0 to 1; divide the column by its range")
+        raise Unfit(f"is {score:g}, but must be from 0 to 1; divide the column by its range")
     return score

@@ -30,6 +30,8 @@ def run(
     output: Path,
     manifest: Path,
     history: Path,
+    guides: list[Path] | None = None,
+    guide_weights: list[float] | None = None,
 ) -> None:
     """Prepare the encoder to refine: pooling, prompt, training; an interrupted training resumes from its checkpoint.
 
@@ -43,15 +45,20 @@ def run(
         output: Model folder to write. A folder `.work` beside it exists during the training.
         manifest: Manifest (JSON) of the model to write.
         history: Record (JSON) to write: inputs, and the losses and development scores of the training.
+        guides: Manifests (JSON) of the frozen encoders that the objective compares with (default: none).
+        guide_weights: Weight of each guide; they sum to 1.
 
     Raises:
-        UserError: model or data cannot be used, or the model does not support the pooling.
+        UserError: model, guides or data cannot be used, or the model does not support the pooling.
     """
     record = Record("base", config, *LIBRARIES)
     section, start = config["base"], load_manifest(model)
     fields: dict[str, Any] = {"base": {"model": start.source, "revision": start.revision}}
-    digests = [io.sha256(path) for path in (model, examples, development) if path]
-    inputs = record.inputs() | {"inputs": digests, "code": code or []}
+    guides, guide_weights = guides or [], guide_weights or []
+    if len(guides) != len(guide_weights):
+        raise UserError(f"The number of guides ({len(guides)}) and of weights ({len(guide_weights)}) differ.")
+    digests = [io.sha256(path) for path in (model, examples, development, *guides) if path]
+    inputs = record.inputs() | {"inputs": digests, "weights": guide_weights, "code": code or []}
     with work_folder(output.with_name(".work"), inputs) as folder:
         student = _open(start.path, section, config["seed"], threads)
         if section["objective"] == "none":
@@ -59,7 +66,12 @@ def run(
         elif examples is None or development is None:
             raise UserError(f"base.objective {section['objective']} requires --examples and --development.")
         else:
-            fields |= _train(student, config, examples, load_manifest(development).path, folder)
+            frozen = [(load_manifest(guide), weight) for guide, weight in zip(guides, guide_weights, strict=True)]
+            fields["guides"] = [
+                {"model": guide.source, "revision": guide.revision, "weight": weight} for guide, weight in frozen
+            ]
+            paths = [(guide.path, weight) for guide, weight in frozen]
+            fields |= _train(student, config, examples, load_manifest(development).path, paths, threads, folder)
         with io.atomic(output) as temporary:
             shutil.copytree(best_model(folder, fields.get("best_step", 0)), temporary)
         write_manifest(manifest, source=f"base:{start.source}", kind="model", path=output)
@@ -84,14 +96,26 @@ def _open(path: Path, section: dict[str, Any], random_seed: int, threads: int | 
     return student
 
 
-def _train(student: Any, config: dict[str, Any], data: Path, development: Path, folder: Path) -> dict[str, Any]:
-    """Train the encoder by its objective; return the fields of the record."""
-    from rankrefine.base import examples
+def _train(
+    student: Any,
+    config: dict[str, Any],
+    data: Path,
+    development: Path,
+    guides: list[tuple[Path, float]],
+    threads: int | None,
+    folder: Path,
+) -> dict[str, Any]:
+    """Train the encoder by its objective, with `guides` and their weights; return the fields of the record."""
+    from rankrefine.base import examples, guide
+    from rankrefine.base.objectives import OBJECTIVES
     from rankrefine.base.train import train
 
-    path = data if data.suffix == ".parquet" else load_manifest(data).path
-    columns = examples.read(config["base"]["objective"], path)
+    section = config["base"]
+    if OBJECTIVES[section["objective"]].guided and not guides:
+        raise UserError(f"base.objective {section['objective']} requires --guides.")
+    columns = examples.read(section["objective"], data if data.suffix == ".parquet" else load_manifest(data).path)
     counts = {"examples": len(columns["anchor"])}
     if "negative" in columns:
         counts["negatives"] = sum(negative is not None for negative in columns["negative"])
-    return counts | train(student, columns, evaluator(development), config, folder)
+    frozen = guide.load(guides, columns, section, threads, folder) if guides else None
+    return counts | train(student, columns, frozen, evaluator(development), config, folder)

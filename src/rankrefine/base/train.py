@@ -12,7 +12,8 @@ from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 
 from rankrefine.base.batches import Collator
-from rankrefine.base.objectives import OBJECTIVES, Loss
+from rankrefine.base.guide import Guide
+from rankrefine.base.objectives import OBJECTIVES
 from rankrefine.encoders.lengths import preprocessor
 from rankrefine.training import trainer
 from rankrefine.training.hyperparameters import Hyperparameters
@@ -21,9 +22,10 @@ from rankrefine.training.hyperparameters import Hyperparameters
 class ObjectiveLoss(nn.Module):
     """Loss of the encoder on batches of `Collator`; `settings` is the config section base."""
 
-    def __init__(self, model: SentenceTransformer, objective: Loss, settings: dict[str, Any]) -> None:
+    def __init__(self, model: SentenceTransformer, settings: dict[str, Any]) -> None:
         super().__init__()
-        self.model, self.objective, self.settings = model, objective, settings
+        self.model, self.settings = model, settings
+        self.objective = OBJECTIVES[settings["objective"]].loss
 
     def forward(self, features: Iterable[dict[str, Tensor]], label: dict[str, Tensor]) -> Tensor:
         """Compute the loss of a batch: the features of the anchors, and those of the candidates."""
@@ -34,6 +36,7 @@ class ObjectiveLoss(nn.Module):
 def train(
     model: SentenceTransformer,
     columns: dict[str, list[Any]],
+    guide: Guide | None,
     evaluator: Any,
     config: dict[str, Any],
     folder: Path,
@@ -44,9 +47,9 @@ def train(
     return trainer.train(
         model,
         Dataset.from_dict(columns),
-        ObjectiveLoss(model, OBJECTIVES[section["objective"]].loss, section),
+        ObjectiveLoss(model, section),
         evaluator,
         hyperparameters,
         folder,
-        Collator(preprocessor(model, hyperparameters.max_length)),
+        Collator(preprocessor(model, hyperparameters.max_length), guide),
     )

@@ -6,7 +6,9 @@ from typing import Any
 from rankrefine.config import views
 from rankrefine.sources import is_gguf
 
-ON_SENTENCES = ("simcse_unsup",)  # objectives of `base` that train on single sentences
+# objectives of `base` that train on single sentences, and those with a guide; a test compares with their table
+ON_SENTENCES = ("simcse_unsup", "rank_distillation")
+GUIDED = ("masked_contrastive", "masked_contrastive_released", "decayed_contrastive", "rank_distillation")
 # keys of `refine` that all experiments share
 SHARED = ("experiments", "seeds", "teacher_pooling", "teacher_prompt", "development", "max_length", "report_to")
 
@@ -19,8 +21,9 @@ def problems(config: dict[str, Any]) -> Iterator[str]:
     yield from _base(config)
     yield from _evaluate(config)
     teachers = [("refine.teacher", source) for source in views.all_teachers(config)]
+    guides = [("base.guide", source) for source in views.guides(config)]
     added = [("evaluate.encoders", encoder["source"]) for encoder in config["evaluate"]["encoders"]]
-    for key, source in (("base.model", config["base"]["model"]), *teachers, *added):
+    for key, source in (("base.model", config["base"]["model"]), *guides, *teachers, *added):
         if is_gguf(source):
             yield f"{key} is '{source}', a GGUF file of a language model; give the folder of an encoder."
 
@@ -57,15 +60,18 @@ def _experiment(config: dict[str, Any], name: str, changes: dict[str, Any]) -> I
 
 
 def _base(config: dict[str, Any]) -> Iterator[str]:
-    objective, data = config["base"]["objective"], config["base"]["data"]
-    if objective == "none":
-        if data is not None:
-            yield "base.data is set, but base.objective is none; set an objective or remove base.data."
-        return
-    if config["refine"]["development"] is None:
+    section = config["base"]
+    objective = section["objective"]
+    if section["data"] is not None and objective == "none":
+        yield "base.data is set, but base.objective is none; set an objective or remove base.data."
+    if section["guide"] is not None and objective not in GUIDED:
+        yield f"base.guide is set, but base.objective {objective} has no guide; remove base.guide."
+    if section["guide"] is None and objective in GUIDED:
+        yield f"base.objective {objective} compares with a frozen encoder; set base.guide to one."
+    if section["data"] is None and objective not in ("none", *ON_SENTENCES):
+        yield f"base.objective {objective} trains on pairs (columns anchor, positive, ...); set base.data to them."
+    if objective != "none" and config["refine"]["development"] is None:
         yield "base.objective selects its best step with refine.development, which is null; set refine.development."
-    if objective not in ON_SENTENCES and data is None:
-        yield f"base.objective {objective} trains on pairs (columns anchor, positive); set base.data to them."
 
 
 def _evaluate(config: dict[str, Any]) -> Iterator[str]:

@@ -59,8 +59,16 @@ def random_seeds(config: dict[str, Any]) -> list[int]:
 
 def teachers(settings: dict[str, Any]) -> dict[str, float]:
     """Return the teachers of an experiment with their weights, which sum to 1."""
-    teacher = settings["teacher"]
-    weights = teacher if isinstance(teacher, dict) else {teacher: 1.0}
+    return _weights(settings["teacher"])
+
+
+def guides(config: dict[str, Any]) -> dict[str, float]:
+    """Return the guides of the base encoder's objective with their weights, which sum to 1."""
+    return _weights(config["base"]["guide"] or {})
+
+
+def _weights(encoders: str | dict[str, float]) -> dict[str, float]:
+    weights = encoders if isinstance(encoders, dict) else {encoders: 1.0}
     return {source: weight / sum(weights.values()) for source, weight in weights.items()}
 
 

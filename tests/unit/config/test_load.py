@@ -124,6 +124,19 @@ def test_completing_changes_nothing_that_is_given_and_not_the_input() -> None:
             {"base": {"objective": "simcse_unsup"}, "refine": {"development": None}},
             r"refine.development, which is null",
         ),
+        (
+            {"base": {"objective": "rank_distillation"}},
+            r"objective rank_distillation compares with a frozen encoder; set base.guide to one\.",
+        ),
+        (
+            {"base": {"objective": "simcse_unsup", "guide": "x"}},
+            r"base.guide is set, but base.objective simcse_unsup has no guide; remove base.guide\.",
+        ),
+        ({"base": {"objective": "rank_distillation", "guide": "x.gguf"}}, r"base.guide is 'x.gguf', a GGUF file"),
+        ({"base": {"guide": {"x": 0}}}, r"base.guide.x is 0 but must be above 0"),
+        ({"base": {"guide": 3}}, r"base.guide is 3 but must be"),
+        ({"base": {"phi": 1.5}}, r"base.phi is 1.5 but must be at most 1"),
+        ({"base": {"sigma": 0}}, r"base.sigma is 0 but must be above 0"),
         ({"base": {"recipe": "none"}}, r"key 'base.recipe' is now called 'base.objective'\."),
         (
             {"base": {"objective": "simcse_sup"}},

@@ -56,6 +56,13 @@ def test_a_training_reads_the_keys_of_its_experiment() -> None:
     assert views.for_rule(load(json.dumps(part)), "refine") == part
 
 
+def test_the_weights_of_several_guides_sum_to_one() -> None:
+    assert views.guides(complete({})) == {}
+    settings = {"objective": "rank_distillation", "guide": {"a": 1, "b": 3}}
+    assert views.guides(complete({"base": settings})) == {"a": 0.25, "b": 0.75}
+    assert views.guides(complete({"base": settings | {"guide": "a"}})) == {"a": 1.0}
+
+
 def test_swapped_values_differ() -> None:
     one, other = (complete({"refine": {"tau": tau, "omega": 1 - tau}}) for tau in (0.1, 0.9))
     assert json.dumps(views.training(one, "refined", 1)) != json.dumps(views.training(other, "refined", 1))
