@@ -100,6 +100,7 @@ CHANGES = {
     "base.objective": "none",
     "base.data": "sentences2.txt",
     "base.tau": 0.1,
+    "base.mlm": 0.1,
     "base.guide": {"encoder": 1, "encoder2": 1},
     "base.guide_pooling": "cls",
     "base.phi": 0.9,

@@ -71,7 +71,9 @@ def run(
                 {"model": guide.source, "revision": guide.revision, "weight": weight} for guide, weight in frozen
             ]
             paths = [(guide.path, weight) for guide, weight in frozen]
-            fields |= _train(student, config, examples, load_manifest(development).path, paths, threads, folder)
+            data = examples if examples.suffix == ".parquet" else load_manifest(examples).path
+            pairs = load_manifest(development).path
+            fields |= _train(student, start.path, config, data, pairs, paths, threads, folder)
         with io.atomic(output) as temporary:
             shutil.copytree(best_model(folder, fields.get("best_step", 0)), temporary)
         write_manifest(manifest, source=f"base:{start.source}", kind="model", path=output)
@@ -98,6 +100,7 @@ def _open(path: Path, section: dict[str, Any], random_seed: int, threads: int | 
 
 def _train(
     student: Any,
+    start: Path,
     config: dict[str, Any],
     data: Path,
     development: Path,
@@ -105,7 +108,7 @@ def _train(
     threads: int | None,
     folder: Path,
 ) -> dict[str, Any]:
-    """Train the encoder by its objective, with `guides` and their weights; return the fields of the record."""
+    """Train the encoder from the folder `start`, with `guides` and their weights; return the fields of the record."""
     from rankrefine.base import examples, guide
     from rankrefine.base.objectives import OBJECTIVES
     from rankrefine.base.train import train
@@ -113,9 +116,9 @@ def _train(
     section = config["base"]
     if OBJECTIVES[section["objective"]].guided and not guides:
         raise UserError(f"base.objective {section['objective']} requires --guides.")
-    columns = examples.read(section["objective"], data if data.suffix == ".parquet" else load_manifest(data).path)
+    columns = examples.read(section["objective"], data)
     counts = {"examples": len(columns["anchor"])}
     if "negative" in columns:
         counts["negatives"] = sum(negative is not None for negative in columns["negative"])
     frozen = guide.load(guides, columns, section, threads, folder) if guides else None
-    return counts | train(student, columns, frozen, evaluator(development), config, folder)
+    return counts | train(student, start, columns, frozen, evaluator(development), config, folder)

@@ -64,6 +64,8 @@ def _base(config: dict[str, Any]) -> Iterator[str]:
     objective = section["objective"]
     if section["data"] is not None and objective == "none":
         yield "base.data is set, but base.objective is none; set an objective or remove base.data."
+    if section["mlm"] > 0 and objective == "none":
+        yield "base.mlm is set, but base.objective is none; set an objective or base.mlm to 0."
     if section["guide"] is not None and objective not in GUIDED:
         yield f"base.guide is set, but base.objective {objective} has no guide; remove base.guide."
     if section["guide"] is None and objective in GUIDED:

@@ -30,7 +30,8 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     open_encoder(folder / "encoder")[0].save(str(folder / "bare"))
     (folder / "bare" / "sentence_bert_config.json").unlink()
     build_encoder(folder / "other", seed=1)
-    for name in ("encoder", "other", "bare"):
+    save_masked_lm(folder / "bare", folder / "lm")
+    for name in ("encoder", "other", "bare", "lm"):
         write_manifest(folder / f"{name}.json", source=name, kind="model", path=folder / name)
     io.write_table(folder / "sts" / "validation.parquet", pairs(40, 10))
     write_manifest(folder / "sts.json", source="pairs", kind="dataset", path=folder / "sts")
@@ -43,6 +44,16 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("nli", "pairs"):
         write_manifest(folder / f"{name}.json", source=name, kind="dataset", path=folder / name)
     return folder
+
+
+def save_masked_lm(bare: Path, folder: Path) -> None:
+    """Write a bare transformer with a masked-LM head, of the architecture of another one."""
+    from transformers import AutoConfig, AutoModelForMaskedLM, AutoTokenizer
+
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        AutoModelForMaskedLM.from_config(AutoConfig.from_pretrained(bare)).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(bare).save_pretrained(folder)
 
 
 def make(
@@ -183,6 +194,7 @@ CASES = {
     "cosine": {"examples": "pairs.json"},
     "rank_distillation": {"examples": "pool.parquet", "guides": ("encoder", "other")},
 }
+MASKED_LM = {"objective": "contrastive", "examples": "pairs.json", "model": "lm", "mlm": 1.0}
 
 
 def test_every_objective_has_a_case():
@@ -191,20 +203,20 @@ def test_every_objective_has_a_case():
     assert [*CASES] == [*OBJECTIVES]
 
 
-@pytest.mark.parametrize("objective", CASES)
+@pytest.mark.parametrize("case", [*CASES, "masked_lm"])
 def test_a_training_lowers_its_loss_and_ends_with_the_same_bytes(
-    inputs: Path, tmp_path: Path, objective: str, monkeypatch: pytest.MonkeyPatch
+    inputs: Path, tmp_path: Path, case: str, monkeypatch: pytest.MonkeyPatch
 ):
     from rankrefine.training.best_step import BestStep
 
-    settings = {"objective": objective, "pooling": "mean", "epochs": 6} | CASES[objective]
+    settings = {"objective": case, "pooling": "mean", "epochs": 6} | CASES.get(case, MASKED_LM)
     monkeypatch.setattr(BestStep, "best", property(lambda callback: callback.scores[-1]))  # keep the last step
     history = make(inputs, tmp_path / "whole", **settings)
     losses = [step["loss"] for step in history["steps"]]
     assert sum(losses[-3:]) < sum(losses[:3])
     assert history["examples"] == (40 if settings["examples"] == "pool.parquet" else 20)
     assert [guide["model"] for guide in history["guides"]] == [*settings.get("guides", ())]
-    assert load_manifest(tmp_path / "whole" / "model.json").source == "base:bare"
+    assert load_manifest(tmp_path / "whole" / "model.json").source.startswith("base:")
 
     def killing(self, args, state, control, **kwargs):
         if state.global_step == 5:
@@ -220,7 +232,6 @@ def test_a_training_lowers_its_loss_and_ends_with_the_same_bytes(
     assert again["development"] == history["development"]
     file = Path("model", "model.safetensors")
     assert (tmp_path / "killed" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
-    assert (tmp_path / "whole" / file).read_bytes() != (inputs / "bare" / "model.safetensors").read_bytes()
 
 
 def test_unusable_training_data_are_named(inputs: Path, tmp_path: Path):
@@ -335,3 +346,81 @@ def test_guides_that_cannot_be_used_are_named(inputs: Path, tmp_path: Path, monk
     with pytest.raises(UserError, match=r"^The guide .*other gives embeddings that are not finite; choose another"):
         make(inputs, tmp_path, guides=("other",), **settings)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_masked_lm_trains_the_encoder_and_its_own_head(inputs: Path, monkeypatch: pytest.MonkeyPatch):
+    from transformers import AutoModelForMaskedLM
+
+    from rankrefine.base.masked_lm import MaskedLM
+    from rankrefine.encoders.lengths import preprocessor
+
+    encoder = open_encoder(inputs / "lm", "mean")
+    term = MaskedLM(encoder, inputs / "lm", bf16=False)
+    features = [preprocessor(encoder, 32)(texts) for texts in (TEXTS[:1], TEXTS)]
+    whole = AutoModelForMaskedLM.from_pretrained(inputs / "lm").eval()
+    mask, total, count = encoder.tokenizer.mask_token_id, 0.0, 0
+
+    def last_token(tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mask the token in place 2 of each sentence."""
+        masked, labels = tokens.clone(), torch.full_like(tokens, -100)
+        masked[:, 2], labels[:, 2] = mask, tokens[:, 2]
+        return masked, labels
+
+    for batch in features:
+        masked, labels = last_token(batch["input_ids"])
+        output = whole(input_ids=masked, attention_mask=batch["attention_mask"], labels=labels)
+        total, count = total + len(masked) * output.loss, count + len(masked)
+    monkeypatch.setattr(term.mask, "torch_mask_tokens", last_token)
+    loss = term(features)
+    assert torch.allclose(loss, total / count, atol=1e-5)
+    loss.backward()
+    transformer, head = encoder[0].auto_model, term.model.cls.predictions
+    assert head.decoder.weight is transformer.embeddings.word_embeddings.weight
+    for value in (transformer.encoder.layer[0].output.dense.weight, head.transform.dense.weight):
+        assert value.grad.abs().sum() > 0
+    monkeypatch.setattr(term.mask, "torch_mask_tokens", lambda tokens: (tokens, torch.full_like(tokens, -100)))
+    assert term(features) == 0
+
+
+def test_the_tokens_to_predict_are_drawn_anew_and_are_no_special_tokens(inputs: Path):
+    from rankrefine.base.masked_lm import MaskedLM
+
+    encoder = open_encoder(inputs / "lm", "mean")
+    term = MaskedLM(encoder, inputs / "lm", bf16=False)
+    tokens = encoder.preprocess(TEXTS * 40)["input_ids"]
+    torch.manual_seed(0)
+    first, second = (term.mask.torch_mask_tokens(tokens.clone())[1] for _ in range(2))
+    assert not torch.equal(first, second)
+    special = torch.isin(tokens, torch.tensor(encoder.tokenizer.all_special_ids))
+    assert (first[special] == -100).all()
+    assert 0.12 < (first[~special] != -100).float().mean() < 0.18
+
+
+def test_an_encoder_without_a_masked_lm_head_is_named(inputs: Path, tmp_path: Path):
+    from transformers import AutoTokenizer, T5Config
+
+    from rankrefine.base.masked_lm import check
+
+    check(inputs / "lm")
+    settings = MASKED_LM | {"pooling": "mean", "model": "bare"}
+    message = (
+        r"^base.mlm: .*{} has no masked-LM head \({}\); start from a pre-trained transformer with one, or set base"
+    )
+    with pytest.raises(UserError, match=message.format("bare", "its files lack cls")):
+        make(inputs, tmp_path, **settings)
+    with pytest.raises(UserError, match=message.format("encoder", "its files lack cls")):
+        check(inputs / "encoder")
+    T5Config().save_pretrained(tmp_path / "t5")
+    with pytest.raises(UserError, match=message.format("t5", "there is none for the architecture t5")):
+        check(tmp_path / "t5")
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "config.json").write_text('{"model_type": "x", "auto_map": {"AutoConfig": "x.X"}}')
+    with pytest.raises(UserError, match=message.format("code", "it requires custom code, which is never run")):
+        check(tmp_path / "code")
+    save_masked_lm(inputs / "bare", tmp_path / "silent")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "silent")
+    tokenizer.mask_token = None
+    tokenizer.save_pretrained(tmp_path / "silent")
+    write_manifest(tmp_path / "silent.json", source="x", kind="model", path=tmp_path / "silent")
+    with pytest.raises(UserError, match=message.format("silent", "its tokenizer has no mask token")):
+        make(inputs, tmp_path / "out", **settings | {"model": str(tmp_path / "silent")})

@@ -134,6 +134,7 @@ def test_completing_changes_nothing_that_is_given_and_not_the_input() -> None:
         ),
         ({"base": {"objective": "rank_distillation", "guide": "x.gguf"}}, r"base.guide is 'x.gguf', a GGUF file"),
         ({"base": {"guide": {"x": 0}}}, r"base.guide.x is 0 but must be above 0"),
+        ({"base": {"mlm": 0.1}}, r"base.mlm is set, but base.objective is none; set an objective or base.mlm to 0"),
         ({"base": {"guide": 3}}, r"base.guide is 3 but must be"),
         ({"base": {"phi": 1.5}}, r"base.phi is 1.5 but must be at most 1"),
         ({"base": {"sigma": 0}}, r"base.sigma is 0 but must be above 0"),
