@@ -51,6 +51,9 @@ def prepare(part: str, new: Path, checkout: Path, folder: Path, seeds: int) -> N
     if part == "miniature":
         subprocess.run([sys.executable, new / "tests/miniature/build.py", folder], check=True, env=ENVIRONMENT)
         reference = (checkout / "config.yaml").read_text(encoding="utf-8")
+        if "\n  objective: " not in reference:
+            text = (folder / "config.yaml").read_text(encoding="utf-8")
+            (folder / "config.yaml").write_text(text.replace("  objective:", "  recipe:"), encoding="utf-8")
         overlay = EXPERIMENTS.replace("TARGET", "target" if "\n  target:" in reference else "rule")
     else:
         (folder / "config.yaml").write_text("{}\n", encoding="utf-8")

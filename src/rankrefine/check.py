@@ -10,7 +10,7 @@ from typing import Any
 
 from rankrefine import io
 from rankrefine.assets.manifest import load_manifest
-from rankrefine.encoders.opening import check_encoder
+from rankrefine.encoders.opening import check_encoder, go_offline
 from rankrefine.errors import UserError, reason
 from rankrefine.llm import prompts
 from rankrefine.training import development as development_data
@@ -32,7 +32,7 @@ def run(
     Args:
         config: Configuration.
         model: Manifest of the base encoder.
-        encoders: Manifests of the teachers and of the other encoders to evaluate.
+        encoders: Manifests of the guides, the teachers and the other encoders to evaluate.
         poolings: Pooling of each of `encoders`.
         development: Manifest of the development data, if there are any.
         llm: Manifest of the language model, if the engine needs one.
@@ -47,6 +47,8 @@ def run(
         check_encoder(path, pooling)
         if pooling == "cls_head":
             check_head(path)
+    if config["base"]["mlm"]:
+        check_masked_lm(base)
     for name, changes in config["refine"]["experiments"].items():
         check_experiment(name, config["refine"] | changes, base)
     pairs = len(development_data.read(load_manifest(development).path)[0]) if development else 0
@@ -69,6 +71,14 @@ def check_head(folder: Path) -> None:
             if any(name.endswith("pooler.dense.weight") for name in tensors.keys()):  # noqa: SIM118, not a dictionary
                 return
     raise UserError(f"{folder} has no head (pooler.dense), which pooling cls_head needs; use mean or cls.")
+
+
+def check_masked_lm(folder: Path) -> None:
+    """Raise a `UserError` for a base encoder without a masked-LM head."""
+    go_offline()
+    from rankrefine.base import masked_lm
+
+    masked_lm.check(folder)
 
 
 def check_experiment(name: str, settings: dict[str, Any], encoder: Path) -> None:

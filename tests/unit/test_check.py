@@ -117,3 +117,16 @@ def test_a_transformer_without_a_head_is_told_early(tmp_path: Path) -> None:
         check_head(tmp_path)
     save_file({"bert.pooler.dense.weight": np.zeros(2)}, tmp_path / "model.safetensors")
     check_head(tmp_path)
+
+
+def test_a_base_encoder_without_a_masked_lm_head_is_told_early(tmp_path: Path) -> None:
+    from miniature.encoder import build
+
+    write_manifest(tmp_path / "model.json", source="x", kind="model", path=build(tmp_path / "encoder"))
+    config = complete({"base": {"objective": "simcse_unsup", "mlm": 0.1}})
+    arguments = {"encoders": [], "poolings": [], "development": None, "llm": None, "output": tmp_path / "check.json"}
+    with pytest.raises(UserError, match=r"^base.mlm: .*encoder has no masked-LM head \(its files lack cls\)"):
+        check.run(config, tmp_path / "model.json", **arguments)
+    assert not (tmp_path / "check.json").exists()
+    config["base"]["mlm"] = 0.0
+    check.run(config, tmp_path / "model.json", **arguments)

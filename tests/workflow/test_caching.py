@@ -97,9 +97,16 @@ CHANGES = {
     "base.model": "encoder2",
     "base.pooling": "mean",
     "base.prompt": "query: ",
-    "base.recipe": "none",
+    "base.objective": "none",
     "base.data": "sentences2.txt",
     "base.tau": 0.1,
+    "base.mlm": 0.1,
+    "base.guide": {"encoder": 1, "encoder2": 1},
+    "base.guide_pooling": "cls",
+    "base.phi": 0.9,
+    "base.sigma": 0.2,
+    "base.beta": 0.5,
+    "base.gamma": 0.5,
     "base.learning_rate": 0.0001,
     "base.batch_size": 8,
     "base.epochs": 2,
@@ -169,6 +176,12 @@ def test_a_second_run_does_nothing(finished) -> None:
 @pytest.mark.parametrize("key", [key for key in CHANGES if not key.startswith("lists.")])
 def test_a_change_of_a_key_plans_the_rules_of_the_table(finished, key: str) -> None:
     leaf = dict(leaves())[key]
+    if key == "base.guide":  # refused without an objective that compares with it
+        finished.configure("base.objective", "rank_distillation")
+        finished.configure(key, "encoder2")
+        finished.snakemake("--cores", "1", "results/base/model.json")
+        finished.snakemake("--touch", "--cores", "1")
+        assert finished.planned() == {}
     finished.configure(key, CHANGES[key])
     assert set(finished.planned()) == with_readers(set(reruns(leaf)) - IMPORTING)
 

@@ -85,7 +85,7 @@ rule gguf_asset:
 rule check:
     input:
         model=BASE_MODEL,
-        encoders=[settings["manifest"] for settings in OTHERS.values()],
+        encoders=[*GUIDES, *(settings["manifest"] for settings in OTHERS.values())],
         development=DEVELOPMENT or [],
         llm=LLM,
     output:
@@ -101,7 +101,10 @@ rule check:
         python=python,
         code=code("check"),
         llm=LLM_FLAG,
-        poolings=[settings["pooling"] for settings in OTHERS.values()],
+        poolings=[
+            *(config["base"]["guide_pooling"] for _ in GUIDES),
+            *(settings["pooling"] for settings in OTHERS.values()),
+        ],
         development=DEVELOPMENT_FLAG,
         config=reads("check"),
         prompt_content=PROMPT,

@@ -90,10 +90,13 @@ if config["generate"]["python"] and not shutil.which(ENGINE_PYTHON):
 BASE_MODEL = manifest(config["base"]["model"], "model", "base.model")
 ENCODER = "results/base/model.json" if views.is_prepared(config) else BASE_MODEL  # the base encoder
 POOL, GENERATED = (f"results/{name}" for name in folders(config))  # folders of the pool and of the shards
-BASE_EXAMPLES = []  # training data of a recipe of `base`
-if config["base"]["recipe"] != "none":
+BASE_EXAMPLES = []  # training data of `base`
+if config["base"]["objective"] != "none":
     data = config["base"]["data"]
     BASE_EXAMPLES = manifest(data, "dataset", "base.data") if data else f"{POOL}/pool.parquet"
+GUIDES = {  # of the objective of `base`: manifest -> weight
+    manifest(source, "model", "base.guide"): weight for source, weight in sorted(views.guides(config).items())
+}
 TEACHERS = {  # of each experiment: slug -> weight
     name: {
         "base" if source == "base" else Path(manifest(source, "model", "refine.teacher")).stem: weight

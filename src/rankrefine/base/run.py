@@ -1,6 +1,6 @@
 """Prepare the encoder to refine: `python -m rankrefine base`.
 
-Sets its pooling, prompt and attention, and trains it if the config has a recipe.
+Sets its pooling, prompt and attention, and trains it if the config has an objective.
 """
 
 import logging
@@ -14,7 +14,6 @@ from rankrefine.encoders.opening import go_offline, open_encoder
 from rankrefine.errors import UserError
 from rankrefine.provenance import Record
 from rankrefine.training.development import evaluator
-from rankrefine.training.hyperparameters import Hyperparameters
 from rankrefine.training.work_folder import best_model, work_folder
 
 log = logging.getLogger(__name__)
@@ -31,40 +30,54 @@ def run(
     output: Path,
     manifest: Path,
     history: Path,
+    guides: list[Path] | None = None,
+    guide_weights: list[float] | None = None,
 ) -> None:
-    """Prepare the encoder to refine: pooling, prompt, attention, SimCSE.
+    """Prepare the encoder to refine: pooling, prompt, attention, training.
 
     An interrupted training resumes from its checkpoint.
 
     Args:
         config: Configuration of the encoder (section base).
         model: Manifest (JSON) of the encoder or bare transformer to start from.
-        examples: Training data of the recipe: a manifest (JSON), or a parquet file with a column text.
-        development: Manifest (JSON) of the development data, which choose the best step of the recipe.
+        examples: Training data of the objective: a manifest (JSON), or a parquet file with a column text.
+        development: Manifest (JSON) of the development data, which choose the best step.
         threads: CPU threads (default: all).
         code: Code digests; checkpoints from different code are discarded (default: none).
         output: Model folder to write. A folder `.work` beside it exists during the training.
         manifest: Manifest (JSON) of the model to write.
-        history: Record (JSON) to write: inputs, and the losses and development scores of the recipe.
+        history: Record (JSON) to write: inputs, and the losses and development scores of the training.
+        guides: Manifests (JSON) of the frozen encoders that the objective compares with (default: none).
+        guide_weights: Weight of each guide; they sum to 1.
 
     Raises:
-        UserError: model or data cannot be used, or the model does not support the pooling or the attention.
+        UserError: model, guides or data cannot be used, or the model does not support the pooling or the attention.
     """
     record = Record("base", config, *LIBRARIES)
     section, start = config["base"], load_manifest(model)
     fields: dict[str, Any] = {"base": {"model": start.source, "revision": start.revision}}
-    digests = [io.sha256(path) for path in (model, examples, development) if path]
-    inputs = record.inputs() | {"inputs": digests, "code": code or []}
+    guides, guide_weights = guides or [], guide_weights or []
+    if len(guides) != len(guide_weights):
+        raise UserError(f"The number of guides ({len(guides)}) and of weights ({len(guide_weights)}) differ.")
+    digests = [io.sha256(path) for path in (model, examples, development, *guides) if path]
+    inputs = record.inputs() | {"inputs": digests, "weights": guide_weights, "code": code or []}
     with work_folder(output.with_name(".work"), inputs) as folder:
         student = _open(start.path, section, config["seed"], threads)
-        if section["recipe"] == "none":
+        if section["objective"] == "none":
             from rankrefine.encoders.saving import save  # here, because it imports torch
 
             save(student, best_model(folder, 0))
         elif examples is None or development is None:
-            raise UserError(f"base.recipe {section['recipe']} requires --examples and --development.")
+            raise UserError(f"base.objective {section['objective']} requires --examples and --development.")
         else:
-            fields |= _train(student, config, examples, load_manifest(development).path, folder)
+            frozen = [(load_manifest(guide), weight) for guide, weight in zip(guides, guide_weights, strict=True)]
+            fields["guides"] = [
+                {"model": guide.source, "revision": guide.revision, "weight": weight} for guide, weight in frozen
+            ]
+            paths = [(guide.path, weight) for guide, weight in frozen]
+            data = examples if examples.suffix == ".parquet" else load_manifest(examples).path
+            pairs = load_manifest(development).path
+            fields |= _train(student, start.path, config, data, pairs, paths, threads, folder)
         with io.atomic(output) as temporary:
             shutil.copytree(best_model(folder, fields.get("best_step", 0)), temporary)
         write_manifest(manifest, source=f"base:{start.source}", kind="model", path=output)
@@ -89,13 +102,27 @@ def _open(path: Path, section: dict[str, Any], random_seed: int, threads: int | 
     return student
 
 
-def _train(student: Any, config: dict[str, Any], examples: Path, development: Path, folder: Path) -> dict[str, Any]:
-    """Train the encoder by the recipe; return the fields of the record."""
-    from rankrefine.base import simcse
+def _train(
+    student: Any,
+    start: Path,
+    config: dict[str, Any],
+    data: Path,
+    development: Path,
+    guides: list[tuple[Path, float]],
+    threads: int | None,
+    folder: Path,
+) -> dict[str, Any]:
+    """Train the encoder from the folder `start`, with `guides` and their weights; return the fields of the record."""
+    from rankrefine.base import examples, guide
+    from rankrefine.base.objectives import OBJECTIVES
+    from rankrefine.base.train import train
 
     section = config["base"]
-    data = examples if examples.suffix == ".parquet" else load_manifest(examples).path
-    columns = simcse.examples(section["recipe"], data)
-    hyperparameters = Hyperparameters.of(section, config["seed"])
-    summary = simcse.train(student, columns, evaluator(development), hyperparameters, section["tau"], folder)
-    return {"examples": len(columns["anchor"])} | summary
+    if OBJECTIVES[section["objective"]].guided and not guides:
+        raise UserError(f"base.objective {section['objective']} requires --guides.")
+    columns = examples.read(section["objective"], data)
+    counts = {"examples": len(columns["anchor"])}
+    if "negative" in columns:
+        counts["negatives"] = sum(negative is not None for negative in columns["negative"])
+    frozen = guide.load(guides, columns, section, threads, folder) if guides else None
+    return counts | train(student, start, columns, frozen, evaluator(development), config, folder)

@@ -8,6 +8,9 @@ from rankrefine.errors import UserError
 from rankrefine.sources import is_gguf
 from rankrefine.training.held_out import EVERY, held_out
 
+# objectives of `base` that train on single sentences, and those with a guide; a test compares with their table
+ON_SENTENCES = ("simcse_unsup", "rank_distillation")
+GUIDED = ("masked_contrastive", "masked_contrastive_released", "decayed_contrastive", "rank_distillation")
 # keys of `refine` that all experiments share
 SHARED = ("experiments", "seeds", "teacher_pooling", "teacher_prompt", "development", "max_length", "report_to")
 
@@ -20,8 +23,9 @@ def problems(config: dict[str, Any]) -> Iterator[str]:
     yield from _base(config)
     yield from _evaluate(config)
     teachers = [("refine.teacher", source) for source in views.all_teachers(config)]
+    guides = [("base.guide", source) for source in views.guides(config)]
     added = [("evaluate.encoders", encoder["source"]) for encoder in config["evaluate"]["encoders"]]
-    for key, source in (("base.model", config["base"]["model"]), *teachers, *added):
+    for key, source in (("base.model", config["base"]["model"]), *guides, *teachers, *added):
         if is_gguf(source):
             yield f"{key} is '{source}', a GGUF file of a language model; give the folder of an encoder."
 
@@ -68,13 +72,20 @@ def _experiment(config: dict[str, Any], name: str, changes: dict[str, Any]) -> I
 
 
 def _base(config: dict[str, Any]) -> Iterator[str]:
-    recipe, data = config["base"]["recipe"], config["base"]["data"]
-    if recipe == "none" and data is not None:
-        yield "base.data is set, but base.recipe is none; set a recipe or remove base.data."
-    if recipe != "none" and config["refine"]["development"] is None:
-        yield "base.recipe selects its best step with refine.development, which is null; set refine.development."
-    if recipe == "simcse_sup" and data is None:
-        yield "base.recipe simcse_sup trains on triplets; set base.data to them."
+    section = config["base"]
+    objective = section["objective"]
+    if section["data"] is not None and objective == "none":
+        yield "base.data is set, but base.objective is none; set an objective or remove base.data."
+    if section["mlm"] > 0 and objective == "none":
+        yield "base.mlm is set, but base.objective is none; set an objective or base.mlm to 0."
+    if section["guide"] is not None and objective not in GUIDED:
+        yield f"base.guide is set, but base.objective {objective} has no guide; remove base.guide."
+    if section["guide"] is None and objective in GUIDED:
+        yield f"base.objective {objective} compares with a frozen encoder; set base.guide to one."
+    if section["data"] is None and objective not in ("none", *ON_SENTENCES):
+        yield f"base.objective {objective} trains on pairs (columns anchor, positive, ...); set base.data to them."
+    if objective != "none" and config["refine"]["development"] is None:
+        yield "base.objective selects its best step with refine.development, which is null; set refine.development."
 
 
 def _evaluate(config: dict[str, Any]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 DEEPEST = 20  # maximum nesting
 LARGEST = 10**18
-RENAMED = {"rule": "target"}
+RENAMED = {"rule": "target", "recipe": "objective", "simcse_sup": "contrastive"}  # keys, and values of keys
 BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
 
 
@@ -30,6 +30,8 @@ def sentence(error: Any, within: str = "") -> str:
         case "required":
             missing = next(key for key in node["required"] if key not in error.instance)
             return f"{path}: the key '{missing}' is missing."
+        case "enum" if RENAMED.get(str(error.instance)) in node["enum"]:
+            return f"{path}: the value '{error.instance}' is now called '{RENAMED[error.instance]}'."
         case "enum":
             return f"{path} is {_short(error.instance)} but must be one of {', '.join(map(str, node['enum']))}."
         case "type" | "anyOf":

@@ -4,7 +4,7 @@ from typing import Any
 
 from rankrefine.config.schema import leaves
 
-UNTRAINED = ("recipe", "pooling", "prompt", "attention")  # keys of `base` that take effect without a recipe
+UNTRAINED = ("objective", "pooling", "prompt", "attention")  # keys of `base` that take effect without a training
 
 
 def for_rule(config: dict[str, Any], rule: str) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def for_rule(config: dict[str, Any], rule: str) -> dict[str, Any]:
             part[section] = config[section]
         elif name in config[section]:
             part.setdefault(section, {})[name] = config[section][name]
-    if rule == "base" and config["base"]["recipe"] == "none":
+    if rule == "base" and config["base"]["objective"] == "none":
         part["base"] = {key: part["base"][key] for key in UNTRAINED}
     return part
 
@@ -48,7 +48,7 @@ def embedding(config: dict[str, Any], teacher: str) -> dict[str, Any]:
 
 def is_prepared(config: dict[str, Any]) -> bool:
     """Return True if a job makes the base encoder from `base.model`."""
-    own = {"recipe": "none", "pooling": "model", "prompt": None, "attention": "model"}
+    own = {"objective": "none", "pooling": "model", "prompt": None, "attention": "model"}
     return any(config["base"][key] != value for key, value in own.items())
 
 
@@ -59,8 +59,16 @@ def random_seeds(config: dict[str, Any]) -> list[int]:
 
 def teachers(settings: dict[str, Any]) -> dict[str, float]:
     """Return the teachers of an experiment with their weights, which sum to 1."""
-    teacher = settings["teacher"]
-    weights = teacher if isinstance(teacher, dict) else {teacher: 1.0}
+    return _weights(settings["teacher"])
+
+
+def guides(config: dict[str, Any]) -> dict[str, float]:
+    """Return the guides of the base encoder's objective with their weights, which sum to 1."""
+    return _weights(config["base"]["guide"] or {})
+
+
+def _weights(encoders: str | dict[str, float]) -> dict[str, float]:
+    weights = encoders if isinstance(encoders, dict) else {encoders: 1.0}
     return {source: weight / sum(weights.values()) for source, weight in weights.items()}
 
 

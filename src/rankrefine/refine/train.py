@@ -17,11 +17,12 @@ from rankrefine.errors import UserError
 from rankrefine.ranking_lists import teacher_embeddings
 from rankrefine.ranking_lists.lists import Lists
 from rankrefine.refine.collator import COLUMN, ListCollator
-from rankrefine.refine.losses import LOSSES, RankingLoss
+from rankrefine.refine.losses import RankingLoss
 from rankrefine.refine.student import prepare
 from rankrefine.refine.targets import target_function
 from rankrefine.training import development
 from rankrefine.training.hyperparameters import Hyperparameters
+from rankrefine.training.ranking_losses import LOSSES
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

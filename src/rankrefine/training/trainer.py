@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 from transformers import PrinterCallback
 from transformers.trainer import TRAINER_STATE_NAME
@@ -26,6 +27,7 @@ from rankrefine.training.hyperparameters import Hyperparameters
 
 log = logging.getLogger(__name__)
 LOGS = 50  # points of the loss curve
+LOSS = "loss.safetensors"  # of a checkpoint
 
 
 class Trainer(SentenceTransformerTrainer):
@@ -75,6 +77,9 @@ class Trainer(SentenceTransformerTrainer):
         checkpoint = Path(self.args.output_dir, f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}")
         try:
             with io.writing(checkpoint):
+                if (own := self._parameters_of_the_loss()) and self.args.should_save:
+                    checkpoint.mkdir(parents=True, exist_ok=True)
+                    save_file({name: value.detach().contiguous() for name, value in own.items()}, checkpoint / LOSS)
                 super()._save_checkpoint(model, trial)
         except DiskFull:
             shutil.rmtree(checkpoint, ignore_errors=True)
@@ -84,6 +89,15 @@ class Trainer(SentenceTransformerTrainer):
         """Load the weights of a checkpoint; the library would put adapters on the original encoder."""
         if not lora.load(self.model, Path(checkpoint_path)):
             super()._load_from_checkpoint(checkpoint_path)
+        if own := self._parameters_of_the_loss():
+            saved = load_file(Path(checkpoint_path, LOSS))
+            for name, value in own.items():
+                value.data.copy_(saved[name])
+
+    def _parameters_of_the_loss(self) -> dict[str, torch.Tensor]:
+        """Return the parameters that the loss has beside the encoder's, which the library would not save."""
+        encoder = {id(value) for value in self.model.parameters()}
+        return {name: value for name, value in self.loss.named_parameters() if id(value) not in encoder}
 
 
 def train(

@@ -111,13 +111,39 @@ def test_completing_changes_nothing_that_is_given_and_not_the_input() -> None:
             {"lists": {"file": "a.csv"}},
             r"lists.file is set, but lists.source is generate; set lists.source to import",
         ),
-        ({"base": {"data": "a.txt"}}, r"base.data is set, but base.recipe is none; set a recipe or remove"),
+        ({"base": {"data": "a.txt"}}, r"base.data is set, but base.objective is none; set an objective or"),
         (
             {"base": {"pooling": "cls_training_head"}, "refine": {"anchor": 0.1}},
             r"experiments.refined: anchor compares with the base encoder, which has no training head",
         ),
-        ({"base": {"recipe": "simcse_sup"}}, r"base.recipe simcse_sup trains on triplets; set base.data to them"),
-        ({"base": {"recipe": "simcse_unsup"}, "refine": {"development": None}}, r"refine.development, which is null"),
+        (
+            {"base": {"objective": "contrastive"}},
+            r"objective contrastive trains on pairs \(columns .*; set base.data to them",
+        ),
+        (
+            {"base": {"objective": "simcse_unsup"}, "refine": {"development": None}},
+            r"refine.development, which is null",
+        ),
+        (
+            {"base": {"objective": "rank_distillation"}},
+            r"objective rank_distillation compares with a frozen encoder; set base.guide to one\.",
+        ),
+        (
+            {"base": {"objective": "simcse_unsup", "guide": "x"}},
+            r"base.guide is set, but base.objective simcse_unsup has no guide; remove base.guide\.",
+        ),
+        ({"base": {"objective": "rank_distillation", "guide": "x.gguf"}}, r"base.guide is 'x.gguf', a GGUF file"),
+        ({"base": {"guide": {"x": 0}}}, r"base.guide.x is 0 but must be above 0"),
+        ({"base": {"mlm": 0.1}}, r"base.mlm is set, but base.objective is none; set an objective or base.mlm to 0"),
+        ({"base": {"guide": 3}}, r"base.guide is 3 but must be"),
+        ({"base": {"phi": 1.5}}, r"base.phi is 1.5 but must be at most 1"),
+        ({"base": {"sigma": 0}}, r"base.sigma is 0 but must be above 0"),
+        ({"base": {"recipe": "none"}}, r"key 'base.recipe' is now called 'base.objective'\."),
+        (
+            {"base": {"objective": "simcse_sup"}},
+            r"base.objective: the value 'simcse_sup' is now called 'contrastive'\.",
+        ),
+        ({"base": {"objective": "simcse"}}, r"base.objective is 'simcse' but must be one of none, simcse_unsup"),
         (
             {"generate": {"rounds": 1}, "refine": {"development": None}},
             r"refine.development is null, .* list of 3 or more sentences .* but there are only 0 such lists; set",

@@ -25,7 +25,7 @@ def keys(part: dict) -> set[str]:
 
 @pytest.mark.parametrize("rule", RULES)
 def test_a_rule_receives_the_keys_that_the_schema_names(rule: str) -> None:
-    config = complete({"base": {"recipe": "simcse_unsup"}})
+    config = complete({"base": {"objective": "simcse_unsup"}})
     assert keys(views.for_rule(config, rule)) == {key for key, leaf in leaves() if rule in leaf.get("x-reads", ())}
 
 
@@ -43,7 +43,7 @@ def test_imported_lists_leave_the_keys_of_generation_out() -> None:
     assert views.for_rule(config, "overlap")["seeds"].keys() == {"decontaminate", "overlap_ngram", "overlap_limit"}
 
 
-def test_without_a_recipe_its_settings_do_not_count() -> None:
+def test_without_an_objective_its_settings_do_not_count() -> None:
     one, other = (complete({"base": {"pooling": "cls", "learning_rate": rate}}) for rate in (0.1, 0.2))
     assert views.for_rule(one, "base") == views.for_rule(other, "base")
 
@@ -54,6 +54,13 @@ def test_a_training_reads_the_keys_of_its_experiment() -> None:
     assert (part["seed"], part["refine"]["omega"]) == (7, 2.0)
     assert "experiments" not in part["refine"] and "teacher" not in part["refine"]
     assert views.for_rule(load(json.dumps(part)), "refine") == part
+
+
+def test_the_weights_of_several_guides_sum_to_one() -> None:
+    assert views.guides(complete({})) == {}
+    settings = {"objective": "rank_distillation", "guide": {"a": 1, "b": 3}}
+    assert views.guides(complete({"base": settings})) == {"a": 0.25, "b": 0.75}
+    assert views.guides(complete({"base": settings | {"guide": "a"}})) == {"a": 1.0}
 
 
 def test_swapped_values_differ() -> None:

@@ -7,16 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize, pad
 
-from rankrefine.refine.losses import (
-    LOSSES,
-    RankingLoss,
-    drift,
-    info_nce,
-    list_mle,
-    list_mle_released,
-    list_net,
-    similarity,
-)
+from rankrefine.refine.losses import RankingLoss, drift, info_nce, similarity
+from rankrefine.training.ranking_losses import LOSSES, list_mle, list_mle_released, list_net
 
 
 def oracle(scores: list[Tensor], target: list[Tensor]) -> Tensor:

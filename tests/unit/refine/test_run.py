@@ -33,12 +33,13 @@ from rankrefine.ranking_lists import teacher_embeddings
 from rankrefine.ranking_lists.lists import read as read_lists
 from rankrefine.refine import run, teacher
 from rankrefine.refine.collator import ListCollator
-from rankrefine.refine.losses import LOSSES, RankingLoss, list_mle, similarity
+from rankrefine.refine.losses import RankingLoss, similarity
 from rankrefine.refine.targets import TARGETS, targets
 from rankrefine.refine.train import ranking_loss
 from rankrefine.training import distributed, lora
 from rankrefine.training.best_step import BestStep
 from rankrefine.training.development import evaluator, order_kept
+from rankrefine.training.ranking_losses import LOSSES, list_mle
 from rankrefine.training.trainer import Trainer
 
 go_offline()
