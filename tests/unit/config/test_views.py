@@ -82,7 +82,7 @@ def test_the_base_encoder_as_teacher_keeps_its_own_opening() -> None:
         ({"pooling": "last"}, True),
         ({"attention": "bidirectional"}, True),
         ({"prompt": ""}, True),
-        ({"recipe": "simcse_sup", "data": "x.csv"}, True),
+        ({"objective": "contrastive", "data": "x.csv"}, True),
     ],
     ids=str,
 )
