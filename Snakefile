@@ -24,7 +24,16 @@ if config["lists"]["source"] == "import":
 else:
 
     include: "workflow/rules/seeds.smk"
+
+
+if config["lists"]["source"] != "import" or views.writes_examples(config):
+
     include: "workflow/rules/generate.smk"
+
+
+if config["examples"]["recipe"] != "none":
+
+    include: "workflow/rules/examples.smk"
 
 
 include: "workflow/rules/consolidate.smk"

@@ -19,7 +19,18 @@ GROUND = {
     *("errors", "locks", "io", "yaml_file", "provenance", "digest", "gpus", "sources", "hub_names", "results_folder"),
     *("score_table", "data_files", "text", "llm", "vllm_guidance", "encoders", "ranking_lists", "training", "assets"),
 }
-STAGES = {"seeds", "generate", "import_lists", "consolidate", "base", "refine", "evaluate", "export", "report"}
+STAGES = {
+    "seeds",
+    "generate",
+    "examples",
+    "import_lists",
+    "consolidate",
+    "base",
+    "refine",
+    "evaluate",
+    "export",
+    "report",
+}
 ABOVE = {"config", "check", "preview", "cli", "__main__"}
 LOOK_DOWN = {"report", "check", "preview", "cli"}  # may import stages
 READ_CONFIG = {"check", "preview", "evaluate.list_tasks", "config.reference"}  # verbs that write no data

@@ -48,14 +48,17 @@ def test_every_rule_is_a_command_with_its_name_and_a_module_of_its_package() -> 
 
     rules = set()
     for file in (ROOT / "workflow" / "rules").glob("*.smk"):
-        found = set(re.findall(r"^rule (\w+):", file.read_text(encoding="utf-8"), re.MULTILINE))
+        found = set(
+            re.findall(r"^(?:use )?rule (?:\w+ as )?(\w+)(?: with)?:", file.read_text(encoding="utf-8"), re.MULTILINE)
+        )
         assert not found or file.stem in found | {"assets"}, f"{file.name} has no rule of its name"
         rules |= found
     others = {"config", "preview", "list-tasks"}
     assert rules - {"local_asset", "gguf_asset", "page"} == {rule(command) for command in COMMANDS} - {
         rule(command) for command in others
     }
-    for command, module in COMMANDS.items():
+    for command, module in {module: (command, module) for command, module in reversed(COMMANDS.items())}.values():
+        # of the commands of one module, the first has its name
         *_, package, name = module.split(".")
         assert command == "config" or rule(command) in ((package, name) if name != "run" else (package, package[:-1]))
 

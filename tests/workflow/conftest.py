@@ -72,6 +72,20 @@ def finished_run(shared: Path, inputs: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def writing_run(finished_run: Path, python: Python, tmp_path_factory) -> Path:
+    """The finished folder as if the language model had written the training examples."""
+    folder = Folder(tmp_path_factory.mktemp("writing") / "work", python)
+    shutil.copytree(finished_run, folder.path)
+    recipe = ROOT / "src/rankrefine/generate/recipes/syncse_partial.yaml"
+    (folder.path / "recipe.yaml").write_text(recipe.read_text(encoding="utf-8") + "# mine\n", encoding="utf-8")
+    folder.configure("examples", {"recipe": "syncse_partial", "count": 18})
+    folder.configure("base.objective", "contrastive")
+    folder.snakemake("--cores", "1", "results/examples/examples.parquet")
+    folder.snakemake("--touch", "--cores", "1")  # all other files stay as they are
+    return folder.path
+
+
 @pytest.fixture
 def fresh(inputs: Path, python: Python, tmp_path: Path) -> Folder:
     """A folder with inputs and no results."""

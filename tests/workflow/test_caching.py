@@ -35,6 +35,12 @@ READERS = {
     "report": {"page"},
     "page": set(),
 }
+# where the language model writes the training examples
+WRITING_READERS = READERS | {
+    "seeds": {"generate", "synthesize", "overlap"},
+    "synthesize": {"examples"},
+    "examples": {"base"},
+}
 
 # another valid value for every leaf of the schema, for the miniature
 CHANGES = {
@@ -75,6 +81,17 @@ CHANGES = {
     "lists.file": "lists2.jsonl",
     "lists.column": "ranked",
     "lists.split": "test",
+    "examples.recipe": "recipe.yaml",
+    "examples.file": "examples.jsonl",
+    "examples.columns": {"anchor": "a", "positive": "b"},
+    "examples.count": 19,
+    "examples.temperature": 1,
+    "examples.top_p": 0.8,
+    "examples.plausibility": 4,
+    "examples.max_new_tokens": 49,
+    "examples.redraws": 4,
+    "examples.min_words": 2,
+    "examples.max_words": 39,
     "consolidate.collapse_repeats": 4,
     "consolidate.min_words": 1,
     "consolidate.max_words": 61,
@@ -143,18 +160,19 @@ CHANGES = {
 }
 
 
-def with_readers(rules: set[str]) -> set[str]:
+def with_readers(rules: set[str], readers: dict[str, set[str]] = READERS) -> set[str]:
     """The rules and all that read their results, directly or not."""
     found: set[str] = set()
     waiting = set(rules)
     while waiting:
         found |= waiting
-        waiting = set().union(*(READERS[rule] for rule in waiting)) - found
+        waiting = set().union(*(readers[rule] for rule in waiting)) - found
     return found
 
 
 # the rules that a run with imported lists does not have, and those of one that makes its own
 NOT_IMPORTING, IMPORTING = {"seeds", "generate"}, {"import_lists"}
+WRITING = {"synthesize", "examples"}  # the rules of a run that writes training examples
 
 
 # a choice needs no entry: another value of it, if it has one
@@ -173,7 +191,7 @@ def test_a_second_run_does_nothing(finished) -> None:
     assert "Nothing to be done" in finished.snakemake("--cores", "2").stderr
 
 
-@pytest.mark.parametrize("key", [key for key in CHANGES if not key.startswith("lists.")])
+@pytest.mark.parametrize("key", [key for key in CHANGES if not key.startswith(("lists.", "examples."))])
 def test_a_change_of_a_key_plans_the_rules_of_the_table(finished, key: str) -> None:
     leaf = dict(leaves())[key]
     if key == "base.guide":  # refused without an objective that compares with it
@@ -183,7 +201,47 @@ def test_a_change_of_a_key_plans_the_rules_of_the_table(finished, key: str) -> N
         finished.snakemake("--touch", "--cores", "1")
         assert finished.planned() == {}
     finished.configure(key, CHANGES[key])
-    assert set(finished.planned()) == with_readers(set(reruns(leaf)) - IMPORTING)
+    assert set(finished.planned()) == with_readers(set(reruns(leaf)) - IMPORTING - WRITING)
+
+
+@pytest.fixture
+def writing(writing_run: Path, python, tmp_path: Path) -> Folder:
+    """A private copy of a finished folder in which the language model has written the training examples."""
+    shutil.copytree(writing_run, tmp_path / "work")
+    return Folder(tmp_path / "work", python)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *(key for key in CHANGES if key.startswith("examples.") and key not in ("examples.file", "examples.columns")),
+        *(
+            "seed",
+            "seeds.min_words",
+            "seeds.decontaminate",
+            "seeds.overlap_ngram",
+            "seeds.overlap_limit",
+            "seeds.count",
+        ),
+        *("generate.engine", "generate.block_size", "generate.shard_size", "generate.rounds", "base.tau"),
+    ],
+)
+def test_a_change_of_a_key_plans_the_rules_of_the_table_where_examples_are_written(writing, key: str) -> None:
+    writing.configure(key, CHANGES[key])
+    rules = set(reruns(dict(leaves())[key])) - IMPORTING
+    assert set(writing.planned()) == with_readers(rules, WRITING_READERS)
+
+
+def test_a_larger_count_of_examples_writes_only_the_new_ones(writing) -> None:
+    before = writing.read("results/synthesize/*.parquet")
+    writing.configure("examples.count", 19)
+    assert {rule: jobs for rule, jobs in writing.planned().items() if rule in WRITING} == {
+        "synthesize": 1,
+        "examples": 1,
+    }
+    writing.snakemake("--cores", "1", "results/examples/examples.parquet")
+    after = writing.read("results/synthesize/*.parquet")
+    assert sorted(after) == sorted(before) and sum(before[name] == after[name] for name in before) == 2
 
 
 @pytest.fixture(scope="module")

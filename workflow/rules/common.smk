@@ -19,9 +19,10 @@ from rankrefine.config import views
 from rankrefine.config.load import complete, read
 from rankrefine.errors import UserError
 from rankrefine.evaluate import catalogue
+from rankrefine.generate.recipes import recipe_file
 from rankrefine.llm import prompts
 from rankrefine.llm.facts import facts
-from rankrefine.ranking_lists.shards import declared, folders
+from rankrefine.ranking_lists.shards import declared, folders, shards
 from rankrefine.report import contents
 
 
@@ -81,8 +82,8 @@ else:
     SEED_SOURCES = [
         manifest(s["source"], "dataset", f"seeds.sources ({s['name']})") for s in config["seeds"]["sources"]
     ]
-    if ENGINE.needs_model:
-        LLM = manifest(config["generate"]["model"], "model", "generate.model")
+if ENGINE.needs_model and (not IMPORTED or views.writes_examples(config)):
+    LLM = manifest(config["generate"]["model"], "model", "generate.model")
 LLM_FLAG = f"--llm {shlex.quote(LLM)}" if LLM else ""
 ENGINE_PYTHON = config["generate"]["python"] or PYTHON
 if config["generate"]["python"] and not shutil.which(ENGINE_PYTHON):
@@ -90,10 +91,18 @@ if config["generate"]["python"] and not shutil.which(ENGINE_PYTHON):
 BASE_MODEL = manifest(config["base"]["model"], "model", "base.model")
 ENCODER = "results/base/model.json" if views.is_prepared(config) else BASE_MODEL  # the base encoder
 POOL, GENERATED = (f"results/{name}" for name in folders(config))  # folders of the pool and of the shards
+EXAMPLE_SHARDS, EXAMPLE_RECIPE, EXAMPLE_FILE = {}, "", []
+if views.writes_examples(config):
+    EXAMPLE_SHARDS = shards(config["examples"]["count"], config["generate"]["shard_size"])
+    EXAMPLE_RECIPE = or_stop(recipe_file.digest, config["examples"]["recipe"])
+    or_stop(sources.refuse_results, recipe_file.find(config["examples"]["recipe"]), "examples.recipe")
+elif config["examples"]["recipe"] == "import":
+    EXAMPLE_FILE = manifest(config["examples"]["file"], "dataset", "examples.file")
 BASE_EXAMPLES = []  # training data of `base`
 if config["base"]["objective"] != "none":
     data = config["base"]["data"]
-    BASE_EXAMPLES = manifest(data, "dataset", "base.data") if data else f"{POOL}/pool.parquet"
+    written = "results/examples/examples.parquet" if config["examples"]["recipe"] != "none" else f"{POOL}/pool.parquet"
+    BASE_EXAMPLES = manifest(data, "dataset", "base.data") if data else written
 GUIDES = {  # of the objective of `base`: manifest -> weight
     manifest(source, "model", "base.guide"): weight for source, weight in sorted(views.guides(config).items())
 }
@@ -194,14 +203,14 @@ def teacher_manifest(wildcards):
     return ENCODER if wildcards.teacher == "base" else f"results/assets/{wildcards.teacher}.json"
 
 
-def rows(shard):
+def rows(folder, shards, shard):
     """Flags with the rows of the pool for a shard: at least as many as the existing shard has.
 
     Lowering seeds.count thus keeps a last shard that is larger than needed; consolidation takes the rows it needs. Full
     shards are not looked at.
     """
-    first, needed = SHARDS[shard]
-    path = Path(f"results/generate/{shard}.json")
+    first, needed = shards[shard]
+    path = Path(folder, f"{shard}.json")
     if needed < config["generate"]["shard_size"] and path.exists():
         try:
             record = json.loads(path.read_text(encoding="utf-8"))

@@ -20,6 +20,7 @@ rule generate:
         gpu=gpu(ENGINE.gpus(config["generate"])),
     params:
         python=engine_python,
+        command="generate",
         config=reads("generate"),
         code=code(
             "generate",
@@ -27,13 +28,13 @@ rule generate:
             f"rankrefine.llm.{config['generate']['engine']}.engine",
         ),
         prompt=PROMPT,
-        rows=lambda wc: rows(wc.shard),
+        rows=lambda wc: rows("results/generate", SHARDS, wc.shard),
         llm=LLM_FLAG,
         # The budget only rejects a pool that is too small early; changing it must not trigger a rerun. See `python`.
         budget=lambda wc, input: config["seeds"]["count"],
     message:
         "Stage 2: generating ranking lists, shard {wildcards.shard}"
     shell:
-        "{params.python:q} -m rankrefine generate --config {params.config:q}"
+        "{params.python:q} -m rankrefine {params.command} --config {params.config:q}"
         " --pool {input.pool:q} --pool-stats {input.stats:q} {params.rows} --budget {params.budget} {params.llm} --threads {threads} --gpus {resources.gpu} --code {params.code}"
         " --output {output.shard:q} --stats {output.stats:q} --log {log:q}"

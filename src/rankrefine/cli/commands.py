@@ -13,6 +13,8 @@ COMMANDS = {
     "check": "rankrefine.check",
     "seeds": "rankrefine.seeds.run",
     "generate": "rankrefine.generate.run",
+    "synthesize": "rankrefine.generate.run",
+    "examples": "rankrefine.examples.run",
     "import-lists": "rankrefine.import_lists.run",
     "consolidate": "rankrefine.consolidate.run",
     "base": "rankrefine.base.run",

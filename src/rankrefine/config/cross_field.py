@@ -20,6 +20,7 @@ def problems(config: dict[str, Any]) -> Iterator[str]:
     yield from _lists(config)
     for name, changes in config["refine"]["experiments"].items():
         yield from _experiment(config, name, changes)
+    yield from _examples(config)
     yield from _base(config)
     yield from _evaluate(config)
     teachers = [("refine.teacher", source) for source in views.all_teachers(config)]
@@ -82,10 +83,33 @@ def _base(config: dict[str, Any]) -> Iterator[str]:
         yield f"base.guide is set, but base.objective {objective} has no guide; remove base.guide."
     if section["guide"] is None and objective in GUIDED:
         yield f"base.objective {objective} compares with a frozen encoder; set base.guide to one."
-    if section["data"] is None and objective not in ("none", *ON_SENTENCES):
-        yield f"base.objective {objective} trains on pairs (columns anchor, positive, ...); set base.data to them."
+    is_on_pairs = objective not in ("none", *ON_SENTENCES)
+    if is_on_pairs and section["data"] is None and config["examples"]["recipe"] == "none":
+        yield (
+            f"base.objective {objective} trains on pairs (columns anchor, positive, ...); set base.data to them, or "
+            "examples.recipe."
+        )
     if objective != "none" and config["refine"]["development"] is None:
         yield "base.objective selects its best step with refine.development, which is null; set refine.development."
+
+
+def _examples(config: dict[str, Any]) -> Iterator[str]:
+    section, base = config["examples"], config["base"]
+    if section["recipe"] == "import" and section["file"] is None:
+        yield "examples.recipe is import, but examples.file is null; give the file with the examples."
+    if section["recipe"] != "import" and section["file"] is not None:
+        yield f"examples.file is set, but examples.recipe is {section['recipe']}; set examples.recipe to import."
+    if section["min_words"] > section["max_words"]:
+        yield f"examples.min_words ({section['min_words']}) is above examples.max_words ({section['max_words']})."
+    if section["recipe"] == "none":
+        return
+    if base["objective"] in ("none", *ON_SENTENCES):
+        yield (
+            f"examples.recipe is set, but base.objective is {base['objective']}, which trains on no pairs; set "
+            "base.objective to contrastive, for example."
+        )
+    if base["data"] is not None:
+        yield "base.data and examples.recipe are both set; set base.data to null, or examples.recipe to none."
 
 
 def _evaluate(config: dict[str, Any]) -> Iterator[str]:

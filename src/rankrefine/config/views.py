@@ -6,6 +6,8 @@ from rankrefine.config.schema import leaves
 
 UNTRAINED = ("objective", "pooling", "prompt", "attention")  # keys of `base` that take effect without a training
 
+EXAMPLES = ("synthesize", "examples")  # rules that also run beside imported lists
+
 
 def for_rule(config: dict[str, Any], rule: str) -> dict[str, Any]:
     """Return the keys of `config` whose schema names `rule` under `x-reads`, nested as in `config`.
@@ -18,7 +20,9 @@ def for_rule(config: dict[str, Any], rule: str) -> dict[str, Any]:
     for key, leaf in leaves():
         section, _, name = key.partition(".")
         rules = leaf.get("x-reads", ())
-        if rule not in rules or (is_import and section in ("seeds", "generate") and "import_lists" not in rules):
+        if rule not in rules:
+            continue
+        if is_import and rule not in EXAMPLES and section in ("seeds", "generate") and "import_lists" not in rules:
             continue
         if not name:
             part[section] = config[section]
@@ -44,6 +48,11 @@ def embedding(config: dict[str, Any], teacher: str) -> dict[str, Any]:
     """Return the keys that a teacher reads; the base encoder as a teacher keeps its own pooling and prompt."""
     part = for_rule(config, "teacher")
     return {"refine": {"max_length": part["refine"]["max_length"]}} if teacher == "base" else part
+
+
+def writes_examples(config: dict[str, Any]) -> bool:
+    """Return True if the language model writes training examples."""
+    return config["examples"]["recipe"] not in ("none", "import")
 
 
 def is_prepared(config: dict[str, Any]) -> bool:

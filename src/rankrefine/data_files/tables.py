@@ -42,11 +42,14 @@ def values(path: Path, column: str, split: str) -> Iterator[Any]:
 
 
 def read(
-    files: Sequence[Path], columns: Mapping[str, Column], optional: Mapping[str, Column] | None = None
+    files: Sequence[Path],
+    columns: Mapping[str, Column],
+    optional: Mapping[str, Column] | None = None,
+    allow_missing: bool = False,
 ) -> dict[str, list[Any]]:
-    """Return the values of columns by their names, all of them complete.
+    """Return the values of columns by their names, complete unless `allow_missing`.
 
-    Optional columns are left out where no row has a value; a missing value of others is None.
+    Optional columns are left out where no row has a value. A missing value that is allowed is None.
 
     Raises:
         UserError: as `sentences`; or a .txt file, no rows, or a value that is missing or not of its column's type.
@@ -59,7 +62,7 @@ def read(
             for (name, column), value in zip(types.items(), row, strict=True):
                 if value is not None and (kind.typed or value != ""):
                     table[name].append(_cast(column, value, kind, name, file, place))
-                elif name in columns:
+                elif name in columns and not allow_missing:
                     raise UserError(f"{file}, {place}: column {name} is empty; complete or remove the row.")
                 else:
                     table[name].append(None)

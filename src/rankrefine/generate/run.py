@@ -1,4 +1,4 @@
-"""Stage 2, `python -m rankrefine generate`: one shard of the language model's output for the seed pool.
+"""Stage 2, `python -m rankrefine generate` and `synthesize`: one shard of what the language model writes for the pool.
 
 A shard is cut into blocks (see `blocks`). Draws depend on the random seed and the seed sentence alone, and the
 schedule on the block alone, so an interrupted job gives the same bytes on the same machine.
@@ -41,10 +41,10 @@ def run(
     output: Path,
     stats: Path,
 ) -> None:
-    """Generate the ranking lists of one shard.
+    """Generate one shard: ranking lists (generate) or training examples (synthesize).
 
     Args:
-        config: Configuration: a YAML file or inline JSON.
+        config: Configuration: a YAML file or inline JSON; with the section `examples`, the recipe is its own.
         pool: Seed pool (parquet) from `seeds`.
         pool_stats: Record (JSON) from `seeds`.
         first: First row of the pool to use.
@@ -61,9 +61,11 @@ def run(
     """
     settings = config["generate"]
     engine_facts = facts(settings["engine"])
-    record = Record("generate", config, *engine_facts.packages, "pyarrow")
+    section = "examples" if "examples" in config else "seeds"  # of the key `count`
+    stage = "synthesize" if section == "examples" else "generate"
+    record = Record(stage, config, *engine_facts.packages, "pyarrow")
     seeds = io.read_table(pool)
-    _check_budget(seeds.num_rows, budget, pool_stats)
+    _check_budget(seeds.num_rows, budget, pool_stats, f"{section}.count")
     if first >= seeds.num_rows:
         raise UserError(f"--first is {first}, but the pool has only {seeds.num_rows} seed sentences.")
     seeds = seeds.slice(first, rows)  # `rows` may exceed the pool, if the shard was larger in an earlier run
@@ -97,16 +99,19 @@ def run(
             ),
         )
         journal.remove()
-        log.info("generate %s: %d complete, %d given up, %.0f tokens/s", output.stem, kept, dropped.total(), speed)
+        log.info("%s %s: %d complete, %d given up, %.0f tokens/s", stage, output.stem, kept, dropped.total(), speed)
 
 
 def load_recipe(config: dict[str, Any]) -> Recipe:
-    """Return the recipe `generate.recipe`. It is imported by name, so a job depends on the code of its own one alone.
+    """Return the recipe of the section `examples`, if there is one, else `generate.recipe`.
+
+    It is imported by name, so that a job depends on the code of its own recipe alone.
 
     Raises:
         UserError: the recipe's settings cannot be used.
     """
-    return import_module(f"rankrefine.generate.recipes.{config['generate']['recipe']}").load(config)
+    name = "steps" if "examples" in config else config["generate"]["recipe"]
+    return import_module(f"rankrefine.generate.recipes.{name}").load(config)
 
 
 def load_engine(
@@ -121,14 +126,14 @@ def load_engine(
     return load(model.path if model else None, recipe.prompts, recipe.sampling, max_running, settings, threads)
 
 
-def _check_budget(available: int, needed: int, pool_stats: Path) -> None:
+def _check_budget(available: int, needed: int, pool_stats: Path, key: str) -> None:
     if available >= needed:
         return
     dropped = Counter(io.read_json(pool_stats)["dropped"]).most_common()
     reasons = ", ".join(f"{reason} {count}" for reason, count in dropped if count)
     raise UserError(
-        f"seeds.count is {needed}, but the pool has only {available} seed sentences (dropped: {reasons or 'none'}); "
-        "lower seeds.count, add sources or loosen the filters."
+        f"{key} is {needed}, but the pool has only {available} seed sentences (dropped: {reasons or 'none'}); "
+        f"lower {key}, add sources or loosen the filters."
     )
 
 

@@ -15,6 +15,8 @@ from rankrefine.errors import UserError
 
 ROOT = Path(__file__).parents[3]
 RULES = {
+    "synthesize",
+    "examples",
     *("seeds", "generate", "import_lists", "consolidate", "base", "teacher", "refine"),
     *("task", "overlap", "evaluate", "scores", "report"),
 }

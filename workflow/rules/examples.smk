@@ -1,0 +1,58 @@
+# Training examples of the base encoder. The language model writes them as it writes ranking lists, with another recipe.
+use rule generate as synthesize with:
+    input:
+        pool=f"{POOL}/pool.parquet",
+        stats=f"{POOL}/pool.json",
+        llm=LLM,
+    output:
+        shard="results/synthesize/{shard}.parquet",
+        stats="results/synthesize/{shard}.json",
+    log:
+        "results/logs/synthesize/{shard}.log",
+    benchmark:
+        "results/benchmarks/synthesize/{shard}.tsv"
+    params:
+        python=engine_python,
+        command="synthesize",
+        config=reads("synthesize"),
+        code=code(
+            "synthesize", "rankrefine.generate.recipes.steps", f"rankrefine.llm.{config['generate']['engine']}.engine"
+        ),
+        prompt=EXAMPLE_RECIPE,
+        rows=lambda wc: rows("results/synthesize", EXAMPLE_SHARDS, wc.shard),
+        llm=LLM_FLAG,
+        budget=lambda wc, input: config["examples"]["count"],
+    message:
+        "Writing training examples, shard {wildcards.shard}"
+
+
+rule examples:
+    input:
+        shards=collect("results/synthesize/{shard}.parquet", shard=EXAMPLE_SHARDS),
+        stats=collect("results/synthesize/{shard}.json", shard=EXAMPLE_SHARDS),
+        data=EXAMPLE_FILE,
+        assets=sorted(set(DECONTAMINATION)),
+    output:
+        examples="results/examples/examples.parquet",
+        stats="results/examples/examples.json",
+    log:
+        "results/logs/examples.log",
+    benchmark:
+        "results/benchmarks/examples.tsv"
+    conda:
+        "../../envs/rankrefine.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        python=python,
+        config=reads("examples"),
+        source=lambda wc, input: (
+            f"--data {shlex.quote(EXAMPLE_FILE)}" if EXAMPLE_FILE else "--shards results/synthesize"
+        ),
+        code=code("examples"),
+    message:
+        "Filtering the training examples"
+    shell:
+        "{params.python:q} -m rankrefine examples --config {params.config:q} {params.source} --assets {input.assets:q}"
+        " --output {output.examples:q} --stats {output.stats:q} --log {log:q}"
