@@ -235,7 +235,9 @@ def test_a_training_lowers_its_loss_and_ends_with_the_same_bytes(
     assert (tmp_path / "killed" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
 
 
-@pytest.mark.parametrize("settings", [{}, {"objective": "contrastive", "examples": "nli.json"}], ids=["kept", "trained"])
+@pytest.mark.parametrize(
+    "settings", [{}, {"objective": "contrastive", "examples": "nli.json"}], ids=["kept", "trained"]
+)
 def test_a_language_model_becomes_an_encoder_that_opens_by_itself(inputs: Path, tmp_path: Path, settings: dict):
     """With the attention of the training: later tokens change the vector of the first one."""
     from sentence_transformers import SentenceTransformer
