@@ -181,7 +181,7 @@ def test_a_new_experiment_and_a_new_seed_train_nothing_again(finished) -> None:
 
 
 def test_a_bare_transformer_becomes_an_encoder_and_its_own_teacher(fresh) -> None:
-    """Supervised SimCSE from triplets with a head that is kept, then the refinement of that encoder."""
+    """Triplets and two guides train it with a head that is kept, then the refinement of that encoder."""
     folder = fresh.path / "encoder"
     for name in ("modules.json", "sentence_bert_config.json", "config_sentence_transformers.json"):
         (folder / name).unlink(missing_ok=True)
@@ -189,13 +189,15 @@ def test_a_bare_transformer_becomes_an_encoder_and_its_own_teacher(fresh) -> Non
     texts = (fresh.path / "sentences.txt").read_text(encoding="utf-8").splitlines()
     rows = [",".join(texts[i : i + 3]) for i in range(0, 60, 3)]
     (fresh.path / "triplets.csv").write_text("anchor,positive,negative\n" + "\n".join(rows), encoding="utf-8")
-    recipe = {"recipe": "simcse_sup", "pooling": "cls_head", "data": "triplets.csv", "batch_size": 8}
-    fresh.configure("base", {"model": "encoder"} | recipe)
+    settings = {"objective": "masked_contrastive", "pooling": "cls_head", "data": "triplets.csv", "batch_size": 8}
+    settings |= {"guide": {"encoder": 1, "encoder2": 3}, "guide_pooling": "mean"}
+    fresh.configure("base", {"model": "encoder"} | settings)
     fresh.configure("refine.teacher", "base")
     fresh.snakemake("--cores", "2", "results/selection.json")
     made = json.loads((fresh.path / "results/base/history.json").read_text(encoding="utf-8"))
     trained = json.loads((fresh.path / "results/refine/refined/7/history.json").read_text(encoding="utf-8"))
-    assert made["examples"] == 20
+    assert made["examples"] == made["negatives"] == 20
+    assert [(guide["model"], guide["weight"]) for guide in made["guides"]] == [("encoder", 0.25), ("encoder2", 0.75)]
     assert trained["base"]["model"] == trained["teachers"][0]["model"] == "base:encoder"
     modules = json.loads((fresh.path / "results/encoder/modules.json").read_text(encoding="utf-8"))
     assert [module["type"].rpartition(".")[2] for module in modules] == ["Transformer", "Pooling", "Dense"]

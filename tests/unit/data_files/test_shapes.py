@@ -17,7 +17,7 @@ import pytest
 from datasets import Dataset, DatasetDict
 
 from rankrefine import io
-from rankrefine.base import simcse
+from rankrefine.base import examples
 from rankrefine.data_files import tables
 from rankrefine.errors import UserError
 from rankrefine.evaluate import data_tables
@@ -52,7 +52,7 @@ READERS: dict[str, tuple[str, dict[str, list], Callable[[Path], Any], Any]] = {
     "base": (
         "train",
         {"anchor": TEXTS, "positive": OTHERS, "negative": TEXTS[::-1]},
-        lambda path: [*simcse.examples("simcse_sup", path).values()],
+        lambda path: [*examples.read("decayed_contrastive", path).values()],
         [TEXTS, OTHERS, TEXTS[::-1]],
     ),
     "development": ("validation", PAIRS, lambda path: [*development.read(path)], [*PAIRS.values()]),
