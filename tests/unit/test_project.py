@@ -48,9 +48,8 @@ def test_every_rule_is_a_command_with_its_name_and_a_module_of_its_package() -> 
 
     rules = set()
     for file in (ROOT / "workflow" / "rules").glob("*.smk"):
-        found = set(
-            re.findall(r"^(?:use )?rule (?:\w+ as )?(\w+)(?: with)?:", file.read_text(encoding="utf-8"), re.MULTILINE)
-        )
+        text = file.read_text(encoding="utf-8")
+        found = set(re.findall(r"^ *(?:use )?rule (?:\w+ as )?(\w+)(?: with)?:", text, re.MULTILINE))
         assert not found or file.stem in found | {"assets"}, f"{file.name} has no rule of its name"
         rules |= found
     others = {"config", "preview", "list-tasks"}

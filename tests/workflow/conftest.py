@@ -14,6 +14,7 @@ import pytest
 from filelock import FileLock
 from workflow.folder import ROOT, Folder, Python
 
+KEEP_ALL = {"min_positive": -1, "max_negative": 1, "min_margin": 0}  # the encoder is random
 SOURCES = ("Snakefile", "workflow", "envs", "src", "config.yaml")
 
 
@@ -79,9 +80,9 @@ def writing_run(finished_run: Path, python: Python, tmp_path_factory) -> Path:
     shutil.copytree(finished_run, folder.path)
     recipe = ROOT / "src/rankrefine/generate/recipes/syncse_partial.yaml"
     (folder.path / "recipe.yaml").write_text(recipe.read_text(encoding="utf-8") + "# mine\n", encoding="utf-8")
-    folder.configure("examples", {"recipe": "syncse_partial", "count": 18})
+    folder.configure("examples", {"recipe": "syncse_partial", "count": 18, "scorer": "encoder2", **KEEP_ALL})
     folder.configure("base.objective", "contrastive")
-    folder.snakemake("--cores", "1", "results/examples/examples.parquet")
+    folder.snakemake("--cores", "1", "results/examples/curated.parquet")
     folder.snakemake("--touch", "--cores", "1")  # all other files stay as they are
     return folder.path
 

@@ -39,7 +39,9 @@ READERS = {
 WRITING_READERS = READERS | {
     "seeds": {"generate", "synthesize", "overlap"},
     "synthesize": {"examples"},
-    "examples": {"base"},
+    "examples": {"rate", "curate"},
+    "rate": {"curate"},
+    "curate": {"base"},
 }
 
 # another valid value for every leaf of the schema, for the miniature
@@ -92,6 +94,13 @@ CHANGES = {
     "examples.redraws": 4,
     "examples.min_words": 2,
     "examples.max_words": 39,
+    "examples.scorer": "encoder",
+    "examples.scorer_pooling": "mean",
+    "examples.max_length": 64,
+    "examples.swap": False,
+    "examples.min_positive": -0.9,
+    "examples.max_negative": 0.99,
+    "examples.min_margin": 0.01,
     "consolidate.collapse_repeats": 4,
     "consolidate.min_words": 1,
     "consolidate.max_words": 61,
@@ -172,7 +181,7 @@ def with_readers(rules: set[str], readers: dict[str, set[str]] = READERS) -> set
 
 # the rules that a run with imported lists does not have, and those of one that makes its own
 NOT_IMPORTING, IMPORTING = {"seeds", "generate"}, {"import_lists"}
-WRITING = {"synthesize", "examples"}  # the rules of a run that writes training examples
+WRITING = {"synthesize", "examples", "rate", "curate"}  # the rules of a run that writes training examples
 
 
 # a choice needs no entry: another value of it, if it has one
@@ -238,6 +247,8 @@ def test_a_larger_count_of_examples_writes_only_the_new_ones(writing) -> None:
     assert {rule: jobs for rule, jobs in writing.planned().items() if rule in WRITING} == {
         "synthesize": 1,
         "examples": 1,
+        "rate": 1,
+        "curate": 1,
     }
     writing.snakemake("--cores", "1", "results/examples/examples.parquet")
     after = writing.read("results/synthesize/*.parquet")
@@ -278,7 +289,7 @@ def test_a_change_of_a_key_plans_the_rules_of_the_table_where_lists_are_imported
     rules = set(reruns(dict(leaves())[key]))
     if key == "seeds.count":
         rules = set()  # all lists of the file are used
-    assert set(importing.planned()) == with_readers(rules - NOT_IMPORTING)
+    assert set(importing.planned()) == with_readers(rules - NOT_IMPORTING - WRITING)
 
 
 def test_reordered_keys_and_comments_plan_nothing(finished) -> None:

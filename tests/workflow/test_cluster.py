@@ -22,7 +22,7 @@ def rules() -> dict[str, str]:
         text = file.read_text(encoding="utf-8")
         for names in re.findall(r"^localrules:\n((?:    \w+,\n)+)", text, re.MULTILINE):
             local |= set(re.findall(r"\w+", names))
-        for part in re.split(r"^rule ", text, flags=re.MULTILINE)[1:]:
+        for part in re.split(r"^ *rule ", text, flags=re.MULTILINE)[1:]:
             found[part.partition(":")[0]] = part
     for file in (ROOT / "workflow" / "rules").glob("*.smk"):  # `use rule A as B with:` has the text of A
         for old, new in re.findall(r"^use rule (\w+) as (\w+) with:", file.read_text(encoding="utf-8"), re.MULTILINE):

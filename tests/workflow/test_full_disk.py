@@ -24,6 +24,8 @@ STAGES = {
     "generate": 4,
     "synthesize": 4,
     "examples": 4,
+    "rate": 0,
+    "curate": 4,
     "consolidate": 4,
     "base": 60,
     "teacher": 8,
@@ -79,7 +81,7 @@ def small(tmp_path: Path):
     subprocess.run(["umount", str(folder)], check=True)
 
 
-WRITING = ("synthesize", "examples")  # the rules of a run that writes training examples
+WRITING = ("synthesize", "examples", "rate", "curate")  # the rules of a run that writes training examples
 
 
 @pytest.fixture(scope="session")

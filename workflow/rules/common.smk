@@ -98,10 +98,12 @@ if views.writes_examples(config):
     or_stop(sources.refuse_results, recipe_file.find(config["examples"]["recipe"]), "examples.recipe")
 elif config["examples"]["recipe"] == "import":
     EXAMPLE_FILE = manifest(config["examples"]["file"], "dataset", "examples.file")
+SCORER = config["examples"]["scorer"] and manifest(config["examples"]["scorer"], "model", "examples.scorer")
 BASE_EXAMPLES = []  # training data of `base`
 if config["base"]["objective"] != "none":
     data = config["base"]["data"]
-    written = "results/examples/examples.parquet" if config["examples"]["recipe"] != "none" else f"{POOL}/pool.parquet"
+    written = f"results/examples/{'curated' if SCORER else 'examples'}.parquet"
+    written = written if config["examples"]["recipe"] != "none" else f"{POOL}/pool.parquet"
     BASE_EXAMPLES = manifest(data, "dataset", "base.data") if data else written
 GUIDES = {  # of the objective of `base`: manifest -> weight
     manifest(source, "model", "base.guide"): weight for source, weight in sorted(views.guides(config).items())

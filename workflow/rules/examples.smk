@@ -56,3 +56,60 @@ rule examples:
     shell:
         "{params.python:q} -m rankrefine examples --config {params.config:q} {params.source} --assets {input.assets:q}"
         " --output {output.examples:q} --stats {output.stats:q} --log {log:q}"
+
+
+if SCORER:
+
+    rule rate:
+        input:
+            examples="results/examples/examples.parquet",
+            model=SCORER,
+        output:
+            ratings="results/examples/ratings.parquet",
+            stats="results/examples/ratings.json",
+        log:
+            "results/logs/rate.log",
+        benchmark:
+            "results/benchmarks/rate.tsv"
+        conda:
+            "../../envs/rankrefine.yaml"
+        threads: 16
+        resources:
+            mem_mb=8000,
+            runtime=120,
+            gpu=gpu(),
+        params:
+            python=python,
+            config=reads("rate"),
+            code=code("rate"),
+        message:
+            "Rating the training examples"
+        shell:
+            "{params.python:q} -m rankrefine rate --config {params.config:q} --examples {input.examples:q} --model {input.model:q}"
+            " --threads {threads} --gpus {resources.gpu} --output {output.ratings:q} --stats {output.stats:q} --log {log:q}"
+
+    rule curate:
+        input:
+            examples="results/examples/examples.parquet",
+            ratings="results/examples/ratings.parquet",
+        output:
+            curated="results/examples/curated.parquet",
+            stats="results/examples/curated.json",
+        log:
+            "results/logs/curate.log",
+        benchmark:
+            "results/benchmarks/curate.tsv"
+        conda:
+            "../../envs/rankrefine.yaml"
+        resources:
+            mem_mb=4000,
+            runtime=60,
+        params:
+            python=python,
+            config=reads("curate"),
+            code=code("curate"),
+        message:
+            "Choosing training examples by their ratings"
+        shell:
+            "{params.python:q} -m rankrefine curate --config {params.config:q} --examples {input.examples:q} --ratings {input.ratings:q}"
+            " --output {output.curated:q} --stats {output.stats:q} --log {log:q}"

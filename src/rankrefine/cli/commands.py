@@ -15,6 +15,8 @@ COMMANDS = {
     "generate": "rankrefine.generate.run",
     "synthesize": "rankrefine.generate.run",
     "examples": "rankrefine.examples.run",
+    "rate": "rankrefine.examples.rate",
+    "curate": "rankrefine.examples.curate",
     "import-lists": "rankrefine.import_lists.run",
     "consolidate": "rankrefine.consolidate.run",
     "base": "rankrefine.base.run",

@@ -102,6 +102,8 @@ def _examples(config: dict[str, Any]) -> Iterator[str]:
     if section["min_words"] > section["max_words"]:
         yield f"examples.min_words ({section['min_words']}) is above examples.max_words ({section['max_words']})."
     if section["recipe"] == "none":
+        if section["scorer"] is not None:
+            yield "examples.scorer is set, but examples.recipe is none; set a recipe or remove examples.scorer."
         return
     if base["objective"] in ("none", *ON_SENTENCES):
         yield (

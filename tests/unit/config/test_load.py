@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[3]
 RULES = {
     "synthesize",
     "examples",
-    *("seeds", "generate", "import_lists", "consolidate", "base", "teacher", "refine"),
+    *("seeds", "generate", "import_lists", "consolidate", "base", "teacher", "refine", "rate", "curate"),
     *("task", "overlap", "evaluate", "scores", "report"),
 }
 
