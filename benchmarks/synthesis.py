@@ -1,8 +1,8 @@
 """What written examples are worth: python benchmarks/synthesis.py --results results [--layers 3] [--seeds 1 2 3]
 
-The results folder is one of a run with `examples.recipe`. The first line shows the median cosines of anchors to
-positives and negatives, by an encoder. Then the first layers of that encoder are trained on the examples, and on the
-same seed sentences by `simcse_unsup`; a row shows the development score of each random seed.
+The results folder is one of a run with `examples.recipe`. A line shows the median cosines of anchors to positives and
+negatives, by an encoder, of all examples and of the curated ones. Then the first layers of that encoder are trained on
+each of them by `contrastive`, and on the same seed sentences by `simcse_unsup`; a row shows the development scores.
 """
 
 from __future__ import annotations
@@ -35,22 +35,23 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--learning-rate", type=float, default=5e-5)
     options = parser.parse_args()
-    examples = io.read_table(options.results / "examples" / "examples.parquet")
+    data = {name: io.read_table(options.results / "examples" / f"{name}.parquet") for name in ("examples", "curated")}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         encoder = material.model(options.encoder, folder).path
-        print(similarities(encoder, examples))
+        for name, examples in data.items():
+            print(f"{name}: {similarities(encoder, examples)}")
+            io.write_table(folder / f"{name}.parquet", examples)
         material.dataset("embedded:stsb", folder)
         _cut(encoder, options.layers, folder)
         sentences = io.read_table(options.results / "seeds" / "pool.parquet").slice(0, _read(options.results))
-        io.write_table(folder / "simcse_unsup.parquet", sentences.select(["text"]))
-        io.write_table(folder / "contrastive.parquet", examples)
-        for objective in ("simcse_unsup", "contrastive"):
-            scores = [_score(objective, seed, folder, options) for seed in options.seeds]
+        io.write_table(folder / "sentences.parquet", sentences.select(["text"]))
+        for name in ("sentences", *data):
+            scores = [_score(name, seed, folder, options) for seed in options.seeds]
             before, after = scores[0][0], np.array([score for _, score in scores])
             shown = ", ".join(f"{score:.2f}" for score in after)
             spread = f"{after.mean() - before:+.2f} ± {after.std(ddof=1):.2f}" if len(after) > 1 else ""
-            print(f"{objective:14} {before:.2f} -> {shown}   {spread}")
+            print(f"{name:14} {before:.2f} -> {shown}   {spread}")
 
 
 def similarities(encoder: Path, examples: pa.Table) -> str:
@@ -80,12 +81,13 @@ def _cut(encoder: Path, layers: int, folder: Path) -> None:
     write_manifest(folder / "cut.json", source="cut", kind="model", path=folder / "cut")
 
 
-def _score(objective: str, seed: int, folder: Path, options: argparse.Namespace) -> tuple[float, float]:
-    """Train once; return the development scores before and after."""
+def _score(name: str, seed: int, folder: Path, options: argparse.Namespace) -> tuple[float, float]:
+    """Train once on a table; return the development scores before, and at the best step."""
+    objective = "simcse_unsup" if name == "sentences" else "contrastive"
     section = {"objective": objective, "epochs": options.epochs, "learning_rate": options.learning_rate}
-    section |= {"evaluate_every": 0.1, "batch_size": 32, "data": None if objective == "simcse_unsup" else "x"}
+    section |= {"evaluate_every": 0.25, "batch_size": 32, "data": "x"}
     config = for_rule(configuration.complete({"seed": seed, "base": section}), "base")
-    write_manifest(folder / "data.json", source="x", kind="dataset", path=folder / f"{objective}.parquet")
+    write_manifest(folder / "data.json", source="x", kind="dataset", path=folder / f"{name}.parquet")
     outputs = [folder / "out" / name for name in ("model", "model.json", "history.json")]
     base.run(config, folder / "cut.json", folder / "data.json", folder / "stsb.json", None, None, *outputs)
     history = io.read_json(outputs[-1])

@@ -77,5 +77,5 @@ def test_default_pool(asset: Callable[[str], Path], tmp_path: Path) -> None:
     assert record["kept"] == len(pool) > 3000
     assert record["read"] == 5190 + 4200
     assert {row["source"] for row in pool} == {"nyt", "tweets"}
-    known = {" ".join(words(text)) for text in read.everything(load_manifest(manifests[1]).path)}
+    known = {" ".join(words(text)) for text in read.evaluation_texts(load_manifest(manifests[1]).path)}
     assert not known & {" ".join(words(row["text"])) for row in pool}
