@@ -97,7 +97,7 @@ CHANGES = {
     "examples.scorer": "encoder",
     "examples.scorer_pooling": "mean",
     "examples.max_length": 64,
-    "examples.swap": False,
+    "examples.swap": True,
     "examples.min_positive": -0.9,
     "examples.max_negative": 0.99,
     "examples.min_margin": 0.01,
