@@ -70,7 +70,7 @@ def texts(value: Any, typed: bool) -> list[str]:
 
 
 def subset(value: Any, typed: bool) -> str:
-    """Return the name of a subset; an empty one if it is missing."""
+    """Return the name of a subset: a class as text."""
     return str(label(value, typed))
 
 

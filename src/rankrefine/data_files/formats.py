@@ -4,28 +4,23 @@ A reader takes a file and `Columns`, and yields (place, values): "line 1" or "ro
 Without `Columns` the values are those of all columns.
 """
 
-import bz2
 import csv
-import gzip
 import json
-import lzma
 import re
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from rankrefine.data_files.lines import lines_of
 from rankrefine.data_files.splits import extension
 from rankrefine.errors import UserError, reason
 
 Rows = Iterator[tuple[str, Sequence[Any]]]
 
 BATCH = 10_000  # rows of an Arrow file in memory
-CHUNK = 2**20  # bytes that are read at a time
 LARGEST_CELL = 2**25  # characters of a cell of a CSV file; a quotation mark that nothing closes ends here
-DAMAGED = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
 
 
 class Columns(NamedTuple):
@@ -78,12 +73,12 @@ def format_of(file: Path) -> Format:
 
 def _text(file: Path, columns: Columns | None) -> Rows:
     """Yield the lines of a text file, whatever the columns."""
-    for number, line in _lines(file):
+    for number, line in lines_of(file):
         yield f"line {number}", [line]
 
 
 def _csv(file: Path, columns: Columns | None) -> Rows:
-    lines = (line for _, line in _lines(file))
+    lines = (line for _, line in lines_of(file))
     first = next(lines, "")
     delimiter = ";" if ";" in first and "," not in first else ","  # as Excel writes it where a comma is in numbers
     return _table(file, chain([first], lines), columns, delimiter=delimiter)
@@ -91,10 +86,10 @@ def _csv(file: Path, columns: Columns | None) -> Rows:
 
 def _tsv(file: Path, columns: Columns | None) -> Rows:
     # pandas, R and Excel quote cells, but many files have lone quotation marks that swallow the lines that follow
-    is_quoted = _is_quoted(line for _, line in _lines(file))
+    is_quoted = _is_quoted(line for _, line in lines_of(file))
     form = {"delimiter": "\t", "quoting": csv.QUOTE_MINIMAL if is_quoted else csv.QUOTE_NONE}
     # a row of too many cells has row names only where the tabs inside of cells are quoted
-    return _table(file, (line for _, line in _lines(file)), columns, has_row_names=is_quoted, **form)
+    return _table(file, (line for _, line in lines_of(file)), columns, has_row_names=is_quoted, **form)
 
 
 def _table(
@@ -145,7 +140,7 @@ def _is_quoted(lines: Iterable[str]) -> bool:
 
 def _json(file: Path, columns: Columns | None) -> Rows:
     """Yield the objects of a JSON array, as pandas writes it, or those of JSON lines with the extension .json."""
-    lines = (line for _, line in _lines(file))
+    lines = (line for _, line in lines_of(file))
     first = next(filter(str.strip, lines), "")
     if not first.lstrip().startswith("["):
         yield from _json_lines(file, columns)
@@ -155,7 +150,7 @@ def _json(file: Path, columns: Columns | None) -> Rows:
 
 
 def _json_lines(file: Path, columns: Columns | None) -> Rows:
-    for number, line in _lines(file):
+    for number, line in lines_of(file):
         if line.strip():
             where = f"{file}, line {number}"
             yield f"line {number}", _values(_parsed(line, where, columns), where, columns)
@@ -240,54 +235,6 @@ def _arrow_rows(file: Path, batches: Iterator[Any], columns: Columns | None, kin
             before += len(batch)
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{file} is corrupt or not {kind} ({reason(error)}).") from error
-
-
-def _lines(file: Path) -> Iterator[tuple[int, str]]:
-    """Yield the number and text of each line of UTF-8 text, without its end and the byte order mark."""
-    offset = 0
-    try:
-        with _open(file) as stream:
-            for number, line in enumerate(_split(stream), start=1):
-                try:
-                    text = line.decode("utf-8").rstrip("\r")
-                except UnicodeDecodeError as error:
-                    where = f"line {number}, byte {offset + error.start}"
-                    raise UserError(f"{file} is not UTF-8 ({where}); save it as UTF-8.") from error
-                offset += len(line) + 1
-                del line  # not twice in memory
-                yield number, text.removeprefix("\ufeff") if number == 1 else text
-    except (*DAMAGED, OSError) as error:
-        raise UserError(f"{file} cannot be read ({reason(error)}); it may be truncated or damaged.") from error
-
-
-def _split(stream: IO[bytes]) -> Iterator[bytes]:
-    """Yield lines without their ends. Only a newline ends a line, or a carriage return in a file without newlines."""
-    end, parts = b"", []
-    while chunk := stream.read(CHUNK):
-        end = end or (b"\r" if b"\r" in chunk[:-1] and b"\n" not in chunk else b"\n")
-        first, *others = chunk.split(end)
-        parts.append(first)
-        for line in others:
-            yield b"".join(parts)
-            parts = [line]
-    if any(parts):
-        yield b"".join(parts)
-
-
-def _open(file: Path) -> IO[bytes]:
-    """Open a file for reading, decompressed."""
-    match file.suffix.lower():
-        case ".gz":
-            return gzip.open(file)
-        case ".bz2":
-            return bz2.open(file)
-        case ".xz":
-            return lzma.open(file)
-        case ".zst":
-            import pyarrow as pa
-
-            return pa.input_stream(str(file), compression="zstd")
-    return file.open("rb")
 
 
 FORMATS = {

@@ -1,7 +1,8 @@
 """Choose training examples by their ratings (MultiCSR, Wang et al. 2024, step 2).
 
 With a and b the cosines of the anchor to the positive and to the negative, an example is kept if a >= min_positive,
-b <= max_negative and a - b >= min_margin. Where the negative is nearer than the positive, they change roles first.
+b <= max_negative and a - b >= min_margin. With `swap`, a negative that is nearer than the positive first changes roles
+with it.
 """
 
 import logging
@@ -56,7 +57,7 @@ def run(config: dict[str, Any], examples: Path, ratings: Path, output: Path, sta
 
 
 def in_order(row: dict[str, Any], section: dict[str, Any]) -> tuple[dict[str, Any], bool]:
-    """Return the example with the nearer text as its positive, and True if the roles changed."""
+    """Return the example, with `swap` its nearer text as the positive, and True if the roles changed."""
     positive, negative = row["score"], row["score_negative"]
     if negative is None or not section["swap"] or positive >= negative:
         return row, False
