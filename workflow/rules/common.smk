@@ -99,12 +99,16 @@ if views.writes_examples(config):
 elif config["examples"]["recipe"] == "import":
     EXAMPLE_FILE = manifest(config["examples"]["file"], "dataset", "examples.file")
 SCORER = config["examples"]["scorer"] and manifest(config["examples"]["scorer"], "model", "examples.scorer")
-BASE_EXAMPLES = []  # training data of `base`
+EXAMPLE_TABLES = []  # the last one is the training data of `base`
+if config["examples"]["recipe"] != "none":
+    names = ("examples", "ratings", "curated") if SCORER else ("examples",)
+    EXAMPLE_TABLES = [f"results/examples/{name}.parquet" for name in names]
+BASE_EXAMPLES, BASE_RECORDS = [], []  # training data of `base`; records of its training and of its examples
 if config["base"]["objective"] != "none":
     data = config["base"]["data"]
-    written = f"results/examples/{'curated' if SCORER else 'examples'}.parquet"
-    written = written if config["examples"]["recipe"] != "none" else f"{POOL}/pool.parquet"
+    written = EXAMPLE_TABLES[-1] if EXAMPLE_TABLES else f"{POOL}/pool.parquet"
     BASE_EXAMPLES = manifest(data, "dataset", "base.data") if data else written
+    BASE_RECORDS = ["results/base/history.json", *(table.replace(".parquet", ".json") for table in EXAMPLE_TABLES)]
 GUIDES = {  # of the objective of `base`: manifest -> weight
     manifest(source, "model", "base.guide"): weight for source, weight in sorted(views.guides(config).items())
 }

@@ -30,11 +30,13 @@ rule examples:
     input:
         shards=collect("results/synthesize/{shard}.parquet", shard=EXAMPLE_SHARDS),
         stats=collect("results/synthesize/{shard}.json", shard=EXAMPLE_SHARDS),
+        pool=f"{POOL}/pool.json" if EXAMPLE_SHARDS else [],
         data=EXAMPLE_FILE,
         assets=sorted(set(DECONTAMINATION)),
     output:
         examples="results/examples/examples.parquet",
         stats="results/examples/examples.json",
+        card=[] if SCORER else "results/examples/README.md",  # with a scorer, it describes the chosen examples
     log:
         "results/logs/examples.log",
     benchmark:
@@ -48,14 +50,17 @@ rule examples:
         python=python,
         config=reads("examples"),
         source=lambda wc, input: (
-            f"--data {shlex.quote(EXAMPLE_FILE)}" if EXAMPLE_FILE else "--shards results/synthesize"
+            f"--data {shlex.quote(input.data)}"
+            if input.data
+            else f"--shards results/synthesize --pool-stats {shlex.quote(input.pool)}"
         ),
+        card=lambda wc, output: f"--card {shlex.quote(output.card)}" if output.card else "",
         code=code("examples"),
     message:
         "Filtering the training examples"
     shell:
         "{params.python:q} -m rankrefine examples --config {params.config:q} {params.source} --assets {input.assets:q}"
-        " --output {output.examples:q} --stats {output.stats:q} --log {log:q}"
+        " --output {output.examples:q} --stats {output.stats:q} {params.card} --log {log:q}"
 
 
 if SCORER:
@@ -92,9 +97,12 @@ if SCORER:
         input:
             examples="results/examples/examples.parquet",
             ratings="results/examples/ratings.parquet",
+            examples_stats="results/examples/examples.json",
+            ratings_stats="results/examples/ratings.json",
         output:
             curated="results/examples/curated.parquet",
             stats="results/examples/curated.json",
+            card="results/examples/README.md",
         log:
             "results/logs/curate.log",
         benchmark:
@@ -112,4 +120,5 @@ if SCORER:
             "Choosing training examples by their ratings"
         shell:
             "{params.python:q} -m rankrefine curate --config {params.config:q} --examples {input.examples:q} --ratings {input.ratings:q}"
-            " --output {output.curated:q} --stats {output.stats:q} --log {log:q}"
+            " --examples-stats {input.examples_stats:q} --ratings-stats {input.ratings_stats:q}"
+            " --output {output.curated:q} --stats {output.stats:q} --card {output.card:q} --log {log:q}"

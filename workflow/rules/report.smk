@@ -12,6 +12,9 @@ rule report:
         scores="results/scores.csv",
         overlap=collect("results/overlap/{task}.json", task=TASKS),
         selection="results/selection.json",
+        base=BASE_RECORDS,
+        shards_of_examples=collect("results/synthesize/{shard}.json", shard=EXAMPLE_SHARDS),
+        examples=EXAMPLE_TABLES,
     output:
         [
             report(
@@ -20,7 +23,7 @@ rule report:
                 category=item.category,
                 labels={"item": item.label},
             )
-            for item in contents.CONTENTS
+            for item in contents.items(config)
         ],
     log:
         "results/logs/report.log",

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from rankrefine import io
+from rankrefine import data_card, io
 from rankrefine.consolidate.card import render
 from rankrefine.consolidate.list_rules import list_problem
 from rankrefine.errors import UserError
@@ -69,7 +69,7 @@ def run(config: dict[str, Any], shards: Path, pool_stats: Path, output: Path, st
         if not sizes:
             raise UserError(f"No ranking list is left ({tally}); loosen the rules in the section consolidate.")
     fields = _fields(tally, sizes, words) | {"made_by": list(origins.values())}
-    fields["seeds"] = _seeds(io.read_json(pool_stats))
+    fields["seeds"] = data_card.seeds(io.read_json(pool_stats))
     io.write_text(card, render(fields, output.name))
     io.write_json(stats, record.finish(**fields, shards=len(names)))
     log.info("consolidate: %s", tally)
@@ -111,11 +111,3 @@ def _fields(tally: Tally, sizes: Counter[int], words: float) -> dict[str, Any]:
         "sentences": sentences,
         "mean_words": round(words / max(sentences, 1), 2),
     }
-
-
-def _seeds(pool: dict[str, Any]) -> dict[str, Any]:
-    """Return the sources of the seed sentences with their revisions, and the sets of `seeds.decontaminate`."""
-    section, revisions = pool["config"]["seeds"], pool.get("assets", {})
-    sources = [(item["name"], item["source"]) for item in section.get("sources", [])]  # imported lists have none
-    revised = [{"name": name, "source": source, "revision": revisions.get(source)} for name, source in sources]
-    return {"sources": revised, "decontaminate": section["decontaminate"]}

@@ -14,6 +14,7 @@ import pyarrow as pa
 from rankrefine import io
 from rankrefine.errors import UserError
 from rankrefine.examples import rate
+from rankrefine.examples.card import render
 from rankrefine.examples.run import SCHEMA as EXAMPLES
 from rankrefine.provenance import Record
 from rankrefine.text.tally import Tally
@@ -23,15 +24,27 @@ log = logging.getLogger(__name__)
 SCHEMA = pa.schema([*EXAMPLES, ("score", pa.float32()), ("score_negative", pa.float32())])
 
 
-def run(config: dict[str, Any], examples: Path, ratings: Path, output: Path, stats: Path) -> None:
+def run(
+    config: dict[str, Any],
+    examples: Path,
+    ratings: Path,
+    examples_stats: Path,
+    ratings_stats: Path,
+    output: Path,
+    stats: Path,
+    card: Path,
+) -> None:
     """Choose training examples by their ratings.
 
     Args:
         config: Configuration with `examples`.
         examples: Examples (parquet) from the command `examples`.
         ratings: Cosines (parquet) from the command `rate`.
+        examples_stats: Record (JSON) of the examples.
+        ratings_stats: Record (JSON) of the ratings.
         output: Chosen examples to write (parquet); `score` is the cosine of anchor and positive, at least 0.
         stats: Record to write (JSON), with counts by reason and examples of what was dropped.
+        card: Data set card of the chosen examples to write (Markdown).
 
     Raises:
         UserError: no example is left.
@@ -52,7 +65,11 @@ def run(config: dict[str, Any], examples: Path, ratings: Path, output: Path, sta
     if not kept:
         raise UserError(f"No training example is left ({tally}); loosen the thresholds in the section examples.")
     io.write_table(output, pa.Table.from_pylist(kept, SCHEMA))
-    io.write_json(stats, record.finish(**tally.record(), swapped=swapped))
+    negatives = sum(row["negative"] is not None for row in kept)
+    finished = record.finish(**tally.record(), negatives=negatives, swapped=swapped)
+    scorer = io.read_json(ratings_stats)["scorer"]
+    io.write_text(card, render(io.read_json(examples_stats), SCHEMA.names, output.name, finished, scorer))
+    io.write_json(stats, finished)
     log.info("curate: %s; roles changed in %d", tally, swapped)
 
 

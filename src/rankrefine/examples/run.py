@@ -9,11 +9,12 @@ from typing import Any
 import pyarrow as pa
 from tqdm import tqdm
 
-from rankrefine import io
+from rankrefine import data_card, io
 from rankrefine.assets.manifest import load_manifest
 from rankrefine.data_files import splits, tables
 from rankrefine.data_files.columns import text
 from rankrefine.errors import UserError, about
+from rankrefine.examples.card import render
 from rankrefine.examples.rules import ROLES, Rules
 from rankrefine.provenance import Record
 from rankrefine.ranking_lists.shards import shards as declared
@@ -29,7 +30,14 @@ Row = dict[str, Any]
 
 
 def run(
-    config: dict[str, Any], shards: Path | None, data: Path | None, assets: list[Path], output: Path, stats: Path
+    config: dict[str, Any],
+    shards: Path | None,
+    data: Path | None,
+    assets: list[Path],
+    output: Path,
+    stats: Path,
+    pool_stats: Path | None = None,
+    card: Path | None = None,
 ) -> None:
     """Filter training examples of the base encoder.
 
@@ -40,6 +48,8 @@ def run(
         assets: Manifests of the sets in `seeds.decontaminate`.
         output: Examples to write (parquet).
         stats: Record to write (JSON), with counts by reason and examples of what was dropped.
+        pool_stats: Record of the seed pool (JSON), with `shards` (default: none).
+        card: Data set card to write (Markdown), unless a scorer still chooses (default: none).
 
     Raises:
         UserError: a shard is missing or corrupt, the file is unreadable or lacks a column, or no example is left.
@@ -64,9 +74,16 @@ def run(
             f"No training example is left ({tally}); loosen examples.min_words and max_words, or the recipe."
         )
     io.write_table(output, pa.Table.from_pylist(kept, SCHEMA))
-    fields = tally.record() | {"negatives": sum(row.get("negative") is not None for row in kept)}
-    revisions = {each.source: each.revision for each in sets}
-    io.write_json(stats, record.finish(**fields, made_by=list(made_by.values()), assets=revisions))
+    sources = data_card.seeds(io.read_json(pool_stats)) if pool_stats else {"sources": []}
+    fields = tally.record() | {
+        "negatives": sum(row.get("negative") is not None for row in kept),
+        "made_by": list(made_by.values()),
+        "seeds": sources | {"decontaminate": seeds["decontaminate"]},
+        "assets": {each.source: each.revision for each in sets},
+    }
+    if card is not None:
+        io.write_text(card, render(fields, SCHEMA.names, output.name))
+    io.write_json(stats, record.finish(**fields))
     log.info("examples: %s", tally)
 
 

@@ -1,6 +1,5 @@
 """Collect the records of all stages for the report."""
 
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,13 @@ from rankrefine.ranking_lists import teacher_embeddings
 from rankrefine.ranking_lists.lists import Lists
 from rankrefine.ranking_lists.shards import declared, folders
 from rankrefine.report import target_order
+from rankrefine.report.reading import COUNTS, join_shards, read_base, read_record
 from rankrefine.report.records import Record, Records
 from rankrefine.report.target_order import Agreement
 from rankrefine.report.timings import stages
 from rankrefine.score_table import Score
 
 TeacherKey = tuple[str, str, str, str | None]  # model, revision, pooling, prompt
-COUNTS = ("read", "kept", "dropped", "seconds")
 ORDERED_BY = ("target", "omega", "tau_teacher")  # keys of the section refine on which the targets depend
 TRAINED = (
     *("steps", "development", "base_development", "best_step", "best_development", "improved", "base", "teachers"),
@@ -35,24 +34,26 @@ def collect(config: dict[str, Any], folder: Path, teacher: Path) -> Records:
         UserError: a file is missing or damaged, or lacks a field that the report needs.
     """
     pool_folder, shard_folder = (folder / name for name in folders(config))
-    shards = {name: _record(shard_folder / f"{name}.json", *COUNTS) for name in declared(config)}
-    pool = _record(pool_folder / "pool.json", *COUNTS)
-    consolidate = _record(folder / "consolidate" / "lists.json", *COUNTS)
-    selection = _record(folder / "selection.json", "chosen", "candidates")
+    shards = {name: read_record(shard_folder / f"{name}.json", *COUNTS) for name in declared(config)}
+    pool = read_record(pool_folder / "pool.json", *COUNTS)
+    consolidate = read_record(folder / "consolidate" / "lists.json", *COUNTS)
+    selection = read_record(folder / "selection.json", "chosen", "candidates")
     trained = [f"{candidate['name']}/{candidate['seed']}" for candidate in selection["candidates"]]
-    histories = {name: _record(folder / "refine" / name / "history.json", *TRAINED) for name in trained}
+    histories = {name: read_record(folder / "refine" / name / "history.json", *TRAINED) for name in trained}
     scores = score_table.read(folder / "scores.csv")
-    similarity = _record(teacher / "similarity.json", "by_rank", "seconds")
+    similarity = read_record(teacher / "similarity.json", "by_rank", "seconds")
     lists = ranking_lists.read(folder / "consolidate" / "lists.parquet")
     embeddings, _ = teacher_embeddings.read(teacher / "embeddings.safetensors", lists)
     teachers = _teachers(folder, histories)
     budget, list_jobs = _origin(config, pool, shards)
+    base = read_base(config, folder)
     is_prepared = histories[selection["chosen"]]["base"]["model"].startswith("base:")
     jobs = {
         **list_jobs,
         "consolidate": {"consolidate": consolidate},
-        "base": {"base": _record(folder / "base" / "history.json")} if is_prepared else {},
-        "teacher": {name: _record(folder / name / "similarity.json") for name in sorted(set(teachers.values()))},
+        **(base.examples.jobs if base and base.examples else {}),
+        "base": {"base": read_record(folder / "base" / "history.json")} if is_prepared else {},
+        "teacher": {name: read_record(folder / name / "similarity.json") for name in sorted(set(teachers.values()))},
         "refine": {f"refine/{name}": record for name, record in histories.items()},
         "evaluate": _evaluations(folder, scores, trained),
     }
@@ -66,6 +67,7 @@ def collect(config: dict[str, Any], folder: Path, teacher: Path) -> Records:
         ideal=target_order.ideal(embeddings),
         agreements=_agreements(folder, histories, teachers, lists, embeddings),
         histories=histories,
+        base=base,
         scores=scores,
         selection=selection,
         overlap=_overlaps(folder, scores),
@@ -83,43 +85,6 @@ def _origin(config: dict[str, Any], pool: Record, shards: dict[str, Record]) -> 
     return {"seeds": {"count": count}, "generate": {"shard_size": size}}, jobs
 
 
-def join_shards(records: list[Record]) -> Record:
-    """Join the records of all shards: sums of numbers, and the distinct models, prompts and machines.
-
-    Imported lists have neither tokens nor a prompt.
-    """
-    numbers = ("read", "kept", "tokens", "seconds")
-    return {
-        "shards": len(records),
-        "imported": any(record.get("imported") for record in records),
-        **{key: round(sum(record.get(key) or 0 for record in records), 2) for key in numbers},
-        "dropped": dict(sum((Counter(record["dropped"]) for record in records), Counter())),
-        "models": _distinct(records, "model", "revision"),
-        "prompts": _distinct(records, "prompt", "prompt_sha256", "prompt_text"),
-        "machines": _distinct(records, "device", "dtype"),
-        "config": records[0].get("config", {}),
-        "versions": records[0].get("versions", {}),
-    }
-
-
-def _distinct(records: list[Record], *keys: str) -> list[tuple[str, ...]]:
-    """Return the distinct values of `keys` in order of appearance, with empty texts for missing fields."""
-    values = dict.fromkeys(tuple(str(record.get(key) or "") for key in keys) for record in records)
-    return [value for value in values if any(value)]
-
-
-def _record(path: Path, *required: str) -> Record:
-    """Read a stage's record; raise `UserError` if it is missing or lacks a required field (dotted if nested)."""
-    record = io.read_json(path)
-    for field in required:
-        section = record
-        for key in field.split("."):
-            if not isinstance(section, dict) or key not in section:
-                raise UserError(f"{path} has no '{field}', which the report needs; delete it and run again.")
-            section = section[key]
-    return record
-
-
 def _evaluations(folder: Path, scores: list[Score], trained: list[str]) -> dict[str, Record]:
     """Return the evaluations behind the score table; averages over tasks have no file."""
     models = dict.fromkeys([row.model for row in scores] + trained)
@@ -130,13 +95,13 @@ def _evaluations(folder: Path, scores: list[Score], trained: list[str]) -> dict[
 def _overlaps(folder: Path, scores: list[Score]) -> list[Record]:
     """Return the overlap with the seed sentences of each task that was checked."""
     paths = [folder / "overlap" / f"{task}.json" for task in dict.fromkeys(row.task for row in scores)]
-    return [_record(path, "task", "decontaminated", "warning", "found") for path in paths if path.is_file()]
+    return [read_record(path, "task", "decontaminated", "warning", "found") for path in paths if path.is_file()]
 
 
 def _teachers(folder: Path, histories: dict[str, Record]) -> dict[TeacherKey, str]:
     """Return the folder, relative to the results, of each teacher in the trainings; raise `UserError` without one."""
     paths = sorted(folder.glob("teacher/*/similarity.json"))
-    available = {_key(_record(path, "teacher")["teacher"]): f"teacher/{path.parent.name}" for path in paths}
+    available = {_key(read_record(path, "teacher")["teacher"]): f"teacher/{path.parent.name}" for path in paths}
     needed = [_key(teacher) for record in histories.values() for teacher in record["teachers"]]
     if missing := [key for key in needed if key not in available]:
         model, revision, *_ = missing[0]

@@ -1,6 +1,7 @@
 """Contents of the report: all figures and pages in the order of its menu. Standard library only."""
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,7 @@ class Item:
     module: str  # below `rankrefine.report`
     category: str  # of Snakemake's menu
     label: str  # within the category
+    needs: str = ""  # what a run must have for this item, a key of `has` in `items`
 
     @property
     def stem(self) -> str:
@@ -38,8 +40,22 @@ CONTENTS = (
     Item("drops.html", "pages", "4 Dropped", "table"),
     Item("training.svg", "figures.training", "5 Training", "loss and development score"),
     Item("experiments.svg", "figures.training", "5 Training", "experiments"),
+    Item("base_training.svg", "figures.training", "5 Training", "base encoder", "base"),
+    Item("base_examples.html", "pages", "5 Training", "base encoder: training examples", "examples"),
+    Item("base_scores.svg", "figures.examples", "5 Training", "base encoder: scores of the examples", "scorer"),
     Item("timings.svg", "figures.timings", "6 Time and cost", "time and memory"),
     Item("timings.html", "pages", "6 Time and cost", "table"),
     Item("provenance.html", "summary", "7 Provenance", "models, data and parameters"),
 )
 MODULES = tuple(sorted({item.path for item in CONTENTS}))  # `report.run` imports them by name, unseen by code digests
+
+
+def items(config: dict[str, Any]) -> tuple[Item, ...]:
+    """Return the items that a run with this configuration has."""
+    has = {
+        "": True,
+        "base": config["base"]["objective"] != "none",
+        "examples": config["examples"]["recipe"] != "none",
+        "scorer": bool(config["examples"]["scorer"]),
+    }
+    return tuple(item for item in CONTENTS if has[item.needs])

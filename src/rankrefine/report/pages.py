@@ -92,6 +92,32 @@ def shade(cosine: float) -> str:
     return f"rgb({' '.join(map(str, mixed))} / 40%)"
 
 
+def base_examples(records: Records) -> str:
+    """Render training examples of the base encoder, and what was dropped of them."""
+    examples = records.base.examples
+    steps = {"Quality rules": examples.filtered, "Scorer": examples.curated}
+    return render(
+        "base_examples",
+        title="Training examples of the base encoder",
+        imported=examples.imported,
+        writers=examples.filtered["made_by"],
+        scorer=examples.scorer,
+        swapped=(examples.curated or {}).get("swapped", 0),
+        examples=list(map(_example, examples.rows)),
+        stages=[_drops(title, record) for title, record in steps.items() if record],
+    )
+
+
+def _example(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the anchor of an example, and text, score and colour of positive and negative."""
+    scores = {"positive": row.get("score"), "negative": row.get("score_negative")}
+    others = [
+        {"text": row.get(role) or "", "score": score, "color": None if score is None else shade(score)}
+        for role, score in scores.items()
+    ]
+    return {"anchor": row["anchor"], "others": others}
+
+
 def timings(records: Records) -> str:
     """Render the cost and speed of each stage."""
     rows = [

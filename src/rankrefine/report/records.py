@@ -1,10 +1,50 @@
 """The records of a run, as figures and pages read them."""
 
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from rankrefine.report.target_order import Agreement
 from rankrefine.report.timings import Record, Stage
 from rankrefine.score_table import Score
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Training examples of the base encoder, which the language model wrote or which were imported."""
+
+    jobs: dict[str, dict[str, Record]]  # for each stage the records of its jobs, as in `timings.stages`
+    rows: list[dict[str, Any]]  # the first ones of the training
+    scores: dict[str, np.ndarray]  # the scorer's, of all that passed the rules, by role; NaN for a missing negative
+
+    @property
+    def filtered(self) -> Record:
+        """Record of the examples that passed the quality rules."""
+        return self.jobs["examples"]["examples"]
+
+    @property
+    def curated(self) -> Record | None:
+        """Record of those that were chosen by the scorer, if there is one."""
+        return self.jobs["curate"]["curate"] if "curate" in self.jobs else None
+
+    @property
+    def scorer(self) -> Record | None:
+        """Source and revision of the scorer, if there is one."""
+        return self.jobs["rate"]["rate"]["scorer"] if "rate" in self.jobs else None
+
+    @property
+    def imported(self) -> bool:
+        """True if no language model wrote them in this run."""
+        return "synthesize" not in self.jobs
+
+
+@dataclass(frozen=True)
+class Base:
+    """The training of the base encoder."""
+
+    history: Record
+    examples: Examples | None  # None for other training data
 
 
 @dataclass(frozen=True)
@@ -20,6 +60,7 @@ class Records:
     ideal: list[float]  # mean cosine to the seed sentence by rank, after sorting each list by its cosines
     agreements: list[Agreement]  # of each experiment's targets with the generated and the teacher's order
     histories: dict[str, Record]  # each training, by EXPERIMENT/SEED
+    base: Base | None  # None if the run does not train its base encoder
     scores: list[Score]
     selection: Record  # the exported encoder and the reason for its choice
     overlap: list[Record]  # seed sentences in the text of each task that was checked

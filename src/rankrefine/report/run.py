@@ -10,7 +10,7 @@ from typing import Any
 
 from rankrefine import io
 from rankrefine.report.collect import collect
-from rankrefine.report.contents import CONTENTS
+from rankrefine.report.contents import items
 from rankrefine.report.figures.style import save
 
 log = logging.getLogger(__name__)
@@ -28,13 +28,13 @@ def run(config: dict[str, Any], inputs: Path, teacher: Path, output: Path) -> No
     Raises:
         UserError: a file of an earlier stage is missing or damaged.
     """
-    records = collect(config, inputs, teacher)
+    records, contents = collect(config, inputs, teacher), items(config)
     with io.atomic(output) as folder:
         folder.mkdir()
-        for item in CONTENTS:
+        for item in contents:
             content = getattr(import_module(item.path), item.stem)(records)
             if isinstance(content, str):
                 (folder / item.file).write_text(content, encoding="utf-8")
             else:
                 save(content, folder / item.file)
-    log.info("report: %d figures and pages in %s.", len(CONTENTS), output)
+    log.info("report: %d figures and pages in %s.", len(contents), output)

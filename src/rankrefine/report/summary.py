@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 from rankrefine.report.figures.timings import duration
 from rankrefine.report.html import render
-from rankrefine.report.records import Record, Records
+from rankrefine.report.reading import join_shards
+from rankrefine.report.records import Base, Record, Records
 from rankrefine.score_table import RAW, Score
 
 
@@ -20,9 +21,10 @@ def summary(records: Records) -> str:
     target, loss = f"{config['target']}, ω {config['omega']}", f"{config['loss']}, τ {config['tau']}"
     facts = [
         ("Base encoder", _name(history["base"]), "the encoder to refine, and the reference for all differences"),
+        *_base_facts(records.base),
         ("Teacher", _teachers(history["teachers"]), "its similarities are part of the targets"),
         ("Language model", _writer(records), "wrote the rewrites"),
-        ("Sentences", sentences, ", ".join(sources)),
+        ("Sentences", sentences, ", ".join([*sources, *_seed_writers(pool)])),
         ("Ranking lists", f"{lists['kept']:,}{_sizes(lists)}", "the training data"),
         ("Targets", target, "teacher and generated order combined"),
         ("Loss", loss, "minimised by the training"),
@@ -34,6 +36,30 @@ def summary(records: Records) -> str:
     warnings = [record["warning"] for record in records.overlap if record["warning"]]
     fields = {"result": result(records), "facts": facts, "overlap": overlap, "warnings": warnings}
     return render("summary", title="Summary of the run", **fields)
+
+
+def _base_facts(base: Base | None) -> list[tuple[str, str, str]]:
+    """Return the facts about the training of the base encoder and about its examples."""
+    if base is None:
+        return []
+    history, examples = base.history, base.examples
+    before, after = history["base_development"], history["best_development"]
+    trained = f"{history['config']['base']['objective']} on {history['examples']:,} examples"
+    gain = f"development score {before:.2f} before, {after:.2f} after (step {history['best_step']})"
+    facts = [("Base trained by", trained, gain)]
+    if guides := _teachers(history["guides"]):
+        facts.append(("Guide", guides, "the objective compares with it"))
+    if examples is None:
+        return facts
+    last = examples.curated or examples.filtered
+    made_by = examples.filtered["made_by"]
+    recipes = ", ".join(dict.fromkeys(made["prompt"] for made in made_by if made.get("prompt")))
+    count = f"{last['kept']:,} of {examples.filtered['read']:,}"
+    origin = f"written with the recipe {recipes} by" if recipes else "imported from"
+    facts.append(("Training examples", count, f"{origin} {', '.join(map(_name, made_by))}"))
+    if examples.scorer:
+        facts.append(("Scorer", _name(examples.scorer), "chose them; what is trained on them learns from it, too"))
+    return facts
 
 
 def _count(number: int, noun: str) -> str:
@@ -50,6 +76,11 @@ def _writer(records: Records) -> str:
     """Name the language model, or the origin of imported lists."""
     names = ", ".join(" ".join(filter(None, model)) for model in records.generate["models"])
     return f"none: the lists were imported from {names}" if records.generate["imported"] else names
+
+
+def _seed_writers(pool: Record) -> list[str]:
+    """Name the language models that wrote seed sentences, if any did."""
+    return [f"written by {_name(made)}" for made in pool.get("made_by", [])]
 
 
 def _sizes(lists: Record) -> str:
@@ -97,32 +128,78 @@ def provenance(records: Records) -> str:
             *((writer, *model) for model in records.generate["models"]),
             *(("teacher", *_source(teacher)) for teacher in history["teachers"]),
             ("base encoder", *_source(history["base"])),
+            *_base_models(records),
             ("exported encoder", records.selection["chosen"], ""),
         ],
         data=[*_sources(records.seeds), ("development data", *_source(history["development_data"]))],
-        prompts=records.generate["prompts"],
+        prompts=[*records.generate["prompts"], *_recipes(records.base)],
         stages=[(name, record["seconds"], note) for name, record, note in stages],
         parameters=sorted(_parameters(records, stages).items()),
         versions=_versions([record for _, record, _ in stages]),
     )
 
 
+def _base_models(records: Records) -> list[tuple[str, str, str]]:
+    """Return role, source and revision of the models behind the base encoder, and of writers of seed sentences."""
+    base = records.base
+    models = [("writer of seed sentences", *_source(made)) for made in records.seeds.get("made_by", [])]
+    if base is None:
+        return models
+    models.append(("base encoder, start", *_source(base.history["base"])))
+    models += [("guide", *_source(guide)) for guide in base.history["guides"]]
+    if base.examples:
+        role = "imported examples" if base.examples.imported else "writer of examples"
+        models += [(role, *_source(made)) for made in base.examples.filtered["made_by"]]
+        models += [("scorer", *_source(base.examples.scorer))] if base.examples.scorer else []
+    return models
+
+
+def _recipes(base: Base | None) -> list[tuple[str, str, str]]:
+    """Return name, SHA-256 and prompts of each recipe of training examples."""
+    if base is None or base.examples is None or base.examples.imported:
+        return []
+    return [(made["prompt"], made["prompt_sha256"], made["prompt_text"]) for made in base.examples.filtered["made_by"]]
+
+
 def _stages(records: Records) -> list[tuple[str, Record, str]]:
     """Return name, record and a note for each stage."""
     generate = records.generate
-    notes = [_count(generate["shards"], "shard")]
-    if generate["tokens"]:
-        speed = generate["tokens"] / max(generate["seconds"], 1e-9)
-        notes[0] += f", {generate['tokens']:,} tokens, {speed:,.0f} tokens/s"
-    notes += [", ".join(filter(None, machine)) for machine in generate["machines"]]
-    steps = max((entry["step"] for entry in records.history["steps"]), default=0)
     return [
         ("seeds", records.seeds, ""),
-        ("generate", generate, "; ".join(notes)),
+        ("generate", generate, _shards(generate)),
         ("consolidate", records.consolidate, ""),
+        *_base_stages(records.base),
         ("teacher", records.similarity, ""),
-        ("refine", records.history, f"{steps} steps, the exported encoder"),
+        ("refine", records.history, f"{_steps(records.history)} steps, the exported encoder"),
     ]
+
+
+def _base_stages(base: Base | None) -> list[tuple[str, Record, str]]:
+    """Return name, record and a note for each stage of the base encoder's training."""
+    if base is None:
+        return []
+    jobs = dict(base.examples.jobs) if base.examples else {}
+    shards = jobs.pop("synthesize", {})
+    written = [join_shards(list(shards.values()))] if shards else []
+    return [
+        *(("synthesize", record, _shards(record)) for record in written),
+        *((name, records[name], "") for name, records in jobs.items()),
+        ("base", base.history, f"{_steps(base.history)} steps"),
+    ]
+
+
+def _shards(joined: Record) -> str:
+    """Describe the jobs of a language model: number, tokens, speed and machines."""
+    notes = [_count(joined["shards"], "shard")]
+    if joined["tokens"]:
+        speed = joined["tokens"] / max(joined["seconds"], 1e-9)
+        notes[0] += f", {joined['tokens']:,} tokens, {speed:,.0f} tokens/s"
+    return "; ".join([*notes, *(", ".join(filter(None, machine)) for machine in joined["machines"])])
+
+
+def _steps(history: Record) -> int:
+    """Return the number of steps of a training."""
+    return max((entry["step"] for entry in history["steps"]), default=0)
 
 
 def _parameters(records: Records, stages: list[tuple[str, Record, str]]) -> dict[str, str]:

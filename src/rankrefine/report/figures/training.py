@@ -27,10 +27,8 @@ def training(records: Records) -> Figure:
         look, width = assigned[name], 2.6 if name == records.chosen else 1.6
         _development(top, records.histories_of(name), look, width)
         _loss(bottom, records.histories_of(name), look, width, points, relative)
-    top.legend(handles=_references(top, records.history), fontsize=9)
-    top.set_ylabel("development score\n(Spearman × 100)")
-    bottom.set_ylabel("training loss,\nrelative to its start" if relative else "training loss")
-    bottom.set_xlabel("step")
+    top.legend(handles=_references(top, records.history, "base", "exported"), fontsize=9)
+    _label(top, bottom, "training loss,\nrelative to its start" if relative else "training loss")
     if relative:
         lines = [
             Line2D([], [], color=look.color, linestyle=look.dashes, linewidth=2.2, label=short(name))
@@ -39,6 +37,27 @@ def training(records: Records) -> Figure:
         figure.legend(handles=lines, loc="outside right upper")
     figure.align_ylabels()
     return figure
+
+
+@rc_context(STYLE)
+def base_training(records: Records) -> Figure:
+    """Draw development score and loss of the base encoder's own training by step."""
+    history, look = records.base.history, Look(BLUE)
+    figure = Figure(figsize=(7.5, 5.8))
+    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    _development(top, [history], look, 2.6)
+    _loss(bottom, [history], look, 2.6, POINTS, relative=False)
+    top.legend(handles=_references(top, history, "start", "kept"), fontsize=9)
+    _label(top, bottom, "training loss")
+    figure.align_ylabels()
+    return figure
+
+
+def _label(top: Axes, bottom: Axes, loss: str) -> None:
+    """Label the axes of development score and loss."""
+    top.set_ylabel("development score\n(Spearman × 100)")
+    bottom.set_ylabel(loss)
+    bottom.set_xlabel("step")
 
 
 def _development(axes: Axes, histories: Sequence[Record], look: Look, width: float) -> None:
@@ -75,10 +94,10 @@ def _loss(axes: Axes, histories: Sequence[Record], look: Look, width: float, poi
     axes.plot(rolling(steps, window), means, look.dashes, color=look.color, linewidth=width)
 
 
-def _references(axes: Axes, history: Record) -> list[Line2D]:
-    """Draw the base's score, and the step of the exported encoder."""
-    base = axes.axhline(history["base_development"], color=GREY, linestyle="--", linewidth=1, label="base")
-    label = f"exported: step {history['best_step']}" if history["improved"] else "exported: the base itself"
+def _references(axes: Axes, history: Record, start: str, kept: str) -> list[Line2D]:
+    """Draw the score before the training, called `start`, and the step of the weights that are `kept`."""
+    base = axes.axhline(history["base_development"], color=GREY, linestyle="--", linewidth=1, label=start)
+    label = f"{kept}: step {history['best_step']}" if history["improved"] else f"{kept}: the {start} itself"
     x, y = history["best_step"], history["best_development"]
     (star,) = axes.plot(x, y, "*", color=RED, markersize=15, linestyle="none", label=label)
     return [base, star]
