@@ -5,6 +5,7 @@ rule export:
         histories=collect("results/refine/{refined}/history.json", refined=REFINED),
         scores="results/scores.csv",
         lists_stats="results/consolidate/lists.json",
+        base=BASE_RECORDS,
     output:
         encoder=directory("results/encoder"),
         cards=collect("results/cards/{refined}.md", refined=REFINED),
@@ -24,4 +25,4 @@ rule export:
         "{params.python:q} -m rankrefine export --manifests {input.manifests:q} --histories {input.histories:q}"
         " --scores {input.scores:q} --lists-stats {input.lists_stats:q} --output {output.encoder:q} --cards results/cards"
         " --selection {output.selection:q}"
-        " --table {output.table:q} --log {log:q}"
+        " --table {output.table:q} --base-records {input.base:q} --log {log:q}"

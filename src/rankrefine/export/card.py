@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from rankrefine import hub_names
+from rankrefine.export.base_training import limitation, model, section
 from rankrefine.score_table import Score
 
 METRICS = {  # task type and metric name of the scores in the metadata
@@ -19,8 +20,17 @@ OLDEST = "3.0.1"
 AVERAGE = "average ("  # prefix of the names of averages over tasks
 
 
-def card(training: dict[str, Any], scores: Sequence[Score], lists: dict[str, Any]) -> str:
-    """Return the card, Markdown below YAML metadata, from the records of a training and its lists, and all scores."""
+def card(
+    training: dict[str, Any], scores: Sequence[Score], lists: dict[str, Any], base: dict[str, dict[str, Any]]
+) -> str:
+    """Return the card: Markdown below YAML metadata.
+
+    Args:
+        training: Record of the training.
+        scores: All scores.
+        lists: Record of the ranking lists.
+        base: Records of the base encoder's training, see `base_training.section`.
+    """
     from huggingface_hub import EvalResult, ModelCardData
 
     results = [EvalResult(**fields) for fields in _results(_select(training, scores)[1])]
@@ -32,7 +42,7 @@ def card(training: dict[str, Any], scores: Sequence[Score], lists: dict[str, Any
         tags=["sentence-transformers", "sentence-similarity", "feature-extraction", "rankrefine"],
         eval_results=results or None,
     )
-    return f"---\n{data.to_yaml()}\n---\n\n{_body(training, scores, lists)}"
+    return f"---\n{data.to_yaml()}\n---\n\n{_body(training, scores, lists, base)}"
 
 
 def label(training: dict[str, Any]) -> str:
@@ -45,8 +55,8 @@ def _select(training: dict[str, Any], scores: Sequence[Score]) -> tuple[list[Sco
 
     The only encoder of an experiment has the experiment's name in the score table.
     """
-    models = ("base", label(training), training["name"])
-    base, own, named = ([row for row in scores if row.model == model] for model in models)
+    names = ("base", label(training), training["name"])
+    base, own, named = ([row for row in scores if row.model == name] for name in names)
     return (base, own, named) if own else (base, named, [])
 
 
@@ -67,7 +77,9 @@ def _results(rows: Iterable[Score]) -> list[dict[str, Any]]:
     ]
 
 
-def _body(training: dict[str, Any], scores: Sequence[Score], lists: dict[str, Any]) -> str:
+def _body(
+    training: dict[str, Any], scores: Sequence[Score], lists: dict[str, Any], records: dict[str, dict[str, Any]]
+) -> str:
     base, own, mean = _select(training, scores)
     trained = (
         f"The weights are those of step {training['best_step']}, the best on the development data."
@@ -75,7 +87,7 @@ def _body(training: dict[str, Any], scores: Sequence[Score], lists: dict[str, An
         else "**No training step was better than the base on the development data: these are the weights before "
         "training.**"
     )
-    data, config, origin = training["development_data"], training["config"]["refine"], _model(training["base"])
+    data, config, origin = training["development_data"], training["config"]["refine"], model(training["base"])
     keys = yaml.safe_dump(training["config"], sort_keys=False, allow_unicode=True).strip()
     revision = f", revision {data['revision']}" if data.get("revision") else ""
     return f"""# {label(training)}
@@ -121,11 +133,11 @@ Configuration of the training:
 ```yaml
 {keys}
 ```
-
+{section(records)}
 ## Limitations
 
 - The rankings come from a language model and a teacher; their mistakes and biases may have been learned.
-- The scores apply to these tasks only, not to other text, languages or uses.
+{limitation(records)}- The scores apply to these tasks only, not to other text, languages or uses.
 - Training sentences were truncated to {config["max_length"]} tokens; longer text was not seen.
 - The terms of the base encoder, the teacher, the language model and the seed sentences apply. This card names
   no licence because rankrefine does not know them; check them and add `license:` above.
@@ -157,31 +169,28 @@ def _means(rows: Sequence[Score], name: str) -> str:
     return f"\nMean ± standard deviation over the {whole[0].seeds} seeds of {name}:\n\n" + "\n".join(lines) + "\n"
 
 
-def _model(record: dict[str, Any]) -> str:
-    return f"`{record['model']}`, revision {record['revision']}"
-
-
 def _teacher(record: dict[str, Any]) -> str:
-    return _model(record) + (f", weight {record['weight']:.2f}" if record.get("weight", 1) != 1 else "")
+    return model(record) + (f", weight {record['weight']:.2f}" if record.get("weight", 1) != 1 else "")
 
 
 def _lists(record: dict[str, Any]) -> str:
     """Describe the ranking lists: language models with their prompts, seed sentences and decontamination."""
     sources = {source["name"]: f" (`{source['source']}`)" for source in record["seeds"]["sources"]}
     seeds = (f"{name}{sources.get(name, '')}: {count:,} lists" for name, count in record["sources"].items())
+    writers = record["seeds"].get("made_by", [])
     evaluation = ", ".join(f"`{source}`" for source in record["seeds"]["decontaminate"]) or "none"
     origins = "\n".join(map(_origin, record["made_by"]))
     return f"""- Ranking lists: {record["kept"]:,} of {record["read"]:,} passed the quality rules
 {origins}
-{_bullets("Seed sentences", seeds)}
+{_bullets("Seed sentences", [*seeds, *(f"written by {model(made)}" for made in writers)])}
 - Evaluation sets excluded from the seed sentences: {evaluation}"""
 
 
 def _origin(origin: dict[str, Any]) -> str:
     """Describe the language model with its prompt, or the source of imported lists."""
     if origin.get("imported"):
-        return f"- Imported from: {_model(origin)}"
-    return f"- Generated by: {_model(origin)}, prompt `{origin['prompt']}`, `{origin['sampling']}`"
+        return f"- Imported from: {model(origin)}"
+    return f"- Generated by: {model(origin)}, prompt `{origin['prompt']}`, `{origin['sampling']}`"
 
 
 def _bullets(name: str, values: Iterable[str]) -> str:

@@ -21,6 +21,12 @@ TRAINING = (
     *("name", "seed", "best_development", "base_development", "best_step", "improved", "lists", "base", "teachers"),
     *("development_data", "config"),
 )
+BASE = {  # fields that the card needs of the records of the base encoder and its examples, by their stage
+    "base": ("base", "examples", "guides", "base_development", "best_development", "best_step", "improved", "config"),
+    "examples": ("read", "kept", "made_by"),
+    "rate": ("scorer",),
+    "curate": ("read", "kept", "swapped"),
+}
 LISTS = ("read", "kept", "sources", "made_by", "seeds")  # fields of the lists' record that the card needs
 
 
@@ -33,6 +39,7 @@ def run(
     cards: Path,
     selection: Path,
     table: Path,
+    base_records: list[Path] | None = None,
 ) -> None:
     """Export the encoder with the best development score, and write model cards.
 
@@ -47,6 +54,7 @@ def run(
         cards: Folder to write the card of every refined encoder to, as EXPERIMENT/SEED.md.
         selection: JSON file to write with all candidates, the chosen one and the reason.
         table: Markdown file to write with mean and standard deviation of the experiments.
+        base_records: Records of the base encoder's training and of its examples, for the cards (default: none).
 
     Raises:
         UserError: manifests and histories do not match, one of them is damaged, or an encoder is missing.
@@ -59,7 +67,8 @@ def run(
     candidates = list(map(_candidate, manifests, trainings))
     chosen = choose(candidates)
     rows, lists = score_table.read(scores), _record(lists_stats, LISTS, "record of ranking lists")
-    texts = {label(training): card(training, rows, lists) for training in trainings}
+    base = {record["stage"]: record for record in map(_base_record, base_records or [])}
+    texts = {label(training): card(training, rows, lists, base) for training in trainings}
     folder = load_manifest(chosen["manifest"]).path
     with io.atomic(output) as temporary:
         # copyfile leaves out permissions: only their owner may read safetensors files
@@ -101,6 +110,12 @@ def _record(path: Path, required: tuple[str, ...], kind: str) -> dict[str, Any]:
     if missing := [key for key in required if not isinstance(record, dict) or key not in record]:
         raise UserError(f"{path} is not a {kind} ('{missing[0]}' is missing); delete it and run again.")
     return record
+
+
+def _base_record(path: Path) -> dict[str, Any]:
+    """Read a record of the base encoder or its examples, with the fields of its stage."""
+    stage = _record(path, ("stage",), "record of the base encoder")["stage"]
+    return _record(path, BASE.get(stage, ()), f"record of {stage}")
 
 
 def _candidate(manifest: Path, training: dict[str, Any]) -> dict[str, Any]:

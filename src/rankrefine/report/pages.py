@@ -10,6 +10,7 @@ from rankrefine.report.records import Record, Records
 from rankrefine.score_table import Score
 
 ORANGE, BLUE = (230, 159, 0), (0, 114, 178)  # from the palette of the figures
+SCORES = {"anchor": "", "positive": "score", "negative": "score_negative"}  # column with the score of each role
 
 
 def scores(records: Records) -> str:
@@ -95,6 +96,7 @@ def shade(cosine: float) -> str:
 def base_examples(records: Records) -> str:
     """Render training examples of the base encoder, and what was dropped of them."""
     examples = records.base.examples
+    roles = [role for role in SCORES if any(row.get(role) for row in examples.rows)]
     steps = {"Quality rules": examples.filtered, "Scorer": examples.curated}
     return render(
         "base_examples",
@@ -103,19 +105,16 @@ def base_examples(records: Records) -> str:
         writers=examples.filtered["made_by"],
         scorer=examples.scorer,
         swapped=(examples.curated or {}).get("swapped", 0),
-        examples=list(map(_example, examples.rows)),
+        roles=roles,
+        examples=[[_cell(row, role) for role in roles] for row in examples.rows],
         stages=[_drops(title, record) for title, record in steps.items() if record],
     )
 
 
-def _example(row: dict[str, Any]) -> dict[str, Any]:
-    """Return the anchor of an example, and text, score and colour of positive and negative."""
-    scores = {"positive": row.get("score"), "negative": row.get("score_negative")}
-    others = [
-        {"text": row.get(role) or "", "score": score, "color": None if score is None else shade(score)}
-        for role, score in scores.items()
-    ]
-    return {"anchor": row["anchor"], "others": others}
+def _cell(row: dict[str, Any], role: str) -> dict[str, Any]:
+    """Return the text of a role, and its score with a colour if there is one."""
+    score = row.get(SCORES[role])
+    return {"text": row[role] or "", "score": score, "color": None if score is None else shade(score)}
 
 
 def timings(records: Records) -> str:

@@ -54,7 +54,7 @@ def _base_facts(base: Base | None) -> list[tuple[str, str, str]]:
     last = examples.curated or examples.filtered
     made_by = examples.filtered["made_by"]
     recipes = ", ".join(dict.fromkeys(made["prompt"] for made in made_by if made.get("prompt")))
-    count = f"{last['kept']:,} of {examples.filtered['read']:,}"
+    count = f"{last['kept']:,} kept of {examples.filtered['read']:,}"
     origin = f"written with the recipe {recipes} by" if recipes else "imported from"
     facts.append(("Training examples", count, f"{origin} {', '.join(map(_name, made_by))}"))
     if examples.scorer:
@@ -170,7 +170,7 @@ def _stages(records: Records) -> list[tuple[str, Record, str]]:
         ("consolidate", records.consolidate, ""),
         *_base_stages(records.base),
         ("teacher", records.similarity, ""),
-        ("refine", records.history, f"{_steps(records.history)} steps, the exported encoder"),
+        ("refine", records.history, f"{_count(_steps(records.history), 'step')}, the exported encoder"),
     ]
 
 
@@ -184,7 +184,7 @@ def _base_stages(base: Base | None) -> list[tuple[str, Record, str]]:
     return [
         *(("synthesize", record, _shards(record)) for record in written),
         *((name, records[name], "") for name, records in jobs.items()),
-        ("base", base.history, f"{_steps(base.history)} steps"),
+        ("base", base.history, _count(_steps(base.history), "step")),
     ]
 
 

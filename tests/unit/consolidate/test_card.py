@@ -124,7 +124,7 @@ def test_no_name_of_a_language_model_makes_generated_lists_imported(tmp_path: Pa
 
 @pytest.mark.parametrize("count", [999, 1000, 10**7])
 def test_a_size_category_holds_its_count(count: int) -> None:
-    from rankrefine.consolidate.card import _size
+    from rankrefine.data_card import _size
 
     names = {999: "n<1K", 1000: "1K<n<10K", 10**7: "n>10M"}
     assert _size(count) == names[count]

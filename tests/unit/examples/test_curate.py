@@ -29,7 +29,12 @@ def run(folder: Path, ratings: list[tuple[float, float | None]], **section: Any)
     io.write_table(folder / "ratings.parquet", pa.table(columns, schema=rate.SCHEMA))
     section = {"recipe": "syncse_partial", "scorer": "x", **OPEN, **section}
     given = for_rule(config.complete({"examples": section, "base": {"objective": "contrastive"}}), "curate")
-    inputs, outputs = ("examples.parquet", "ratings.parquet"), ("curated.parquet", "curated.json")
+    made = {"model": "m", "revision": "1", "prompt": "p", "prompt_sha256": "0", "prompt_text": "t", "sampling": "{}"}
+    counts = {"read": len(rows) + 1, "kept": len(rows), "dropped": {"positive: empty": 1}, "made_by": [made]}
+    io.write_json(folder / "examples.json", counts | {"seeds": {"sources": [], "decontaminate": []}})
+    io.write_json(folder / "ratings.json", {"scorer": {"model": "hub:org/scorer@v1", "revision": "r7"}})
+    inputs = ("examples.parquet", "ratings.parquet", "examples.json", "ratings.json")
+    outputs = ("curated.parquet", "curated.json", "README.md")
     curate.run(given, *(folder / name for name in (*inputs, *outputs)))
     return io.read_table(folder / outputs[0], curate.SCHEMA).to_pylist(), io.read_json(folder / outputs[1])
 

@@ -181,6 +181,77 @@ def test_the_card_and_the_documents_name_the_oldest_version_that_was_tested(tmp_
         assert f"sentence-transformers {OLDEST}" in " ".join(text.split())
 
 
+WRITTEN = {"model": "hub:org/llm@v1", "revision": "c0", "prompt": "mine", "prompt_sha256": "ab", "sampling": "{}"}
+RECORDS = {
+    "base": {
+        **{"base": {"model": "hub:org/bert@v1", "revision": "b1"}, "examples": 218, "base_development": 63.0},
+        **{"best_development": 67.1, "best_step": 40, "improved": True},
+        "guides": [{"model": "hub:org/guide@v1", "revision": "g1", "weight": 1.0}],
+        "config": {"base": {"objective": "masked_contrastive", "data": None}},
+    },
+    "examples": {"read": 320, "kept": 305, "made_by": [WRITTEN]},
+    "rate": {"scorer": {"model": "hub:org/scorer@v1", "revision": "s7"}},
+    "curate": {"read": 305, "kept": 218, "swapped": 12},
+}
+
+
+def card_of_trained_base(folder: Path, **records: dict) -> str:
+    """Export an encoder whose base has these records, and return its card."""
+    (folder / "scores.csv").write_text(SCORES)
+    io.write_json(folder / "lists.json", LISTS)
+    manifest, history = candidate(folder, 1, 87.0)
+    paths = [folder / f"{stage}.json" for stage in records]
+    for path, (stage, record) in zip(paths, records.items(), strict=True):
+        io.write_json(path, {"stage": stage} | record)
+    export.run([manifest], [history], folder / "scores.csv", folder / "lists.json", *outputs(folder), paths)
+    return (folder / "encoder" / "README.md").read_text()
+
+
+def test_the_card_tells_how_the_base_was_trained(tmp_path: Path):
+    card = card_of_trained_base(tmp_path, **RECORDS)
+    for part in (
+        *("Start: `hub:org/bert@v1`, revision b1", "masked_contrastive, on 218 training examples"),
+        *("Guide: `hub:org/guide@v1`, revision g1", "63.00 before, 67.10 after (step 40)", "305 of 320 passed"),
+        *("written by: `hub:org/llm@v1`, revision c0, recipe `mine`, SHA-256 `ab`", "a distillation of it"),
+        *("Scorer: `hub:org/scorer@v1`, revision s7", "218 of 305", "the roles in 12", "Nobody checked the training"),
+    ):
+        assert part in card, part
+    headings = [line for line in card.splitlines() if line.startswith("## ")]
+    assert headings[-3:] == ["## Training", "## Training of the base encoder", "## Limitations"]
+
+
+def test_a_base_trained_on_other_data_has_no_examples_in_the_card(tmp_path: Path):
+    for number, (data, expected) in enumerate(
+        ((None, "seed sentences"), ("hub:org/nli@v1", "examples of `hub:org/nli"))
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        config = {"base": {"objective": "simcse_unsup", "data": data}}
+        unchanged = {"improved": False, "best_step": 0, "best_development": 63.0, "guides": []}
+        card = card_of_trained_base(folder, base=RECORDS["base"] | unchanged | {"config": config})
+        assert f"simcse_unsup, on 218 {expected}" in card and "so the start was kept" in card
+        assert "Examples" not in card and "Guide" not in card and "Nobody checked" not in card
+
+
+def test_imported_examples_are_named_in_the_card(tmp_path: Path):
+    origin = {"model": "a.csv", "revision": "r1", "imported": True}
+    examples = RECORDS["examples"] | {"made_by": [origin]}
+    card = card_of_trained_base(tmp_path, base=RECORDS["base"], examples=examples)
+    assert "Examples imported from: `a.csv`, revision r1" in card and "Scorer" not in card
+
+
+def test_the_card_names_writers_of_seed_sentences(tmp_path: Path, monkeypatch):
+    monkeypatch.setitem(LISTS, "seeds", LISTS["seeds"] | {"made_by": [WRITTEN]})
+    assert "- Seed sentences: written by `hub:org/llm@v1`, revision c0\n" in export_best(tmp_path, 87.0)[0]
+
+
+def test_a_record_of_the_base_without_a_field_is_one_sentence(tmp_path: Path):
+    records = {stage: dict(record) for stage, record in RECORDS.items()}
+    del records["rate"]["scorer"]
+    with pytest.raises(UserError, match=r"rate\.json is not a record of rate \('scorer' is missing\); delete it"):
+        card_of_trained_base(tmp_path, **records)
+
+
 def test_of_equal_scores_the_first_wins(tmp_path: Path):
     assert export_best(tmp_path, 87.0, 87.0)[1]["chosen"] == "refined/1"
 

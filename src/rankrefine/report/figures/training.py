@@ -49,6 +49,7 @@ def base_training(records: Records) -> Figure:
     _loss(bottom, [history], look, 2.6, POINTS, relative=False)
     top.legend(handles=_references(top, history, "start", "kept"), fontsize=9)
     _label(top, bottom, "training loss")
+    bottom.xaxis.get_major_locator().set_params(integer=True)
     figure.align_ylabels()
     return figure
 
@@ -80,12 +81,13 @@ def _loss(axes: Axes, histories: Sequence[Record], look: Look, width: float, poi
     length = min(map(len, curves))
     if not length:
         return
+    marker = "o" if length == 1 else ""  # one point makes no line
     thinned = [[thin(curve[:length, column], points) for column in (0, 1)] for curve in curves]
     window = max(1, len(thinned[0][0]) // 10)
     scale = np.mean([losses[:window].mean() for _, losses in thinned]) if relative else 1.0
     for steps, losses in thinned:
         if not relative:
-            axes.plot(steps, losses, color=GREY, linewidth=0.8, alpha=0.5)
+            axes.plot(steps, losses, marker=marker, color=GREY, linewidth=0.8, alpha=0.5)
         elif len(thinned) > 1:
             smooth = rolling(losses, window) / scale
             axes.plot(rolling(steps, window), smooth, color=look.color, linewidth=0.6, alpha=0.4)
