@@ -92,11 +92,14 @@ def visible_page(page: Page) -> None:
     assert abs(text - background) > 0.6
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (800, "dark")])
+@pytest.mark.parametrize(
+    ("run", "width", "scheme"),
+    [("finished_run", 1280, "light"), ("finished_run", 800, "dark"), ("writing_run", 1280, "light")],
+)
 def test_every_item_is_shown_and_the_console_is_clean(
-    browser: Browser, finished_run: Path, width: int, scheme: str
+    browser: Browser, request: pytest.FixtureRequest, run: str, width: int, scheme: str
 ) -> None:
-    results = finished_run / "results"
+    results = request.getfixturevalue(run) / "results"
     # the window is lower than the figures
     page = browser.new_page(viewport={"width": width, "height": 400}, color_scheme=scheme)
     try:

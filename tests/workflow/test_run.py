@@ -58,6 +58,14 @@ def test_the_report_holds_every_figure_and_table_without_the_net(finished) -> No
     assert 'src="http' not in page and 'href="http' not in page.split("<body")[0]
 
 
+def test_the_report_of_written_examples_has_their_pages(writing_run: Path) -> None:
+    page = (writing_run / "results" / "report.html").read_text(encoding="utf-8")
+    for name in ("base_training.svg", "base_examples.html", "base_scores.svg"):
+        assert f"results/report/{name}" in page, name
+    card = (writing_run / "results" / "examples" / "README.md").read_text(encoding="utf-8")
+    assert "path: curated.parquet" in card and "`encoder2`" in card
+
+
 def test_every_artefact_has_a_record(finished) -> None:
     for name in (
         "seeds/pool",
