@@ -66,13 +66,13 @@ def drops(dropped: dict[str, int]) -> str:
 def seeds(pool: Record) -> Record:
     """Return the origin of the seed sentences from the record of the pool.
 
-    `sources` with their revisions, the sets of `decontaminate`, and `made_by` where a language model wrote sentences.
+    These are `sources` with their revisions, `decontaminate`, and `written`, who wrote sentences if a model did.
     """
     section, revisions = pool["config"]["seeds"], pool.get("assets", {})
     sources = [(item["name"], item["source"]) for item in section.get("sources", [])]  # imported lists have none
     revised = [{"name": name, "source": source, "revision": revisions.get(source)} for name, source in sources]
-    writers = {"made_by": pool["made_by"]} if pool.get("made_by") else {}
-    return {"sources": revised, "decontaminate": section["decontaminate"]} | writers
+    written = {"written": pool["made_by"]} if "made_by" in pool else {}
+    return {"sources": revised, "decontaminate": section["decontaminate"], **written}
 
 
 def seed_text(origin: Record, counts: dict[str, int], unit: str, title: str = "Seed sentences") -> str:
@@ -88,9 +88,13 @@ def seed_text(origin: Record, counts: dict[str, int], unit: str, title: str = "S
         each["name"]: f" (`{each['source']}`, revision {each['revision'] or 'unknown'})" for each in origin["sources"]
     }
     lines = [f"- {name}{known.get(name, '')}: {count:,} {unit}" for name, count in counts.items()]
-    lines += [f"- Written by `{made['model']}`, revision {made['revision']}" for made in origin.get("made_by", [])]
+    written = [
+        f"Written by the language model `{made['model']}`, revision {made['revision'] or 'none'}, with the recipe "
+        f"`{made['prompt']}`, SHA-256 `{made['prompt_sha256']}`, and `{json.dumps(made['sampling'], sort_keys=True)}`."
+        for made in origin.get("written", [])
+    ]
     sets = ", ".join(f"`{source}`" for source in origin["decontaminate"]) or "no evaluation set"
-    return "\n".join([f"{title}:", "", *lines, "", f"Decontaminated against: {sets}."])
+    return "\n".join([f"{title}:", "", *lines, "", *written, f"Decontaminated against: {sets}."])
 
 
 def origin_text(made: Record, template: str, note: str = "") -> str:

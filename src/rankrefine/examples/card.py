@@ -18,8 +18,14 @@ COLUMNS = {
     "prompt_sha256": "SHA-256 of the recipe's file",
     "sampling": "generation parameters (JSON)",
     "shard": "generation job",
-    "score": "the scorer's score of anchor and positive, from 0 to 1",
+    "score": "score of anchor and positive from 0 to 1, by the scorer or from the imported file; empty without both",
     "score_negative": "the scorer's score of anchor and negative",
+    "kind": "rated, repaired (a text below its threshold was replaced or left out) or random (a pair of score 0)",
+}
+CHANGES = {  # counts of `curate`
+    "swapped": "changed the roles of positive and negative",
+    "repaired": "were repaired",
+    "random_pairs": "random pairs were added",
 }
 TITLE = "Training examples made with rankrefine"
 
@@ -41,11 +47,12 @@ def render(
         scorer: `model` and `revision` of the scorer by which they were chosen.
     """
     last = curated or record
-    body = _body(record, columns, last, _choice(curated, scorer or {}) if curated else "")
-    return data_card.render(TITLE, "training-examples", file, record | {"kept": last["kept"]}, body)
+    count = last["kept"] + last.get("random_pairs", 0)
+    body = _body(record, columns, last, count, _choice(curated, scorer or {}) if curated else "")
+    return data_card.render(TITLE, "training-examples", file, record | {"kept": count}, body)
 
 
-def _body(record: dict[str, Any], columns: Iterable[str], last: dict[str, Any], choice: str) -> str:
+def _body(record: dict[str, Any], columns: Iterable[str], last: dict[str, Any], count: int, choice: str) -> str:
     origin = "They were made elsewhere and imported."
     if not data_card.is_imported(record):
         origin = "A language model wrote them for seed sentences; no human checked them."
@@ -53,7 +60,7 @@ def _body(record: dict[str, Any], columns: Iterable[str], last: dict[str, Any], 
     described = ((name, COLUMNS.get(name, "")) for name in columns)
     return f"""# {TITLE}
 
-{last["kept"]:,} examples for the training of a sentence encoder, {last["negatives"]:,} of them with a negative.
+{count:,} examples for the training of a sentence encoder, {last["negatives"]:,} of them with a negative.
 {origin}
 
 ## Usage
@@ -94,12 +101,14 @@ rankrefine does not know them; add `license:` above once you have checked.
 def _choice(curated: dict[str, Any], scorer: dict[str, Any]) -> str:
     """Return the section about the scorer, its settings, and what was dropped by them."""
     settings = ((key, json.dumps(value)) for key, value in curated["config"]["examples"].items())
+    prompt = f", prompt `{scorer['prompt']}`, SHA-256 `{scorer['prompt_sha256']}`" if "prompt" in scorer else ""
+    changes = "; ".join(f"{curated[key]:,} {text}" for key, text in CHANGES.items() if key in curated)
     return f"""
 ## Scorer
 
-`{scorer["model"]}`, revision {scorer["revision"]}, compared each anchor with its positive and negative, and
-{curated["kept"]:,} of {curated["read"]:,} examples were chosen by its scores. Positive and negative changed roles in
-{curated["swapped"]:,} of them. What is trained on these examples also learns from this model.
+`{scorer["model"]}`, revision {scorer["revision"]}{prompt}, compared each anchor with its positive and negative, and
+{curated["kept"]:,} of {curated["read"]:,} examples were chosen by its scores ({changes}).
+What is trained on these examples also learns from this model.
 
 | setting | value |
 | --- | --- |

@@ -14,8 +14,8 @@ def section(records: dict[str, Record]) -> str:
     """Return the section: start, objective, development scores, and where the examples come from.
 
     Args:
-        records: Records by their stage: `base`, and of its examples `examples`, `rate` and `curate`. Empty if the base
-            encoder was not trained.
+        records: Records by their stage: `base`, and of its examples `examples`, `rate` or `likelihood`, and `curate`.
+            Empty if the base encoder was not trained.
     """
     if not records:
         return ""
@@ -64,9 +64,9 @@ def _examples(records: dict[str, Record]) -> list[str]:
             recipe = f"recipe `{made['prompt']}`, SHA-256 `{made['prompt_sha256']}`, `{made['sampling']}`"
             lines.append(f"Examples written by: {model(made)}, {recipe}")
     if "curate" in records:
-        chosen = records["curate"]
+        chosen, scorer = records["curate"], next(each["scorer"] for each in records.values() if "scorer" in each)
         lines.append(
-            f"Scorer: {model(records['rate']['scorer'])}. Its scores chose {chosen['kept']:,} of {chosen['read']:,} "
+            f"Scorer: {model(scorer)}. Its scores chose {chosen['kept']:,} of {chosen['read']:,} "
             f"examples, and changed the roles in {chosen['swapped']:,} of them; this training is in part a "
             "distillation of it"
         )

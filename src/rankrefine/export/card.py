@@ -176,13 +176,13 @@ def _teacher(record: dict[str, Any]) -> str:
 def _lists(record: dict[str, Any]) -> str:
     """Describe the ranking lists: language models with their prompts, seed sentences and decontamination."""
     sources = {source["name"]: f" (`{source['source']}`)" for source in record["seeds"]["sources"]}
-    seeds = (f"{name}{sources.get(name, '')}: {count:,} lists" for name, count in record["sources"].items())
-    writers = record["seeds"].get("made_by", [])
+    seeds = [f"{name}{sources.get(name, '')}: {count:,} lists" for name, count in record["sources"].items()]
+    seeds += [f"written by {model(made)}, recipe `{made['prompt']}`" for made in record["seeds"].get("written", [])]
     evaluation = ", ".join(f"`{source}`" for source in record["seeds"]["decontaminate"]) or "none"
     origins = "\n".join(map(_origin, record["made_by"]))
     return f"""- Ranking lists: {record["kept"]:,} of {record["read"]:,} passed the quality rules
 {origins}
-{_bullets("Seed sentences", [*seeds, *(f"written by {model(made)}" for made in writers)])}
+{_bullets("Seed sentences", seeds)}
 - Evaluation sets excluded from the seed sentences: {evaluation}"""
 
 

@@ -25,6 +25,7 @@ BASE = {  # fields that the card needs of the records of the base encoder and it
     "base": ("base", "examples", "guides", "base_development", "best_development", "best_step", "improved", "config"),
     "examples": ("read", "kept", "made_by"),
     "rate": ("scorer",),
+    "likelihood": ("scorer",),
     "curate": ("read", "kept", "swapped"),
 }
 LISTS = ("read", "kept", "sources", "made_by", "seeds")  # fields of the lists' record that the card needs

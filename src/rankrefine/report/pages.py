@@ -10,6 +10,7 @@ from rankrefine.report.records import Record, Records
 from rankrefine.score_table import Score
 
 ORANGE, BLUE = (230, 159, 0), (0, 114, 178)  # from the palette of the figures
+CHANGES = {"swapped": "changed roles", "repaired": "repaired", "random_pairs": "random pairs added"}  # by `curate`
 SCORES = {"anchor": "", "positive": "score", "negative": "score_negative"}  # column with the score of each role
 
 
@@ -104,7 +105,7 @@ def base_examples(records: Records) -> str:
         imported=examples.imported,
         writers=examples.filtered["made_by"],
         scorer=examples.scorer,
-        swapped=(examples.curated or {}).get("swapped", 0),
+        changes=[f"{(examples.curated or {}).get(key, 0):,} {text}" for key, text in CHANGES.items()],
         roles=roles,
         examples=[[_cell(row, role) for role in roles] for row in examples.rows],
         stages=[_drops(title, record) for title, record in steps.items() if record],

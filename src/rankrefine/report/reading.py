@@ -73,12 +73,14 @@ def _examples(config: dict[str, Any], folder: Path) -> Examples:
         names = shards(filtered["config"]["examples"]["count"], filtered["config"]["generate"]["shard_size"])
         paths = {f"synthesize/{name}": folder / "synthesize" / f"{name}.json" for name in names}
         jobs = {"synthesize": {name: read_record(path, *COUNTS) for name, path in paths.items()}} | jobs
-    table, scores = "examples", {}
+    table, scores, scorer = "examples", {}, None
     if config["examples"]["scorer"]:
         table = "curated"
-        jobs["rate"] = {"rate": read_record(folder / "examples" / "ratings.json", "scorer", "seconds")}
+        rated = read_record(folder / "examples" / "ratings.json", "stage", "scorer", "seconds")
+        scorer, name = rated["scorer"], rated["stage"]
+        jobs[name] = {name: rated}
         jobs["curate"] = {"curate": read_record(folder / "examples" / "curated.json", *COUNTS)}
         ratings = io.read_table(folder / "examples" / "ratings.parquet")
         scores = {name: ratings[name].to_numpy() for name in ratings.column_names}
     rows = io.read_table(folder / "examples" / f"{table}.parquet").slice(0, config["report"]["examples"])
-    return Examples(jobs, rows.to_pylist(), scores)
+    return Examples(jobs, scorer, rows.to_pylist(), scores)

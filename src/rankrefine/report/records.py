@@ -15,6 +15,7 @@ class Examples:
     """Training examples of the base encoder, which the language model wrote or which were imported."""
 
     jobs: dict[str, dict[str, Record]]  # for each stage the records of its jobs, as in `timings.stages`
+    scorer: Record | None  # its source and revision, if there is one
     rows: list[dict[str, Any]]  # the first ones of the training
     scores: dict[str, np.ndarray]  # the scorer's, of all that passed the rules, by role; NaN for a missing negative
 
@@ -27,11 +28,6 @@ class Examples:
     def curated(self) -> Record | None:
         """Record of those that were chosen by the scorer, if there is one."""
         return self.jobs["curate"]["curate"] if "curate" in self.jobs else None
-
-    @property
-    def scorer(self) -> Record | None:
-        """Source and revision of the scorer, if there is one."""
-        return self.jobs["rate"]["rate"]["scorer"] if "rate" in self.jobs else None
 
     @property
     def imported(self) -> bool:

@@ -132,7 +132,7 @@ def provenance(records: Records) -> str:
             ("exported encoder", records.selection["chosen"], ""),
         ],
         data=[*_sources(records.seeds), ("development data", *_source(history["development_data"]))],
-        prompts=[*records.generate["prompts"], *_recipes(records.base)],
+        prompts=[*records.generate["prompts"], *_prompts(records.base)],
         stages=[(name, record["seconds"], note) for name, record, note in stages],
         parameters=sorted(_parameters(records, stages).items()),
         versions=_versions([record for _, record, _ in stages]),
@@ -154,11 +154,12 @@ def _base_models(records: Records) -> list[tuple[str, str, str]]:
     return models
 
 
-def _recipes(base: Base | None) -> list[tuple[str, str, str]]:
-    """Return name, SHA-256 and prompts of each recipe of training examples."""
-    if base is None or base.examples is None or base.examples.imported:
+def _prompts(base: Base | None) -> list[tuple[str, str, str]]:
+    """Return name, SHA-256 and text of each recipe of training examples, and of the scorer's prompt if it has one."""
+    if base is None or base.examples is None:
         return []
-    return [(made["prompt"], made["prompt_sha256"], made["prompt_text"]) for made in base.examples.filtered["made_by"]]
+    models = [*base.examples.filtered["made_by"], base.examples.scorer or {}]
+    return [(each["prompt"], each["prompt_sha256"], each["prompt_text"]) for each in models if "prompt" in each]
 
 
 def _stages(records: Records) -> list[tuple[str, Record, str]]:

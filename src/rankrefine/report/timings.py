@@ -13,6 +13,7 @@ WORK: dict[str, tuple[str, Callable[[Record], float]]] = {  # unit and amount of
     "generate": ("tokens", lambda record: record.get("tokens") or 0),
     "synthesize": ("tokens", lambda record: record.get("tokens") or 0),
     "examples": ("examples", lambda record: record["read"]),
+    "likelihood": ("pairs", lambda record: record.get("pairs") or 0),
     "curate": ("examples", lambda record: record["read"]),
     "consolidate": ("lists", lambda record: record["read"]),
     "teacher": ("sentences", lambda record: record.get("sentences", 0)),

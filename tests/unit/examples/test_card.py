@@ -20,6 +20,14 @@ POOL = {
     "assets": {"hub:org/wiki@v2": "beef"},
 }
 
+WRITER = {
+    "model": "hub:org/writer@v1",
+    "revision": "c0ffee",
+    "prompt": "genres",
+    "prompt_sha256": "ab",
+    "sampling": {},
+}
+
 
 def card(folder: Path, pool: dict, data: Path | None = None, **section: object) -> str:
     """Run the stage without a scorer, and return the card."""
@@ -65,13 +73,13 @@ def test_the_folder_opens_as_a_data_set_and_the_card_says_who_wrote_it(tmp_path:
 
 
 def test_every_column_is_described() -> None:
-    assert set(curate.SCHEMA.names) == set(COLUMNS)
+    assert set(curate.SCHEMA.names) <= set(COLUMNS)
 
 
 def test_writers_of_the_seed_sentences_are_named(tmp_path: Path) -> None:
     two(tmp_path)
-    text = card(tmp_path, POOL | {"made_by": [{"model": "hub:org/writer@v1", "revision": "c0ffee"}]})
-    assert "- Written by `hub:org/writer@v1`, revision c0ffee\n" in text
+    text = card(tmp_path, POOL | {"made_by": [WRITER]})
+    assert "Written by the language model `hub:org/writer@v1`, revision c0ffee, with the recipe `genres`" in text
 
 
 def test_imported_examples_claim_no_language_model(tmp_path: Path) -> None:
@@ -88,7 +96,11 @@ def test_the_card_of_chosen_examples_names_the_scorer_and_both_steps(tmp_path: P
     assert config_["data_files"] == [{"split": "train", "path": "curated.parquet"}]
     for part in (
         *("2 examples for the training", "`hub:org/scorer@v1`, revision r7", "2 of 3 examples were chosen"),
-        *("roles in\n1 of them", "| min_positive | 0.5 |", "| positive: below min_positive | 1 |"),
+        *(
+            "(1 changed the roles of positive and negative)",
+            "| min_positive | 0.5 |",
+            "| positive: below min_positive | 1 |",
+        ),
         *("3 of 4 examples passed the quality rules", "| positive: empty | 1 |", "| score_negative |"),
     ):
         assert part in parsed.text, part

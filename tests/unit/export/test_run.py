@@ -241,8 +241,10 @@ def test_imported_examples_are_named_in_the_card(tmp_path: Path):
 
 
 def test_the_card_names_writers_of_seed_sentences(tmp_path: Path, monkeypatch):
-    monkeypatch.setitem(LISTS, "seeds", LISTS["seeds"] | {"made_by": [WRITTEN]})
-    assert "- Seed sentences: written by `hub:org/llm@v1`, revision c0\n" in export_best(tmp_path, 87.0)[0]
+    monkeypatch.setitem(LISTS, "seeds", LISTS["seeds"] | {"written": [WRITTEN]})
+    assert (
+        "- Seed sentences: written by `hub:org/llm@v1`, revision c0, recipe `mine`\n" in export_best(tmp_path, 87.0)[0]
+    )
 
 
 def test_a_record_of_the_base_without_a_field_is_one_sentence(tmp_path: Path):

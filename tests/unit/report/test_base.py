@@ -53,9 +53,9 @@ def written(folder: Path, **section: Any) -> dict[str, Any]:
         ratings = {"positive": [0.25, 1.0, 0.5], "negative": [0.75, None, 0.25]}
         types = pa.schema({"positive": pa.float32(), "negative": pa.float32()})
         io.write_table(folder / "examples" / "ratings.parquet", pa.table(ratings, schema=types))
-        io.write_json(folder / "examples" / "ratings.json", {"scorer": SCORER} | provenance)
+        io.write_json(folder / "examples" / "ratings.json", {"stage": "rate", "scorer": SCORER} | provenance)
         thresholds = {"examples": {"min_positive": 0.5, "max_negative": 1.0}}
-        counts = {"read": 3, "kept": 2, "dropped": {"positive: below min_positive": 1}, "swapped": 1, "negatives": 1}
+        counts = {"read": 3, "kept": 2, "dropped": {"positive: below min_positive": 1}, "swapped": 1}
         io.write_json(folder / "examples" / "curated.json", counts | {"config": thresholds} | provenance)
     parts = {"examples": section, "base": {"objective": "contrastive"}}
     return complete(parts | {"seeds": {"count": 6}, "generate": {"shard_size": 4}, "report": {"examples": 2}})
@@ -117,7 +117,7 @@ def test_the_page_has_examples_with_scores_and_drops_by_reason(results: Path) ->
         *(
             ">0.75</span> A negative.",
             "<b>hub:org/writer@v1</b> c0ffee with the recipe <b>mine</b>",
-            "roles in 1 of them",
+            "5c0e: 1 changed roles, 0 repaired",
         ),
         *("positive: too short", "40.0 %", "positive: below min positive", "33.3 %", "a | b | &lt;script&gt;"),
     ):
@@ -178,6 +178,21 @@ def test_summary_and_provenance_name_what_wrote_and_trained(results: Path) -> No
         assert part in found["provenance.html"], part
     stages = re.findall(r'<td class="k">(\w+)</td>', found["timings.html"])
     assert {"synthesize", "examples", "rate", "curate"} <= set(stages)
+
+
+def test_a_language_model_that_scores_is_named_with_its_prompt(results: Path) -> None:
+    config = written(results)
+    prompt = {"prompt": "plain", "prompt_sha256": "ef" * 32, "prompt_text": "[labels]"}
+    scorer = {"model": "fake", "revision": None} | prompt
+    io.write_json(
+        results / "examples" / "ratings.json", {"stage": "likelihood", "scorer": scorer, "pairs": 8, "seconds": 2.0}
+    )
+    path = results / "examples" / "curated.json"
+    io.write_json(path, io.read_json(path) | {"repaired": 3, "random_pairs": 4})
+    found = texts(results, config)
+    assert ">likelihood</td>" in found["timings.html"] and "4 pairs/s" in found["timings.html"]
+    assert "ef" * 32 in found["provenance.html"] and "[labels]" in found["provenance.html"]
+    assert "<b>fake</b>: 1 changed roles, 3 repaired, 4 random pairs added." in found["base_examples.html"]
 
 
 def test_imported_examples_name_their_file(results: Path) -> None:
