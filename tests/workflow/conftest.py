@@ -84,7 +84,7 @@ def writing_run(finished_run: Path, python: Python, tmp_path_factory) -> Path:
     folder.configure("base.objective", "contrastive")
     folder.snakemake("--cores", "1", "results/examples/curated.parquet")
     folder.snakemake("--touch", "--cores", "1")  # all other files stay as they are
-    folder.snakemake("--cores", "1")  # the report has more files now
+    folder.snakemake("--cores", "1", "--forcerun", "report")  # it has more files now
     return folder.path
 
 
