@@ -12,6 +12,7 @@ COMMANDS = {
     "asset": "rankrefine.assets.run",
     "check": "rankrefine.check",
     "seeds": "rankrefine.seeds.run",
+    "write": "rankrefine.generate.run",
     "generate": "rankrefine.generate.run",
     "synthesize": "rankrefine.generate.run",
     "examples": "rankrefine.examples.run",
