@@ -10,8 +10,7 @@ from typing import Any
 
 from rankrefine import yaml_file
 from rankrefine.errors import UserError
-from rankrefine.generate.recipes.recipe_file import _step_problem as step_problem
-from rankrefine.generate.recipes.recipe_file import _texts as texts
+from rankrefine.generate.recipes.recipe_file import STEP, step_problem, texts
 
 FOLDER = Path(__file__).parent / "seed_sentences"
 KEYS = ("genres", "topics", "topics_per_request", "sentences_per_request")
@@ -33,16 +32,26 @@ def find(name: str) -> Path:
 
 def digest(name: str) -> str:
     """SHA-256 of a recipe's file, for Snakemake's params."""
-    return hashlib.sha256(find(name).read_bytes()).hexdigest()
+    return read(name)[1]
 
 
-def parse(content: bytes, path: Path) -> dict[str, Any]:
-    """Return `KEYS` of a recipe's file; each genre has the keys of a step (see `recipe_file`).
+def read(name: str) -> tuple[dict[str, Any], str]:
+    """Return `KEYS` of a recipe's file, and its SHA-256; each genre has the keys `STEP` (see `recipe_file`).
 
     Raises:
-        UserError: not YAML, or not such a recipe; the sentence names the key.
+        UserError: there is no such recipe, or its file is not one; the sentence names the key.
     """
-    fields = yaml_file.parse(content, path)
+    path = find(name)
+    content = path.read_bytes()
+    return check(yaml_file.parse(content, path), path), hashlib.sha256(content).hexdigest()
+
+
+def check(fields: Any, path: Path) -> dict[str, Any]:
+    """Return the content of a recipe's file.
+
+    Raises:
+        UserError: this is not such a recipe.
+    """
     if not isinstance(fields, dict) or set(fields) != set(KEYS):
         keys = ", ".join(KEYS)
         raise UserError(f"{path} is not a recipe of seed sentences: it must have the keys {keys}, and no others.")
@@ -51,12 +60,14 @@ def parse(content: bytes, path: Path) -> dict[str, Any]:
     for name, genre in fields["genres"].items():
         if not isinstance(name, str) or not name.isidentifier():
             raise UserError(f"{path}: a genre cannot be called {name!r}; use letters, digits and _.")
+        if not isinstance(genre, dict) or set(genre) != STEP:
+            raise UserError(f"{path}: genres.{name} must have the keys {', '.join(sorted(STEP))}, and no others.")
         if problem := step_problem(genre):
             raise UserError(f"{path}: genres.{name} {problem}.")
     topics = fields["topics"]
     if not texts(topics) or len(set(topics)) < len(topics):
         raise UserError(f"{path}: topics must be a list of different texts.")
     for key, most in (("topics_per_request", len(topics)), ("sentences_per_request", MOST)):
-        if not isinstance(fields[key], int) or not 1 <= fields[key] <= most:
+        if type(fields[key]) is not int or not 1 <= fields[key] <= most:
             raise UserError(f"{path}: {key} is {fields[key]!r}, but must be 1 to {most}.")
     return fields
