@@ -1,7 +1,8 @@
 """`python -m rankrefine generate`, `synthesize` and `write`: one shard of what the language model writes.
 
-It writes for seed sentences of the pool, or by `write` for the slots of a recipe, which make the pool. A shard is cut into
-blocks (see `blocks`). Draws depend on the random seed and the seed sentence alone, and the schedule on the block alone, so an interrupted job gives the same bytes on the same machine.
+The requests are about seed sentences of the pool, or by `write` about the slots of a recipe. A shard is cut into
+blocks (see `blocks`). Draws depend on the random seed and the seed sentence or slot alone, and the schedule on
+the block alone, so an interrupted job gives the same bytes on the same machine.
 """
 
 import logging

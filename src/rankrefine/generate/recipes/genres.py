@@ -20,7 +20,7 @@ from rankrefine.text.normal_form import text_hash
 from rankrefine.text.rewrite_rules import Limits, clean, problem
 
 LIMITS = Limits(max_overlap=0.6)
-ITEM = re.compile(r"\s*(?:(?:[-*•–—]|\(?\d{1,3}[.):])\s+)?")  # bullet or number of a list
+ITEM = re.compile(r"\s*(?:(?:[-*•–—]|\(?\d{1,3}[.):])(?:\s+|$))?")  # bullet or number of a list
 
 
 @dataclass
