@@ -87,6 +87,8 @@ def writing_run(finished_run: Path, python: Python, tmp_path_factory) -> Path:
     made_up = {"name": "made-up", "source": "sentences.txt"}
     folder.configure("seeds.sources", [made_up, {"name": "scratch", "source": "written"}])
     folder.configure("write.count", 20)
+    folder.configure("seeds.min_words", 1)  # the fake engine writes single words
+    folder.configure("seeds.require_pattern", "")
     folder.configure("base.objective", "contrastive")
     folder.snakemake("--cores", "1", "results/examples/curated.parquet")
     folder.snakemake("--touch", "--cores", "1")  # all other files stay as they are

@@ -268,7 +268,7 @@ def test_the_language_model_has_written_some_of_the_seed_sentences(writing) -> N
     record = json.loads((writing.path / "results/seeds/pool.json").read_text(encoding="utf-8"))
     assert record["made_by"][0]["prompt"] == "scratch"
     written = [counts for name, counts in record["sources"].items() if name.startswith("scratch/")]
-    assert len(written) == 8 and sum(counts["read"] for counts in written) > 10
+    assert len(written) == 8 and sum(counts["kept"] for counts in written) > 10
 
 
 def test_more_requests_write_only_the_new_ones(writing) -> None:

@@ -30,7 +30,7 @@ def test_a_recipe_that_fits() -> None:
     [
         (
             3,
-            r"^r\.yaml is not a recipe of seed sentences: it must have the keys genres, topics, topics_per_request, sen",
+            r"^r\.yaml is not a recipe of seed sentences: it must have the keys genres, topics, topics_per_re",
         ),
         (RECIPE | {"model": "x"}, r"^r\.yaml is not a recipe of seed sentences: .* and no others"),
         (RECIPE | {"genres": []}, "genres must be a mapping with at least one genre"),
