@@ -21,6 +21,7 @@ STAGES = {
     "asset": 0,
     "check": 0,
     "seeds": 0,
+    "write": 4,
     "generate": 4,
     "synthesize": 4,
     "examples": 4,
@@ -81,7 +82,7 @@ def small(tmp_path: Path):
     subprocess.run(["umount", str(folder)], check=True)
 
 
-WRITING = ("synthesize", "examples", "rate", "curate")  # the rules of a run that writes training examples
+WRITING = ("write", "synthesize", "examples", "rate", "curate")  # the rules of a run that writes training examples
 
 
 @pytest.fixture(scope="session")

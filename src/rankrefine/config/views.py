@@ -3,6 +3,7 @@
 from typing import Any
 
 from rankrefine.config.schema import leaves
+from rankrefine.ranking_lists.shards import WRITTEN
 
 UNTRAINED = ("objective", "pooling", "prompt", "attention")  # keys of `base` that take effect without a training
 
@@ -48,6 +49,12 @@ def embedding(config: dict[str, Any], teacher: str) -> dict[str, Any]:
     """Return the keys that a teacher reads; the base encoder as a teacher keeps its own pooling and prompt."""
     part = for_rule(config, "teacher")
     return {"refine": {"max_length": part["refine"]["max_length"]}} if teacher == "base" else part
+
+
+def writes_seeds(config: dict[str, Any]) -> bool:
+    """Return True if the language model writes seed sentences."""
+    is_written = any(source["source"] == WRITTEN for source in config["seeds"]["sources"])
+    return is_written and config["lists"]["source"] == "generate"
 
 
 def writes_examples(config: dict[str, Any]) -> bool:
