@@ -10,7 +10,7 @@ from miniature import chat
 
 from rankrefine import check
 from rankrefine.assets.manifest import write_manifest
-from rankrefine.check import check_chat, check_experiment, check_head, check_language_model
+from rankrefine.check import check_experiment, check_head, check_language_model, check_tokens
 from rankrefine.config.load import complete
 from rankrefine.errors import UserError
 from rankrefine.llm import prompts
@@ -63,14 +63,13 @@ def test_a_gguf_file_in_a_folder_is_pointed_at(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [*chat.TAKE_SYSTEM, *chat.TAKE_NO_SYSTEM])
 def test_the_shipped_prompts_suit_a_model_with_or_without_a_system_role(tmp_path: Path, name: str) -> None:
     chat.build(tmp_path, (chat.TAKE_SYSTEM | chat.TAKE_NO_SYSTEM)[name])
-    for prompt in ("few_shot", "paper_like"):
-        check_chat(tmp_path, prompts.load(prompt))
+    check_tokens(tmp_path, [prompts.load(prompt) for prompt in ("few_shot", "paper_like")])
 
 
 def test_a_damaged_tokenizer_is_named(tmp_path: Path) -> None:
     (chat.build(tmp_path, chat.TAKE_SYSTEM["Qwen"]) / "tokenizer.json").write_text("{", encoding="utf-8")
     with pytest.raises(UserError, match=r"generate.model: the tokenizer in .* cannot be opened: .+\.$"):
-        check_chat(tmp_path, CHAT)
+        check_tokens(tmp_path, [CHAT])
 
 
 def test_a_chat_template_is_tried_with_the_prompt_of_the_run(tmp_path: Path) -> None:
@@ -86,7 +85,9 @@ def test_a_chat_template_is_tried_with_the_prompt_of_the_run(tmp_path: Path) -> 
     mine.write_text("messages: [{role: system, content: Rewrite.}, {role: user, content: '{sentence}'}]")
     check.run(config, **arguments)
     mine.write_text("messages: [{role: user, content: Rewrite.}, {role: user, content: '{sentence}'}]")
-    with pytest.raises(UserError, match=r"^The chat template of generate.model refuses the prompt .* must alternate"):
+    with pytest.raises(
+        UserError, match=r"^generate.prompt: the chat template of generate.model refuses the .* must alternate"
+    ):
         check.run(config, **arguments)
 
 

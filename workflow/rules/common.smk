@@ -20,7 +20,7 @@ from rankrefine.config.load import complete, read
 from rankrefine.errors import UserError
 from rankrefine.evaluate import catalogue
 from rankrefine.generate.recipes import recipe_file
-from rankrefine.llm import prompts
+from rankrefine.llm import prompts, scoring_prompts
 from rankrefine.llm.facts import facts
 from rankrefine.ranking_lists.shards import declared, folders, shards
 from rankrefine.report import contents
@@ -82,7 +82,7 @@ else:
     SEED_SOURCES = [
         manifest(s["source"], "dataset", f"seeds.sources ({s['name']})") for s in config["seeds"]["sources"]
     ]
-if ENGINE.needs_model and (not IMPORTED or views.writes_examples(config)):
+if ENGINE.needs_model and views.runs_language_model(config):
     LLM = manifest(config["generate"]["model"], "model", "generate.model")
 LLM_FLAG = f"--llm {shlex.quote(LLM)}" if LLM else ""
 ENGINE_PYTHON = config["generate"]["python"] or PYTHON
@@ -98,7 +98,12 @@ if views.writes_examples(config):
     or_stop(sources.refuse_results, recipe_file.find(config["examples"]["recipe"]), "examples.recipe")
 elif config["examples"]["recipe"] == "import":
     EXAMPLE_FILE = manifest(config["examples"]["file"], "dataset", "examples.file")
-SCORER = config["examples"]["scorer"] and manifest(config["examples"]["scorer"], "model", "examples.scorer")
+SCORER, SCORING = config["examples"]["scorer"], ""
+if SCORER == views.LIKELIHOOD:
+    SCORING = or_stop(scoring_prompts.digest, config["examples"]["scoring"])
+    or_stop(sources.refuse_results, scoring_prompts.find(config["examples"]["scoring"]), "examples.scoring")
+elif SCORER:
+    SCORER = manifest(SCORER, "model", "examples.scorer")
 BASE_EXAMPLES = []  # training data of `base`
 if config["base"]["objective"] != "none":
     data = config["base"]["data"]

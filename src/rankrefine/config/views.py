@@ -6,21 +6,24 @@ from rankrefine.config.schema import leaves
 
 UNTRAINED = ("objective", "pooling", "prompt", "attention")  # keys of `base` that take effect without a training
 
-EXAMPLES = ("synthesize", "examples")  # rules that also run beside imported lists
+LIKELIHOOD = "likelihood"  # the value of `examples.scorer` for the language model
+EXAMPLES = ("synthesize", "examples", "likelihood")  # rules that also run beside imported lists
 
 
 def for_rule(config: dict[str, Any], rule: str) -> dict[str, Any]:
     """Return the keys of `config` whose schema names `rule` under `x-reads`, nested as in `config`.
 
     The result is what a job of the rule receives, what Snakemake compares between runs, and what the job's record
-    states. With imported lists, only what import_lists reads of `seeds` and `generate` takes effect.
+    states. With imported lists, only what import_lists reads of `seeds` and `generate` takes effect. `check` loads the
+    recipe of the examples, and so reads what `synthesize` reads.
     """
     is_import = config["lists"]["source"] == "import"
+    names = {rule, "synthesize"} if rule == "check" and writes_examples(config) else {rule}
     part: dict[str, Any] = {}
     for key, leaf in leaves():
         section, _, name = key.partition(".")
         rules = leaf.get("x-reads", ())
-        if rule not in rules:
+        if names.isdisjoint(rules):
             continue
         if is_import and rule not in EXAMPLES and section in ("seeds", "generate") and "import_lists" not in rules:
             continue
@@ -53,6 +56,12 @@ def embedding(config: dict[str, Any], teacher: str) -> dict[str, Any]:
 def writes_examples(config: dict[str, Any]) -> bool:
     """Return True if the language model writes training examples."""
     return config["examples"]["recipe"] not in ("none", "import")
+
+
+def runs_language_model(config: dict[str, Any]) -> bool:
+    """Return True if the language model writes ranking lists or training examples, or rates examples."""
+    makes_lists = config["lists"]["source"] == "generate"
+    return makes_lists or writes_examples(config) or config["examples"]["scorer"] == LIKELIHOOD
 
 
 def is_prepared(config: dict[str, Any]) -> bool:

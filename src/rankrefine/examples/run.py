@@ -24,7 +24,8 @@ from rankrefine.text.tally import Tally
 log = logging.getLogger(__name__)
 
 ORIGIN = ("model", "revision", "prompt", "prompt_sha256")
-SCHEMA = pa.schema(dict.fromkeys(("seed_id", "source", *ROLES, *ORIGIN, "sampling", "shard"), pa.string()))
+TEXTS = dict.fromkeys(("seed_id", "source", *ROLES, *ORIGIN, "sampling", "shard"), pa.string())
+SCHEMA = pa.schema(TEXTS | {"score": pa.float32()})  # a score of imported examples
 Row = dict[str, Any]
 
 

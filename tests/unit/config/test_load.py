@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[3]
 RULES = {
     "synthesize",
     "examples",
-    *("seeds", "generate", "import_lists", "consolidate", "base", "teacher", "refine", "rate", "curate"),
+    *("seeds", "generate", "import_lists", "consolidate", "base", "teacher", "refine", "rate", "likelihood", "curate"),
     *("task", "overlap", "evaluate", "scores", "report"),
 }
 

@@ -13,6 +13,7 @@ from rankrefine.config import load as config
 from rankrefine.config.views import for_rule
 from rankrefine.errors import UserError
 from rankrefine.examples import curate, rate
+from rankrefine.examples import ratings as table
 from rankrefine.examples.run import SCHEMA
 
 OPEN = {"min_positive": -1, "max_negative": 1, "min_margin": 0, "swap": True}
@@ -26,7 +27,7 @@ def run(folder: Path, ratings: list[tuple[float, float | None]], **section: Any)
     ]
     io.write_table(folder / "examples.parquet", pa.Table.from_pylist(rows, SCHEMA))
     columns = {role: [rating[place] for rating in ratings] for place, role in enumerate(("positive", "negative"))}
-    io.write_table(folder / "ratings.parquet", pa.table(columns, schema=rate.SCHEMA))
+    io.write_table(folder / "ratings.parquet", pa.table(columns, schema=table.SCHEMA))
     section = {"recipe": "syncse_partial", "scorer": "x", **OPEN, **section}
     given = for_rule(config.complete({"examples": section, "base": {"objective": "contrastive"}}), "curate")
     inputs, outputs = ("examples.parquet", "ratings.parquet"), ("curated.parquet", "curated.json")

@@ -115,7 +115,7 @@ def _prompts(name: str, sha256: str, step: dict[str, Any]) -> tuple[Prompt, ...]
     draw = random.Random(name)  # the sets are part of the recipe and do not depend on the run
     sets = [draw.sample(step["exemplars"], step["draw"]) for _ in range(step["sets"])]
     return tuple(
-        Prompt(f"{name}/{number}", sha256, _chat(instruction, exemplars))
+        Prompt(f"{name}/{number}", sha256, _chat(instruction, exemplars), "examples.recipe")
         for number, (instruction, exemplars) in enumerate(product(step["instructions"], sets))
     )
 
