@@ -84,9 +84,12 @@ def _written(config: dict[str, Any], folder: Path | None, made_by: dict[str, Any
         origin = {key: shard[key] for key in ORIGIN} | {"sampling": json.dumps(shard["sampling"], sort_keys=True)}
         made_by.setdefault(json.dumps(origin, sort_keys=True), origin | {"prompt_text": shard["prompt_text"]})
         for row in table.slice(0, count).to_pylist():
-            roles = {role: row[step] for role, step in shard["roles"].items()}
-            ended = {} if row["status"] == "complete" else {"given_up": f"given up: {row['status']}"}
-            yield {"seed_id": row["seed_id"], "source": row["source"], **roles, **origin, "shard": name, **ended}
+            reasons = dict(zip(shard["steps"], row["reasons"], strict=True))
+            for roles in shard["examples"]:
+                texts = {role: row[step] for role, step in roles.items()}
+                reason = next((f"{step}: {reasons[step]}" for step in roles.values() if reasons.get(step)), None)
+                ended = {"given_up": f"given up: {reason or row['status']}"} if None in texts.values() else {}
+                yield {"seed_id": row["seed_id"], "source": row["source"], **texts, **origin, "shard": name, **ended}
 
 
 def _imported(section: dict[str, Any], data: Path, made_by: dict[str, Any]) -> Iterator[Row]:

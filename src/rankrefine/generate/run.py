@@ -27,6 +27,8 @@ from rankrefine.provenance import Record
 
 log = logging.getLogger(__name__)
 
+ENOUGH = 20  # completions that show whether a parser works
+
 
 def run(
     config: dict[str, Any],
@@ -167,6 +169,7 @@ def _all_blocks(
                 bar.update(block.num_rows)
             else:
                 drafts, seconds = blocks.run(block, engine, recipe, _progress(bar, first))
+                _check_parsed(drafts, recipe)
                 finished = blocks.table(drafts, recipe, block["source"]), blocks.statistics(drafts, seconds)
                 journal.write(number, block, *finished)
                 generated += block.num_rows
@@ -180,6 +183,18 @@ def _all_blocks(
             tables.append(finished[0])
             counts.append(finished[1])
     return pa.concat_tables(tables), blocks.total(counts)
+
+
+def _check_parsed(drafts: list[Draft], recipe: Recipe) -> None:
+    """Raise a `UserError` if the parser of a step found nothing in 9 of 10 completions."""
+    parsed = sum((draft.parsed for draft in drafts), Counter())
+    for step in sorted({step for step, _ in parsed}):
+        nothing, total = parsed[step, False], parsed[step, False] + parsed[step, True]
+        if total >= ENOUGH and nothing >= 0.9 * total:
+            raise UserError(
+                f"{recipe.describe()['prompt']}: the parser of {step} finds nothing in {nothing} of {total} "
+                "completions; use a larger language model, or other instructions and exemplars."
+            )
 
 
 def _progress(bar: tqdm, first: int) -> Any:

@@ -64,13 +64,16 @@ def imported(folder: Path, rows: list[tuple], **section: Any) -> tuple[list[dict
     return run(folder, folder / "a.json", recipe="import", file="a.jsonl", **section)
 
 
-def shard(folder: Path, name: str, rows: list[dict], roles: dict[str, str] | None = None) -> None:
-    """A shard as `synthesize` writes it."""
-    table = [{"seed_id": "s", "source": "nyt", "status": "complete", "redraws": 0, "tokens": 9, **row} for row in rows]
+ROLES = {"anchor": "sentence", "positive": "same", "negative": "other"}
+
+
+def shard(folder: Path, name: str, rows: list[dict], *examples: dict[str, str]) -> None:
+    """A shard of the steps `same` and `other`, as `synthesize` writes it."""
+    common = {"seed_id": "s", "source": "nyt", "status": "complete", "reasons": [None, None], "tokens": 9}
+    table = [common | row for row in rows]
     pd.DataFrame(table).to_parquet(folder / f"{name}.parquet", index=False)
     origin = {"model": "m", "revision": "1", "prompt": "p", "prompt_sha256": "0", "prompt_text": "t", "sampling": {}}
-    roles = roles or {"anchor": "sentence", "positive": "same", "negative": "other"}
-    io.write_json(folder / f"{name}.json", origin | {"roles": roles})
+    io.write_json(folder / f"{name}.json", origin | {"steps": ["same", "other"], "examples": examples or [ROLES]})
 
 
 def test_every_reason_is_counted_and_nothing_bad_is_kept(tmp_path: Path) -> None:
@@ -102,11 +105,31 @@ def test_shards_are_joined_in_order_and_say_who_wrote_them(tmp_path: Path) -> No
 
 
 def test_drafts_that_were_given_up_are_counted_with_their_reason(tmp_path: Path) -> None:
-    row = {"sentence": "A cat sleeps here.", "same": None, "other": None, "status": "cut off"}
+    row = {"sentence": "A cat sleeps here.", "same": None, "other": None, "reasons": ["cut off", None]}
+    refused = row | {"same": GOOD[1], "reasons": [None, None], "status": "prompt"}  # the engine refused step `other`
     shard(tmp_path, "00000", [row, {"sentence": GOOD[0], "same": GOOD[1], "other": GOOD[2]}])
-    shard(tmp_path, "00001", [row])
+    shard(tmp_path, "00001", [refused])
     rows, record = run(tmp_path)
-    assert len(rows) == 1 and record["dropped"]["given up: cut off"] == 2
+    assert len(rows) == 1
+    assert (record["dropped"]["given up: same: cut off"], record["dropped"]["given up: prompt"]) == (1, 1)
+
+
+def test_a_seed_sentence_gives_an_example_for_each_of_the_recipes_roles(tmp_path: Path) -> None:
+    row = {"sentence": GOOD[0], "same": GOOD[1], "other": GOOD[2]}
+    given_up = {
+        "sentence": "A boat lies here.",
+        "same": "Here lies a ship.",
+        "other": None,
+        "reasons": [None, "empty"],
+    }
+    shard(tmp_path, "00000", [row, given_up], {"anchor": "sentence", "positive": "same"}, ROLES)
+    rows, record = run(tmp_path, count=2)
+    assert [(row["positive"], row["negative"]) for row in rows] == [
+        (GOOD[1], None),
+        GOOD[1:],
+        ("Here lies a ship.", None),
+    ]
+    assert (record["read"], record["dropped"]) == (4, {"given up: other: empty": 1})
 
 
 def test_nothing_left_is_one_sentence(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from rankrefine.llm.interface import Completion, Request, Sampling
 from rankrefine.llm.prompts import Prompt
 
 RUNNING, COMPLETE = "running", "complete"
+UNPARSED = ("empty", "not JSON", "no sentence")  # reasons to reject a completion in which the parser found nothing
 
 
 @dataclass
@@ -33,6 +34,7 @@ class Draft:
     accepted: int = 0  # number of accepted completions
     rejected: Counter[str] = field(default_factory=Counter)  # rejected completions by reason
     stops: Counter[str] = field(default_factory=Counter)  # all completions by `Completion.stop`
+    parsed: Counter[tuple[str, bool]] = field(default_factory=Counter)  # by step; False: nothing found
 
     def count(self, completion: Completion) -> None:
         """Add a completion to the sums."""
@@ -41,14 +43,16 @@ class Draft:
         self.redone += completion.redone
         self.stops[completion.stop] += 1
 
-    def accept(self) -> None:
+    def accept(self, step: str = "the recipe") -> None:
         """Accept the completion; the next request is a new one."""
         self.accepted += 1
         self.attempt = 0
+        self.parsed[step, True] += 1
 
-    def reject(self, reason: str, redraws: int) -> None:
+    def reject(self, reason: str, redraws: int, step: str = "the recipe") -> None:
         """Reject the completion: retry the request, or give the draft up after `redraws` retries."""
         self.rejected[reason] += 1
+        self.parsed[step, reason not in UNPARSED] += 1
         if self.attempt >= redraws:
             self.status = reason
         else:

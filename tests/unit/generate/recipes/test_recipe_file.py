@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from rankrefine.errors import UserError
 from rankrefine.generate.recipes import recipe_file
@@ -15,9 +14,17 @@ STEP = {"instructions": ["Rewrite."], "exemplars": [["A cat.", "A feline."], ["B
 RECIPE = {"steps": {"same": STEP}, "columns": {"anchor": "sentence", "positive": "same"}}
 
 
+NAMES = {"names": ["Ann", "Bob"]}
+
+
 def parse(recipe: Any) -> dict[str, Any]:
-    """Parse a recipe as if it had been read from r.yaml."""
-    return recipe_file.parse(yaml.safe_dump(recipe).encode(), Path("r.yaml"))
+    """Check a recipe as if it had been read from r.yaml."""
+    return recipe_file.check(recipe, Path("r.yaml"))
+
+
+def two(**keys: Any) -> dict[str, Any]:
+    """The recipe with a second step that has other keys."""
+    return RECIPE | {"steps": {"same": STEP, "other": STEP | keys}}
 
 
 def changed(**keys: Any) -> dict[str, Any]:
@@ -26,7 +33,12 @@ def changed(**keys: Any) -> dict[str, Any]:
 
 
 def test_a_recipe_that_fits() -> None:
-    assert parse(RECIPE) == RECIPE
+    parsed = parse(RECIPE)
+    assert parsed == {"steps": {"same": recipe_file.DEFAULTS | STEP}, "columns": [RECIPE["columns"]]}
+    assert parse(RECIPE | {"columns": parsed["columns"]}) == parsed
+    assert parse(two(against="same", guidance_scale=2))["steps"]["other"]["against"] == "same"
+    assert parse(two(input="{sentence} {same}"))["steps"]["other"]["input"] == "{sentence} {same}"
+    assert parse(RECIPE | {"steps": {"same": STEP, "other": NAMES}})["steps"]["other"] == NAMES
 
 
 @pytest.mark.parametrize(
@@ -37,7 +49,7 @@ def test_a_recipe_that_fits() -> None:
         (RECIPE | {"steps": {}}, "steps must be a mapping with at least one step"),
         (RECIPE | {"steps": {"sentence": STEP}}, "a step cannot be called 'sentence'"),
         (RECIPE | {"steps": {"a b": STEP}}, "a step cannot be called 'a b'; use letters, digits and _"),
-        (changed(sets=None), "steps.same must have the keys draw, exemplars, instructions, sets, and no others"),
+        (changed(sets=None), "steps.same must have the keys draw, exemplars, instructions, sets, and no others but"),
         (changed(temperature=1), "steps.same must have the keys"),
         (changed(instructions="Rewrite."), "steps.same needs instructions: a list of texts"),
         (changed(instructions=[]), "steps.same needs instructions"),
@@ -51,7 +63,27 @@ def test_a_recipe_that_fits() -> None:
             RECIPE | {"columns": {"anchor": "sentence", "positive": "other"}},
             "columns.positive is 'other', but must",
         ),
-        (RECIPE | {"columns": {"anchor": "same", "positive": "same"}}, "two columns have the same values"),
+        (RECIPE | {"columns": {"anchor": "same", "positive": "same"}}, "columns: two roles have the same step"),
+        (RECIPE | {"columns": []}, "columns must name anchor and positive"),
+        (RECIPE | {"columns": [RECIPE["columns"], {}]}, r"columns\[1\] must name anchor and positive"),
+        (RECIPE | {"steps": {"same": NAMES}}, "steps must have one that asks the language model"),
+        (RECIPE | {"steps": {"same": STEP, "other": NAMES | STEP}}, "steps.other has names, so it replaces names"),
+        (RECIPE | {"steps": {"same": STEP, "other": {"names": ["Ann"]}}}, "other needs names: a list of at least two"),
+        (changed(parser="xml"), "steps.same has parser 'xml', but must have one of sentence, json"),
+        (changed(mask=0.5), "steps.same needs mask: a list of shares of words above 0 and up to 1"),
+        (changed(mask=[0]), "steps.same needs mask"),
+        (
+            changed(mask=[0.1, 0.101], input="{masked}"),
+            "steps.same has two rates in mask that are the same percentage",
+        ),
+        (changed(mask=[0.1]), r"steps.same has mask, but no \{masked\} in its input"),
+        (changed(guidance_scale=-1), "steps.same has guidance_scale -1, but must have 0 to 100"),
+        (changed(input="x"), r"steps.same needs input: a text with \{sentence\}"),
+        (changed(input="{masked}"), r"steps.same has \{masked\} in its input, but only \{sentence\} exist there"),
+        (two(input="{later}"), r"steps.other has \{later\} in its input, but only \{sentence\}, \{same\} exist"),
+        (changed(against="same"), "steps.same has against 'same', but must name another step"),
+        (two(against="none"), "steps.other has against 'none', but must name another step"),
+        (two(against="same", input="{same}"), "steps.other needs the input of same, which it is against"),
     ],
 )
 def test_other_files_are_refused(recipe: Any, message: str) -> None:
@@ -59,14 +91,31 @@ def test_other_files_are_refused(recipe: Any, message: str) -> None:
         parse(recipe)
 
 
-def test_a_step_that_appears_twice_is_refused() -> None:
+def read(folder: Path, text: str) -> tuple[dict[str, Any], str]:
+    """Read a recipe with this text."""
+    (folder / "r.yaml").write_text(text, encoding="utf-8")
+    return recipe_file.read(str(folder / "r.yaml"))
+
+
+def test_a_recipe_takes_what_it_does_not_say_from_the_one_that_it_is_like(tmp_path: Path) -> None:
+    shipped, digest = recipe_file.read("syncse_partial")
+    own, other = read(tmp_path, "like: syncse_partial\ncolumns: {anchor: sentence, positive: negative}\n")
+    assert own["steps"] == shipped["steps"] and own["columns"] == [{"anchor": "sentence", "positive": "negative"}]
+    assert digest != other and other == recipe_file.digest(str(tmp_path / "r.yaml"))
+    with pytest.raises(UserError, match="there is no recipe 'nothing'"):
+        read(tmp_path, "like: nothing\n")
+    with pytest.raises(UserError, match=r"r\.yaml: like must be the name of a recipe"):
+        read(tmp_path, "like: 3\n")
+
+
+def test_a_step_that_appears_twice_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"r\.yaml: key 'a' appears twice, in line 2 and line 3"):
-        recipe_file.parse(b"steps:\n  a: 1\n  a: 2\n", Path("r.yaml"))
+        read(tmp_path, "steps:\n  a: 1\n  a: 2\n")
 
 
 def test_an_unknown_recipe_names_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(
-        UserError, match=r"no recipe 'syncse'; use none, import, syncse_partial, or the path of a \.yaml"
+        UserError, match=r"no recipe 'syncse'; use none, import, .*syncse_partial, or the path of a \.yaml"
     ):
         recipe_file.find("syncse")
     with pytest.raises(UserError, match=r"examples\.recipe: there is no recipe"):
@@ -75,7 +124,6 @@ def test_an_unknown_recipe_names_those_there_are(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("file", sorted(recipe_file.FOLDER.glob("*.yaml")), ids=lambda file: file.stem)
 def test_shipped_recipes_fit(file: Path) -> None:
-    steps = recipe_file.parse(file.read_bytes(), file)["steps"]
-    for step in steps.values():
-        sentences = [sentence for sentence, _ in step["exemplars"]]
+    for step in recipe_file.read(file.stem)[0]["steps"].values():
+        sentences = [sentence for sentence, _ in step.get("exemplars", ())]
         assert len(set(sentences)) == len(sentences)
