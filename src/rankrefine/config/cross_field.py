@@ -121,6 +121,8 @@ def _scores(section: dict[str, Any], objective: str) -> Iterator[str]:
     columns = section["columns"] if section["recipe"] == "import" else {}
     if len({type(column) for column in columns.values()}) > 1:
         yield "examples.columns has names and numbers; use numbers alone for a file without a header, else names."
+    if len(set(columns.values())) < len(columns):
+        yield "examples.columns gives two roles the same column; use another one."
     if "score" in columns and section["scorer"] is not None:
         yield "examples.scorer is set, but examples.columns has a score; remove one of them."
     changed = [key for key in ("smoothing", "random_pairs") if section[key]]

@@ -40,7 +40,7 @@ class Columns(NamedTuple):
     @property
     def are_numbers(self) -> bool:
         """True if the file has no header."""
-        return all(isinstance(name, int) for name in self.required)
+        return bool(self.required) and all(isinstance(name, int) for name in self.required)
 
     def check(self, names: list[Any], where: str) -> None:
         """Refuse a header in which a column is missing or occurs twice."""

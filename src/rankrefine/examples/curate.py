@@ -1,8 +1,8 @@
 """Choose training examples by their ratings (MultiCSR, Wang et al. 2024, step 2), and make scores of the ratings.
 
-With a and b the ratings of the anchor with the positive and with the negative, an example is kept if a >= min_positive,
-b <= max_negative and a - b >= min_margin. With `swap`, a negative that is nearer than the positive first changes roles
-with it. With `repair`, a text that misses its threshold is replaced or left out, and the example is kept (GCSE).
+With a and b the ratings of the anchor with positive and negative, an example is kept if a >= min_positive, b <=
+max_negative and a - b >= min_margin. With `swap`, a negative that is nearer than the positive first changes roles with
+it. With `repair`, a text that misses its threshold is replaced or left out, and the example is kept (GCSE).
 """
 
 import logging
@@ -33,7 +33,7 @@ def run(config: dict[str, Any], examples: Path, ratings: Path, output: Path, sta
         config: Configuration with `seed` and `examples`.
         examples: Examples (parquet) from the command `examples`.
         ratings: Ratings (parquet) from the command `rate` or `likelihood`.
-        output: Chosen examples to write (parquet); `score` is the rating of anchor and positive, from 0 to 1, smoothed.
+        output: Chosen examples to write (parquet); `score` is the rating of the positive, from 0 to 1, smoothed.
         stats: Record to write (JSON), with counts by reason and examples of what was dropped.
 
     Raises:
@@ -72,7 +72,7 @@ def in_order(row: Row, section: dict[str, Any]) -> tuple[Row, bool]:
 
 
 def repaired(row: Row, section: dict[str, Any]) -> Row:
-    """Return the example with the anchor in place of a positive below min_positive, and no negative above max_negative.
+    """Return the example with the anchor for a positive below min_positive, and without a negative above max_negative.
 
     Anchor and positive are then one sentence under two dropout masks, as in SimCSE.
     """
