@@ -81,9 +81,22 @@ def writing_run(finished_run: Path, python: Python, tmp_path_factory) -> Path:
     recipe = ROOT / "src/rankrefine/generate/recipes/syncse_partial.yaml"
     (folder.path / "recipe.yaml").write_text(recipe.read_text(encoding="utf-8") + "# mine\n", encoding="utf-8")
     folder.configure("examples", {"recipe": "syncse_partial", "count": 18, "scorer": "encoder2", **KEEP_ALL})
-    folder.configure("base.objective", "contrastive")
+    folder.configure("base.objective", "soft_contrastive")
     folder.snakemake("--cores", "1", "results/examples/curated.parquet")
     folder.snakemake("--touch", "--cores", "1")  # all other files stay as they are
+    return folder.path
+
+
+@pytest.fixture(scope="session")
+def scoring_run(writing_run: Path, python: Python, tmp_path_factory) -> Path:
+    """The same folder as if the language model had rated the examples."""
+    folder = Folder(tmp_path_factory.mktemp("scoring") / "work", python)
+    shutil.copytree(writing_run, folder.path)
+    shipped = ROOT / "src/rankrefine/llm/scoring_templates/plain_exemplars.yaml"
+    (folder.path / "scoring.yaml").write_text(shipped.read_text(encoding="utf-8") + "# mine\n", encoding="utf-8")
+    folder.configure("examples.scorer", "likelihood")
+    folder.snakemake("--cores", "1", "results/examples/curated.parquet")
+    folder.snakemake("--touch", "--cores", "1")
     return folder.path
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rankrefine import yaml_file
-from rankrefine.errors import UserError
+from rankrefine.errors import UserError, about
 from rankrefine.llm import prompts
 from rankrefine.llm.interface import Text
 from rankrefine.llm.prompts import Prompt
@@ -62,33 +62,25 @@ def load(name: str) -> PairPrompt:
     """
     path = find(name)
     content = path.read_bytes()
-    fields = yaml_file.parse(content, path)
-    if not isinstance(fields, dict) or set(fields) not in ({"messages", "labels"}, {"text", "labels"}):
-        raise UserError(
-            f"{KEY}: {path} is not a scoring prompt: it needs `labels` and either a list `messages` or a string "
-            "`text`."
-        )
-    labels = _labels(fields["labels"], path)
+    with about(KEY):
+        fields = yaml_file.parse(content, path)
+        if not isinstance(fields, dict) or set(fields) not in ({"messages", "labels"}, {"text", "labels"}):
+            form = "`labels` and either a list `messages` or a string `text`"
+            raise UserError(f"{path} is not a scoring prompt: it needs {form}.")
+        labels, template = _labels(fields["labels"], path), prompts.template(fields, path, SLOTS)
     low, high = min(labels.values()), max(labels.values())
-    return PairPrompt(
-        path.stem,
-        hashlib.sha256(content).hexdigest(),
-        prompts.template(fields, path, SLOTS),
-        KEY,
-        labels=tuple(labels),
-        values=tuple((value - low) / (high - low) for value in labels.values()),
-    )
+    values = tuple((value - low) / (high - low) for value in labels.values())
+    digest = hashlib.sha256(content).hexdigest()
+    return PairPrompt(path.stem, digest, template, KEY, labels=tuple(labels), values=values)
 
 
 def _labels(labels: Any, path: Path) -> dict[str, float]:
     """Return the labels with their values."""
     if not isinstance(labels, dict) or not all(isinstance(label, str) and label for label in labels):
-        raise UserError(
-            f'{KEY}: {path}: labels must be a mapping of texts in quotation marks, such as {{"0": 0, "1": 1}}.'
-        )
+        raise UserError(f'{path}: labels must be a mapping of texts in quotation marks, such as {{"0": 0, "1": 1}}.')
     for label, value in labels.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise UserError(f"{KEY}: {path}: the value of label '{label}' is {value!r}, which is not a number.")
+            raise UserError(f"{path}: the value of label '{label}' is {value!r}, which is not a number.")
     if len(set(labels.values())) < 2:
-        raise UserError(f"{KEY}: {path}: labels must be at least two, with different values.")
+        raise UserError(f"{path}: labels must be at least two, with different values.")
     return labels
