@@ -94,8 +94,8 @@ POOL, GENERATED = (f"results/{name}" for name in folders(config))  # folders of 
 EXAMPLE_SHARDS, EXAMPLE_RECIPE, EXAMPLE_FILE = {}, "", []
 if views.writes_examples(config):
     EXAMPLE_SHARDS = shards(config["examples"]["count"], config["generate"]["shard_size"])
-    EXAMPLE_RECIPE = or_stop(recipe_file.digest, config["examples"]["recipe"])
     or_stop(sources.refuse_results, recipe_file.find(config["examples"]["recipe"]), "examples.recipe")
+    EXAMPLE_RECIPE = or_stop(recipe_file.digest, config["examples"]["recipe"])
 elif config["examples"]["recipe"] == "import":
     EXAMPLE_FILE = manifest(config["examples"]["file"], "dataset", "examples.file")
 SCORER, SCORING = config["examples"]["scorer"], ""
