@@ -12,15 +12,18 @@ import pyarrow.parquet as pq
 import pytest
 from miniature.encoder import build as build_encoder
 
-from rankrefine import preview, sources
+from rankrefine import sources
 from rankrefine.assets.manifest import write_manifest
 from rankrefine.cli import main as cli
 from rankrefine.config import load as config
 from rankrefine.errors import UserError
 from rankrefine.generate import blocks
-from rankrefine.generate.recipes import ranking
+from rankrefine.generate.recipes import ranking, steps
 from rankrefine.generate.recipes.ranking import Chain, Ranking
 from rankrefine.llm.interface import Completion, OutOfMemory, Request
+from rankrefine.preview import run as preview
+from rankrefine.preview import shown
+from rankrefine.preview.pace import Pace
 
 TEXTS = [f"The {adjective} boat left the harbour." for adjective in ("old", "red", "slow", "small", "last", "blue")]
 
@@ -37,8 +40,8 @@ def test_chains_are_shown_with_similarities_and_why_they_ended() -> None:
         ended(["Seed two.", "Third."], "repeat"),
         ended(["Seed three."], "running"),
     ]
-    shown = preview.as_text(chains, [[1, 0.914, 0.5], [1, -0.2, float("nan")], [1, float("nan"), float("nan")]])
-    assert shown.splitlines() == [
+    values = {"First.": 0.914, "Second.": 0.5, "Third.": -0.2}
+    assert shown.chains(chains, lambda _, texts: [values[text] for text in texts]).splitlines() == [
         "",
         "      Seed one.",
         " 0.91 First.",
@@ -56,18 +59,18 @@ def test_chains_are_shown_with_similarities_and_why_they_ended() -> None:
 def test_the_hours_follow_from_the_work_that_is_done() -> None:
     done = [ended(["s", "a", "b", "c", "d"], "complete", 30), ended(["s", "a"], "repeat", 10)]
     half = [ended(["s", "a", "b"], "running", 15), ended(["s", "a", "b"], "running", 15)]
-    whole = preview.Pace.of(done, rounds=4, seconds=36)
+    whole = Pace.of(done, [1, 0.25], seconds=36)
     assert whole.share == 1  # a chain that was given up takes no more time
     assert whole.hours(2000) == pytest.approx(10)
-    assert preview.Pace.of(half, rounds=4, seconds=18).hours(2000) == pytest.approx(10)
-    assert preview.Pace.of(half, rounds=4, seconds=36).hours(2000) == pytest.approx(20)
-    nothing = preview.Pace.of([ended(["s"], "running")], rounds=4, seconds=9)
+    assert Pace.of(half, [0.5, 0.5], seconds=18).hours(2000) == pytest.approx(10)
+    assert Pace.of(half, [0.5, 0.5], seconds=36).hours(2000) == pytest.approx(20)
+    nothing = Pace.of([ended(["s"], "running")], [0], seconds=9)
     assert nothing.hours(5) == float("inf")
-    assert "would take an unknown time (no rewrite was finished) on this machine" in nothing.sentence(5)
-    sentence = whole.sentence(2000)
-    assert "100% of their rewrites in 36 s, 1 tokens/s, 1 given up" in sentence
-    assert "All 2000 lists (seeds.count) would take about 10.0 hours on this machine" in sentence
-    assert "about 3 min on" in whole.sentence(10)
+    assert "would take an unknown time (nothing was finished) on this machine" in nothing.sentence(5, "seeds.count")
+    sentence = whole.sentence(2000, "seeds.count")
+    assert "100% of their work in 36 s, 1 tokens/s, 1 given up" in sentence
+    assert "All 2000 (seeds.count) would take about 10.0 hours on this machine" in sentence
+    assert "about 3 min on" in whole.sentence(10, "seeds.count")
 
 
 class Slow:
@@ -174,17 +177,17 @@ def test_an_engine_with_an_environment_of_its_own_previews_there(
 
     monkeypatch.setattr(subprocess, "run", run)
     config = {"generate": {"python": "other/bin/python", "rounds": 3}}
-    preview._run_in_environment(config, 5, 2)
+    preview._run_in_environment(config, "examples", 5, 2)
     ((command, given, env),) = calls
-    assert command[:6] == ["other/bin/python", "-m", "rankrefine", "preview", "--count", "5"]
+    assert command[:8] == ["other/bin/python", "-m", "rankrefine", "preview", "--of", "examples", "--count", "5"]
     assert command[-2:] == ["--threads", "2"]
     assert given == {"generate": {"python": "", "rounds": 3}}
     assert (Path(env["PYTHONPATH"]) / "rankrefine").is_dir()
     with pytest.raises(UserError, match="The preview failed in the environment of other/bin/python"):
-        preview._run_in_environment(config, 5, None)
+        preview._run_in_environment(config, "examples", 5, None)
     monkeypatch.undo()
     with pytest.raises(UserError, match=r"generate\.python: cannot start other/bin/python"):
-        preview._run_in_environment(config, 5, None)
+        preview._run_in_environment(config, "examples", 5, None)
 
 
 @pytest.mark.parametrize("teacher", ["encoder", {"encoder": 2, "other": 1}, "base"], ids=str)
@@ -205,9 +208,36 @@ def test_the_verb_shows_chains_and_writes_nothing(
     shown = [line.strip() for line in lines if line.startswith(" ")]
     assert shown[0] == TEXTS[0] and shown[3] == TEXTS[1] and len(shown) == 6
     assert all(-1 <= float(shown[i].split()[0]) <= 1 for i in (1, 2, 4, 5))
-    assert lines[-2].startswith("6 concurrent chains: 100% of their rewrites")
-    assert lines[-1].startswith("All 50 lists (seeds.count) would take about 1 min on")
+    assert lines[-2].startswith("6 at the same time: 100% of their work")
+    assert lines[-1].startswith("All 50 (seeds.count) would take about 1 min on")
+    settings |= {"examples": {"recipe": "syncse_partial", "count": 40, "scorer": "encoder"}}
+    settings["base"] |= {"objective": "contrastive"}
+    assert cli.main(["preview", "--of", "examples", "--config", json.dumps(settings), "--count", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    texts = [line.strip() for line in lines if line.startswith(" ")]
+    assert texts == TEXTS[:2]
+    assert [line.split()[0] for line in lines if line.startswith(("pos", "neg"))] == ["positive", "negative"] * 2
+    assert all(-1 <= float(line.split()[1]) <= 1 for line in lines if line.startswith(("pos", "neg")))
+    assert lines[-1].startswith("All 40 (examples.count) would take about 1 min on")
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_example_that_was_given_up_says_why(tmp_path: Path) -> None:
+    section = {"recipe": "claif"}
+    recipe = steps.load(config.complete({"examples": section, "base": {"objective": "contrastive"}}))
+    draft = recipe.start(0, "s", "A cat sleeps on the mat.")
+    draft.sentences |= {"paraphrase": "A feline rests.", "fill_30": "A dog sleeps on the bed."}
+    lost = recipe.start(1, "t", "A dog barks.")
+    lost.status = "paraphrase: empty"
+    lines = shown.examples([draft, lost], recipe, lambda _, texts: [0.5 for _ in texts]).splitlines()
+    assert [line.strip() for line in lines if line] == [
+        "A cat sleeps on the mat.",
+        "positive  0.50 A feline rests.",
+        "positive  0.50 A dog sleeps on the bed.",
+        "(stopped: time limit)",
+        "A dog barks.",
+        "(given up: paraphrase: empty)",
+    ]
 
 
 def test_generate_needs_all_flags_and_preview_none(capsys: pytest.CaptureFixture) -> None:
@@ -219,12 +249,19 @@ def test_generate_needs_all_flags_and_preview_none(capsys: pytest.CaptureFixture
         cli.main(["preview", "--count", "none"])
     assert "'none'" in capsys.readouterr().err
     with pytest.raises(UserError, match="--count is 0 but must be at least 1"):
-        preview.run({}, 0)
+        preview.run({}, count=0)
 
 
 def test_imported_lists_have_no_preview() -> None:
     with pytest.raises(UserError, match=r"^preview shows generated lists, but lists\.source is import;"):
         preview.run(config.complete({"lists": {"source": "import", "file": "lists.jsonl"}}))
+
+
+def test_without_a_recipe_there_are_no_examples_to_preview() -> None:
+    with pytest.raises(
+        UserError, match=r"^preview --of examples shows generated examples, but examples\.recipe is none"
+    ):
+        preview.run(config.complete({}), of="examples")
 
 
 def test_another_recipe_has_no_preview() -> None:

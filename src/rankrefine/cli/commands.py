@@ -8,7 +8,7 @@ the docstring of `run`; see `signature`.
 COMMANDS = {
     "config": "rankrefine.config.reference",
     "list-tasks": "rankrefine.evaluate.list_tasks",
-    "preview": "rankrefine.preview",
+    "preview": "rankrefine.preview.run",
     "asset": "rankrefine.assets.run",
     "check": "rankrefine.check",
     "seeds": "rankrefine.seeds.run",

@@ -19,9 +19,10 @@ from rankrefine.generate.recipes.recipe import COMPLETE, RUNNING, Draft
 from rankrefine.llm.interface import Completion, Request, Sampling, Text
 from rankrefine.llm.prompts import Prompt
 from rankrefine.text.normal_form import text_hash
-from rankrefine.text.rewrite_rules import Limits, clean, problem
+from rankrefine.text.rewrite_rules import Limits, clean, problem, same
 
 NOT_JSON, LEFT_OVER, NOTHING_TO_REPLACE = "not JSON", "mask left over", "no name or number"
+COPIED = "copy of an exemplar"
 
 
 @dataclass
@@ -42,6 +43,7 @@ class Step:
     against: str | None  # step whose prompt is the negative prompt
     guidance_scale: float
     parser: str
+    shown: frozenset[str]  # answers of the exemplars, which small models copy; compared as `same`
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,8 @@ class Steps:
         sentence = clean(completion.text)
         if step.rate is not None and "__" in sentence:
             return sentence, LEFT_OVER
+        if same(sentence) in step.shown:
+            return sentence, COPIED
         return sentence, problem(sentence, earlier, self.limits)
 
     def _status(self, draft: Answers) -> str:
@@ -183,7 +187,7 @@ def load(config: dict[str, Any]) -> Steps:
         repeated[name] = list(rates)
         for repeat, rate in rates.items():
             details = (step["input"], rate, step["against"], step["guidance_scale"], step["parser"])
-            steps[repeat] = Step(prompts, *details)
+            steps[repeat] = Step(prompts, *details, frozenset(same(answer) for _, answer in step["exemplars"]))
     return Steps(
         name=path.stem,
         sha256=digest,

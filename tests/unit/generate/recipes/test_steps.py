@@ -89,6 +89,7 @@ def test_steps_follow_each_other_and_none_repeats_the_seed_sentence_or_an_answer
         ("I'm sorry, I cannot do that.", "end", "refusal"),
         ("Rewritten sentence: a cat.", "end", "marker"),
         ("", "end", "empty"),
+        ("answer 3", "end", "copy of an exemplar"),
     ],
 )
 def test_an_example_is_given_up_after_its_retries(tmp_path: Path, text: str, stop: str, reason: str) -> None:
