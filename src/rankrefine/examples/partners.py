@@ -15,7 +15,8 @@ def partners(texts: Sequence[str], count: int, random_seed: int) -> dict[str, li
     the order of the texts, and a further text changes only the few draws that now find it.
     """
     distinct = list(dict.fromkeys(texts))
-    ring = sorted((text_hash(text, random_seed), text) for text in distinct)
+    # not the hash of the text alone: the pool has the sentences for which that is least, so they would lie together
+    ring = sorted((text_hash(f"ring\0{text}", random_seed), text) for text in distinct)
     forms = {text: same(text) for text in distinct}
     return {text: _drawn(text, ring, forms, count, random_seed) for text in distinct}
 
