@@ -31,6 +31,11 @@ if config["lists"]["source"] != "import" or views.writes_examples(config):
     include: "workflow/rules/generate.smk"
 
 
+if WRITTEN_SHARDS:
+
+    include: "workflow/rules/write.smk"
+
+
 if config["examples"]["recipe"] != "none":
 
     include: "workflow/rules/examples.smk"

@@ -11,7 +11,7 @@ from typing import Any
 
 from rankrefine import io
 from rankrefine.assets.manifest import load_manifest
-from rankrefine.config.views import LIKELIHOOD, writes_examples
+from rankrefine.config.views import LIKELIHOOD, writes_examples, writes_seeds
 from rankrefine.encoders.opening import check_encoder, go_offline
 from rankrefine.errors import UserError, about, reason
 from rankrefine.generate.run import load_recipe
@@ -100,7 +100,7 @@ def check_experiment(name: str, settings: dict[str, Any], encoder: Path) -> None
 
 
 def prompts_of(config: dict[str, Any]) -> list[prompts.Prompt]:
-    """Return the prompts of the run: of the ranking lists, of the recipe of examples, and of the scorer.
+    """Return the prompts of the run: of lists, seed sentences, training examples and scorer.
 
     Raises:
         UserError: the file of one of them is not what it must be.
@@ -108,8 +108,10 @@ def prompts_of(config: dict[str, Any]) -> list[prompts.Prompt]:
     found, section = [], config["examples"]
     if config["lists"]["source"] == "generate":
         found.append(prompts.load(config["generate"]["prompt"]))
+    if writes_seeds(config):
+        found += load_recipe({key: config[key] for key in ("seed", "write")}).prompts
     if writes_examples(config):
-        found += load_recipe(config).prompts
+        found += load_recipe({key: config[key] for key in ("seed", "examples")}).prompts
     if section["scorer"] == LIKELIHOOD:
         found.append(scoring_prompts.load(section["scoring"]))
     return found

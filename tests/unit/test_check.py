@@ -154,7 +154,7 @@ columns: {anchor: sentence, positive: positive}
 ODD = "{% if messages | length > 2 %}{{ raise_exception('too long') }}{% endif %}" + chat.TAKE_SYSTEM["Zephyr"]
 
 
-def test_the_recipe_of_examples_is_tried_with_the_chat_template(tmp_path: Path) -> None:
+def test_recipes_are_tried_with_the_chat_template(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(RECIPE, encoding="utf-8")
     config = {"examples": {"recipe": str(tmp_path / "mine.yaml")}, "generate": {"prompt": "plain_few_shot"}}
     a_run(tmp_path, config, chat.TAKE_NO_SYSTEM["Gemma"])
@@ -162,6 +162,9 @@ def test_the_recipe_of_examples_is_tried_with_the_chat_template(tmp_path: Path) 
         UserError, match=r"^examples.recipe: the chat template of generate.model refuses .* \(too long\)"
     ):
         a_run(tmp_path, config, ODD)
+    written = {"seeds": {"sources": [{"name": "a", "source": "written"}]}, "generate": {"prompt": "plain_few_shot"}}
+    with pytest.raises(UserError, match=r"^write.recipe: the chat template of generate.model refuses .* \(too long\)"):
+        a_run(tmp_path, written | {"base": {}}, ODD)
     (tmp_path / "mine.yaml").write_text("steps: {}\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"mine.yaml is not a recipe"):
         a_run(tmp_path, config, ODD)

@@ -240,11 +240,15 @@ def test_an_example_that_was_given_up_says_why(tmp_path: Path) -> None:
     ]
 
 
-def test_generate_needs_all_flags_and_preview_none(capsys: pytest.CaptureFixture) -> None:
+def test_generate_needs_all_flags_and_preview_none(capsys: pytest.CaptureFixture, caplog) -> None:
     with pytest.raises(SystemExit) as stop:
         cli.main(["generate", "--first", "0", "--rows", "3"])
     assert stop.value.code == 2
-    assert "required: --pool, --pool-stats, --budget, --output, --stats" in capsys.readouterr().err
+    assert "required: --output, --stats" in capsys.readouterr().err
+    config_, outputs = {"generate": {"engine": "fake"}}, ["--output", "a.parquet", "--stats", "a.json"]
+    code = cli.main(["generate", "--config", json.dumps(config_), "--first", "0", "--rows", "3", *outputs])
+    assert code == 1
+    assert "generate requires --pool, --pool-stats and --budget." in caplog.text
     with pytest.raises(SystemExit):
         cli.main(["preview", "--count", "none"])
     assert "'none'" in capsys.readouterr().err

@@ -14,6 +14,8 @@ import pytest
 from filelock import FileLock
 from workflow.folder import ROOT, Folder, Python
 
+from rankrefine.generate.recipes import genre_file
+
 KEEP_ALL = {"min_positive": -1, "max_negative": 1, "min_margin": 0}  # the encoder is random
 SOURCES = ("Snakefile", "workflow", "envs", "src", "config.yaml")
 
@@ -75,12 +77,18 @@ def finished_run(shared: Path, inputs: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def writing_run(finished_run: Path, python: Python, tmp_path_factory) -> Path:
-    """The finished folder as if the language model had written the training examples."""
+    """The finished folder as if the language model had written the training examples and some seed sentences."""
     folder = Folder(tmp_path_factory.mktemp("writing") / "work", python)
     shutil.copytree(finished_run, folder.path)
     recipe = ROOT / "src/rankrefine/generate/recipes/syncse_partial.yaml"
     (folder.path / "recipe.yaml").write_text(recipe.read_text(encoding="utf-8") + "# mine\n", encoding="utf-8")
     folder.configure("examples", {"recipe": "syncse_partial", "count": 18, "scorer": "encoder2", **KEEP_ALL})
+    (folder.path / "scratch.yaml").write_text(genre_file.find("scratch").read_text(encoding="utf-8") + "# mine\n")
+    made_up = {"name": "made-up", "source": "sentences.txt"}
+    folder.configure("seeds.sources", [made_up, {"name": "scratch", "source": "written"}])
+    folder.configure("write.count", 20)
+    folder.configure("seeds.min_words", 1)  # the fake engine writes single words
+    folder.configure("seeds.require_pattern", "")
     folder.configure("base.objective", "soft_contrastive")
     folder.snakemake("--cores", "1", "results/examples/curated.parquet")
     folder.snakemake("--touch", "--cores", "1")  # all other files stay as they are

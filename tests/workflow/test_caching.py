@@ -35,8 +35,9 @@ READERS = {
     "report": {"page"},
     "page": set(),
 }
-# where the language model writes the training examples
+# where the language model writes the training examples and some of the seed sentences
 WRITING_READERS = READERS | {
+    "write": {"seeds"},
     "seeds": {"generate", "synthesize", "overlap"},
     "synthesize": {"examples"},
     "examples": {"rate", "likelihood", "curate"},
@@ -58,6 +59,13 @@ CHANGES = {
     "seeds.overlap_ngram": 5,
     "seeds.overlap_limit": 0.99,
     "seeds.count": 23,
+    "write.recipe": "scratch.yaml",
+    "write.count": 30,
+    "write.temperature": 1,
+    "write.top_p": 0.9,
+    "write.plausibility": 4,
+    "write.max_new_tokens": 65,
+    "write.redraws": 4,
     "generate.engine": "transformers",
     "generate.model": "encoder2",
     "generate.dtype": "float32",
@@ -189,7 +197,7 @@ def with_readers(rules: set[str], readers: dict[str, set[str]] = READERS) -> set
 
 # the rules that a run with imported lists does not have, and those of one that makes its own
 NOT_IMPORTING, IMPORTING = {"seeds", "generate"}, {"import_lists"}
-WRITING = {"synthesize", "examples", "rate", "likelihood", "curate"}  # the rules of a run that writes examples
+WRITING = {"write", "synthesize", "examples", "rate", "likelihood", "curate"}  # the rules of such a run alone
 
 
 # a choice needs no entry: another value of it, if it has one
@@ -231,6 +239,7 @@ def writing(writing_run: Path, python, tmp_path: Path) -> Folder:
 @pytest.mark.parametrize(
     "key",
     [
+        *(key for key in CHANGES if key.startswith("write.")),
         *(key for key in CHANGES if key.startswith("examples.") and key not in ("examples.file", "examples.columns")),
         *(
             "seed",
@@ -293,6 +302,35 @@ def test_a_larger_count_of_examples_writes_only_the_new_ones(writing) -> None:
     writing.snakemake("--cores", "1", "results/examples/examples.parquet")
     after = writing.read("results/synthesize/*.parquet")
     assert sorted(after) == sorted(before) and sum(before[name] == after[name] for name in before) == 2
+
+
+def test_the_language_model_has_written_some_of_the_seed_sentences(writing) -> None:
+    record = json.loads((writing.path / "results/seeds/pool.json").read_text(encoding="utf-8"))
+    assert record["made_by"][0]["prompt"] == "scratch"
+    written = [counts for name, counts in record["sources"].items() if name.startswith("scratch/")]
+    assert len(written) == 8 and sum(counts["kept"] for counts in written) > 10
+
+
+def test_more_requests_write_only_the_new_ones(writing) -> None:
+    before = writing.read("results/write/*.parquet")
+    assert len(before) == 3
+    writing.configure("write.count", 24)  # 20 requests in shards of 8: the third has 4 and grows to 8
+    assert writing.planned("seeds") == {"write": 1, "seeds": 1}
+    writing.configure("write.count", 25)
+    assert writing.planned("seeds") == {"write": 2, "seeds": 1}
+    writing.snakemake("--cores", "1", "seeds")
+    after = writing.read("results/write/*.parquet")
+    assert len(after) == 4
+    assert [name for name in before if before[name] != after[name]] == ["results/write/00002.parquet"]
+
+
+def test_fewer_requests_write_nothing_and_give_what_a_fresh_run_would(writing, fresh) -> None:
+    writing.configure("write.count", 10)
+    assert writing.planned("seeds") == {"seeds": 1}
+    shutil.copy(writing.path / "config.yaml", fresh.path / "config.yaml")
+    for folder in (writing, fresh):
+        folder.snakemake("--cores", "1", "seeds")
+    assert writing.read("results/seeds/pool.parquet") == fresh.read("results/seeds/pool.parquet")
 
 
 @pytest.fixture(scope="module")

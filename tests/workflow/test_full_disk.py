@@ -21,6 +21,7 @@ STAGES = {
     "asset": 0,
     "check": 0,
     "seeds": 0,
+    "write": 4,
     "generate": 4,
     "synthesize": 4,
     "examples": 4,
@@ -82,13 +83,8 @@ def small(tmp_path: Path):
     subprocess.run(["umount", str(folder)], check=True)
 
 
-WRITING = (
-    "synthesize",
-    "examples",
-    "rate",
-    "likelihood",
-    "curate",
-)  # the rules of a run that writes training examples
+# the rules of a run that writes training examples
+WRITING = ("write", "synthesize", "examples", "rate", "likelihood", "curate")
 
 
 @pytest.fixture(scope="session")

@@ -107,7 +107,7 @@ rule check:
         ],
         development=DEVELOPMENT_FLAG,
         config=reads("check"),
-        prompt_content=[PROMPT, EXAMPLE_RECIPE, SCORING],
+        prompt_content=[PROMPT, WRITTEN_RECIPE, EXAMPLE_RECIPE, SCORING],
     message:
         "Checking the models, the prompts and the development data"
     shell:

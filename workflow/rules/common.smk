@@ -19,10 +19,10 @@ from rankrefine.config import views
 from rankrefine.config.load import complete, read
 from rankrefine.errors import UserError
 from rankrefine.evaluate import catalogue
-from rankrefine.generate.recipes import recipe_file
+from rankrefine.generate.recipes import genre_file, recipe_file
 from rankrefine.llm import prompts, scoring_prompts
 from rankrefine.llm.facts import facts
-from rankrefine.ranking_lists.shards import declared, folders, shards
+from rankrefine.ranking_lists.shards import WRITTEN, declared, folders, shards
 from rankrefine.report import contents
 
 
@@ -80,8 +80,17 @@ if IMPORTED:
     LISTS = manifest(config["lists"]["file"], "dataset", "lists.file")
 else:
     SEED_SOURCES = [
-        manifest(s["source"], "dataset", f"seeds.sources ({s['name']})") for s in config["seeds"]["sources"]
+        manifest(s["source"], "dataset", f"seeds.sources ({s['name']})")
+        for s in config["seeds"]["sources"]
+        if s["source"] != WRITTEN
     ]
+WRITTEN_SHARDS, WRITTEN_RECIPE, WRITTEN_FLAGS = {}, "", ""
+if views.writes_seeds(config):
+    requests, size = config["write"]["count"], config["generate"]["shard_size"]
+    WRITTEN_SHARDS = shards(requests, size)
+    or_stop(sources.refuse_results, genre_file.find(config["write"]["recipe"]), "write.recipe")
+    WRITTEN_RECIPE = or_stop(genre_file.digest, config["write"]["recipe"])
+    WRITTEN_FLAGS = f"--written results/write --requests {requests} --shard-size {size}"
 if ENGINE.needs_model and views.runs_language_model(config):
     LLM = manifest(config["generate"]["model"], "model", "generate.model")
 LLM_FLAG = f"--llm {shlex.quote(LLM)}" if LLM else ""
@@ -226,6 +235,11 @@ def rows(folder, shards, shard):
         except (ValueError, KeyError, TypeError):
             pass  # the job that reads a damaged record reports it
     return f"--first {first} --rows {needed}"
+
+
+def pool_flags(input, budget):
+    """Flags with the pool of a shard and the number of seed sentences that the run needs."""
+    return f"--pool {shlex.quote(input.pool)} --pool-stats {shlex.quote(input.stats)} --budget {budget}"
 
 
 def model_manifest(wildcards):

@@ -21,7 +21,7 @@ use rule generate as synthesize with:
         prompt=EXAMPLE_RECIPE,
         rows=lambda wc: rows("results/synthesize", EXAMPLE_SHARDS, wc.shard),
         llm=LLM_FLAG,
-        budget=lambda wc, input: config["examples"]["count"],
+        pool=lambda wc, input: pool_flags(input, config["examples"]["count"]),
     message:
         "Writing training examples, shard {wildcards.shard}"
 

@@ -31,10 +31,10 @@ rule generate:
         rows=lambda wc: rows("results/generate", SHARDS, wc.shard),
         llm=LLM_FLAG,
         # The budget only rejects a pool that is too small early; changing it must not trigger a rerun. See `python`.
-        budget=lambda wc, input: config["seeds"]["count"],
+        pool=lambda wc, input: pool_flags(input, config["seeds"]["count"]),
     message:
         "Stage 2: generating ranking lists, shard {wildcards.shard}"
     shell:
         "{params.python:q} -m rankrefine {params.command} --config {params.config:q}"
-        " --pool {input.pool:q} --pool-stats {input.stats:q} {params.rows} --budget {params.budget} {params.llm} --threads {threads} --gpus {resources.gpu} --code {params.code}"
+        " {params.pool} {params.rows} {params.llm} --threads {threads} --gpus {resources.gpu} --code {params.code}"
         " --output {output.shard:q} --stats {output.stats:q} --log {log:q}"

@@ -13,8 +13,9 @@ def warn_of_versions():
     """
     if not workflow.is_main_process or workflow.deployment_settings.deployment_method:
         return
-    shards = [] if config["generate"]["python"] else SHARDS
-    names = ["seeds/pool", "consolidate/lists", "base/history", *(f"generate/{shard}" for shard in shards)]
+    names = ["seeds/pool", "consolidate/lists", "base/history"]
+    if not config["generate"]["python"]:
+        names += [*(f"write/{shard}" for shard in WRITTEN_SHARDS), *(f"generate/{shard}" for shard in SHARDS)]
     names += [f"teacher/{teacher}/similarity" for teacher in ALL_TEACHERS]
     names += [f"refine/{refined}/history" for refined in REFINED]
     names += [f"evaluate/{model}/{task}" for model in EVALUATED for task in TASKS]

@@ -2,6 +2,8 @@
 rule seeds:
     input:
         assets=sorted({*SEED_SOURCES, *DECONTAMINATION}),
+        written=collect("results/write/{shard}.parquet", shard=WRITTEN_SHARDS),
+        written_stats=collect("results/write/{shard}.json", shard=WRITTEN_SHARDS),
     output:
         pool="results/seeds/pool.parquet",
         stats="results/seeds/pool.json",
@@ -17,9 +19,10 @@ rule seeds:
     params:
         python=python,
         config=reads("seeds"),
+        written=WRITTEN_FLAGS,
         code=code("seeds"),
     message:
         "Stage 1: extracting seed sentences"
     shell:
-        "{params.python:q} -m rankrefine seeds --config {params.config:q} --assets {input.assets:q}"
+        "{params.python:q} -m rankrefine seeds --config {params.config:q} --assets {input.assets:q} {params.written}"
         " --output {output.pool:q} --stats {output.stats:q} --log {log:q}"

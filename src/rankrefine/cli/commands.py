@@ -14,6 +14,7 @@ COMMANDS = {
     "seeds": "rankrefine.seeds.run",
     "generate": "rankrefine.generate.run",
     "synthesize": "rankrefine.generate.run",
+    "write": "rankrefine.generate.run",
     "examples": "rankrefine.examples.run",
     "rate": "rankrefine.examples.rate",
     "likelihood": "rankrefine.examples.likelihood",

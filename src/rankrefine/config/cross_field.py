@@ -5,6 +5,7 @@ from typing import Any
 
 from rankrefine.config import views
 from rankrefine.errors import UserError
+from rankrefine.ranking_lists.shards import WRITTEN
 from rankrefine.sources import is_gguf
 from rankrefine.training.held_out import EVERY, held_out
 
@@ -12,6 +13,7 @@ from rankrefine.training.held_out import EVERY, held_out
 ON_SENTENCES = ("simcse_unsup", "rank_distillation")
 SCORED = ("soft_contrastive", "smoothed_contrastive", "cosine")  # those that read scores
 GUIDED = ("masked_contrastive", "masked_contrastive_released", "decayed_contrastive", "rank_distillation")
+SCRATCH = "syncse_scratch"  # the recipe of examples for sentences that the language model wrote, too
 # keys of `refine` that all experiments share
 SHARED = ("experiments", "seeds", "teacher_pooling", "teacher_prompt", "development", "max_length", "report_to")
 
@@ -36,6 +38,11 @@ def _lists(config: dict[str, Any]) -> Iterator[str]:
     """Check seed sentences, generation, import and consolidation."""
     for name in _repeated([source["name"] for source in config["seeds"]["sources"]]):
         yield f"seeds.sources: two sources have the name '{name}'; rename one."
+    written = [source["name"] for source in config["seeds"]["sources"] if source["source"] == WRITTEN]
+    if len(written) > 1:
+        yield f"seeds.sources: '{written[0]}' and '{written[1]}' are both written by the section write; remove one."
+    if written and config["lists"]["source"] == "import":
+        yield f"lists.source is import, which needs no seed sentences; remove '{written[0]}' from seeds.sources."
     for part in ("seeds", "generate", "consolidate"):
         low, high = config[part]["min_words"], config[part]["max_words"]
         if low > high:
@@ -102,6 +109,11 @@ def _examples(config: dict[str, Any]) -> Iterator[str]:
         yield f"examples.file is set, but examples.recipe is {section['recipe']}; set examples.recipe to import."
     if section["min_words"] > section["max_words"]:
         yield f"examples.min_words ({section['min_words']}) is above examples.max_words ({section['max_words']})."
+    if section["recipe"] == SCRATCH and not views.writes_seeds(config):
+        yield (
+            f"examples.recipe is {SCRATCH}, but no seed sentences are written; add the line "
+            f"`- {{name: scratch, source: {WRITTEN}}}` to seeds.sources, or use syncse_partial."
+        )
     if section["recipe"] == "none":
         if section["scorer"] is not None:
             yield "examples.scorer is set, but examples.recipe is none; set a recipe or remove examples.scorer."

@@ -3,6 +3,7 @@
 from typing import Any
 
 from rankrefine.config.schema import leaves
+from rankrefine.ranking_lists.shards import WRITTEN
 
 UNTRAINED = ("objective", "pooling", "prompt", "attention")  # keys of `base` that take effect without a training
 
@@ -15,10 +16,13 @@ def for_rule(config: dict[str, Any], rule: str) -> dict[str, Any]:
 
     The result is what a job of the rule receives, what Snakemake compares between runs, and what the job's record
     states. With imported lists, only what import_lists reads of `seeds` and `generate` takes effect. `check` loads the
-    recipe of the examples, and so reads what `synthesize` reads.
+    recipes, and so reads what `synthesize` and `write` read.
     """
     is_import = config["lists"]["source"] == "import"
-    names = {rule, "synthesize"} if rule == "check" and writes_examples(config) else {rule}
+    names = {rule}
+    if rule == "check":
+        names |= {"synthesize"} if writes_examples(config) else set()
+        names |= {"write"} if writes_seeds(config) else set()
     part: dict[str, Any] = {}
     for key, leaf in leaves():
         section, _, name = key.partition(".")
@@ -51,6 +55,12 @@ def embedding(config: dict[str, Any], teacher: str) -> dict[str, Any]:
     """Return the keys that a teacher reads; the base encoder as a teacher keeps its own pooling and prompt."""
     part = for_rule(config, "teacher")
     return {"refine": {"max_length": part["refine"]["max_length"]}} if teacher == "base" else part
+
+
+def writes_seeds(config: dict[str, Any]) -> bool:
+    """Return True if the language model writes seed sentences."""
+    makes_lists = config["lists"]["source"] == "generate"  # first: `check` has no section seeds beside imported lists
+    return makes_lists and any(source["source"] == WRITTEN for source in config["seeds"]["sources"])
 
 
 def writes_examples(config: dict[str, Any]) -> bool:

@@ -112,7 +112,12 @@ def _seeds(record: dict[str, Any]) -> str:
     origins = {item["name"]: f" (`{item['source']}`, revision {item['revision'] or 'unknown'})" for item in sources}
     lines = [f"- {name}{origins.get(name, '')}: {count:,} lists" for name, count in record["sources"].items()]
     sets = ", ".join(f"`{source}`" for source in record["seeds"]["decontaminate"]) or "no evaluation set"
-    return "\n".join(["Seed sentences:", "", *lines, "", f"Decontaminated against: {sets}."])
+    written = [
+        f"Written by the language model `{made['model']}`, revision {made['revision'] or 'none'}, with the recipe "
+        f"`{made['prompt']}`, SHA-256 `{made['prompt_sha256']}`, and `{json.dumps(made['sampling'], sort_keys=True)}`."
+        for made in record["seeds"].get("written", [])
+    ]
+    return "\n".join(["Seed sentences:", "", *lines, "", *written, f"Decontaminated against: {sets}."])
 
 
 def _origin(made: dict[str, Any]) -> str:

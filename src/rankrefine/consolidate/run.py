@@ -114,8 +114,9 @@ def _fields(tally: Tally, sizes: Counter[int], words: float) -> dict[str, Any]:
 
 
 def _seeds(pool: dict[str, Any]) -> dict[str, Any]:
-    """Return the sources of the seed sentences with their revisions, and the sets of `seeds.decontaminate`."""
+    """Return the sources of the seed sentences with their revisions, who wrote them, and `seeds.decontaminate`."""
     section, revisions = pool["config"]["seeds"], pool.get("assets", {})
     sources = [(item["name"], item["source"]) for item in section.get("sources", [])]  # imported lists have none
     revised = [{"name": name, "source": source, "revision": revisions.get(source)} for name, source in sources]
-    return {"sources": revised, "decontaminate": section["decontaminate"]}
+    written = {"written": pool["made_by"]} if "made_by" in pool else {}
+    return {"sources": revised, "decontaminate": section["decontaminate"], **written}

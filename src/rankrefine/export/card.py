@@ -168,7 +168,8 @@ def _teacher(record: dict[str, Any]) -> str:
 def _lists(record: dict[str, Any]) -> str:
     """Describe the ranking lists: language models with their prompts, seed sentences and decontamination."""
     sources = {source["name"]: f" (`{source['source']}`)" for source in record["seeds"]["sources"]}
-    seeds = (f"{name}{sources.get(name, '')}: {count:,} lists" for name, count in record["sources"].items())
+    seeds = [f"{name}{sources.get(name, '')}: {count:,} lists" for name, count in record["sources"].items()]
+    seeds += [f"written by {_model(made)}, recipe `{made['prompt']}`" for made in record["seeds"].get("written", [])]
     evaluation = ", ".join(f"`{source}`" for source in record["seeds"]["decontaminate"]) or "none"
     origins = "\n".join(map(_origin, record["made_by"]))
     return f"""- Ranking lists: {record["kept"]:,} of {record["read"]:,} passed the quality rules

@@ -1,7 +1,8 @@
-"""Stage 2, `python -m rankrefine generate` and `synthesize`: one shard of what the language model writes for the pool.
+"""`python -m rankrefine generate`, `synthesize` and `write`: one shard of what the language model writes.
 
-A shard is cut into blocks (see `blocks`). Draws depend on the random seed and the seed sentence alone, and the
-schedule on the block alone, so an interrupted job gives the same bytes on the same machine.
+The requests are about seed sentences of the pool, or by `write` about the slots of a recipe. A shard is cut into
+blocks (see `blocks`). Draws depend on the random seed and the seed sentence or slot alone, and the schedule on
+the block alone, so an interrupted job gives the same bytes on the same machine.
 """
 
 import logging
@@ -27,30 +28,32 @@ from rankrefine.provenance import Record
 
 log = logging.getLogger(__name__)
 
+STAGES = {"write": "write", "examples": "synthesize", "seeds": "generate"}  # by the section with the key `count`
+RECIPES = {"write": "genres", "examples": "steps"}  # of these sections, in place of `generate.recipe`
 ENOUGH = 20  # completions that show whether a parser works
 
 
 def run(
     config: dict[str, Any],
-    pool: Path,
-    pool_stats: Path,
+    pool: Path | None,
+    pool_stats: Path | None,
     first: int,
     rows: int,
-    budget: int,
+    budget: int | None,
     llm: Path | None,
     threads: int | None,
     code: list[str] | None,
     output: Path,
     stats: Path,
 ) -> None:
-    """Generate one shard: ranking lists (generate) or training examples (synthesize).
+    """Generate one shard: ranking lists (generate), training examples (synthesize) or seed sentences (write).
 
     Args:
-        config: Configuration: a YAML file or inline JSON; with the section `examples`, the recipe is its own.
-        pool: Seed pool (parquet) from `seeds`.
-        pool_stats: Record (JSON) from `seeds`.
-        first: First row of the pool to use.
-        rows: Number of rows to use.
+        config: Configuration: a YAML file or inline JSON; the section `examples` or `write` has a recipe of its own.
+        pool: Seed pool (parquet) from `seeds`; none for write.
+        pool_stats: Record (JSON) from `seeds`; none for write.
+        first: First row of the pool to use, or first request.
+        rows: Number of rows or requests.
         budget: Seed sentences that the whole run needs; a smaller pool is an error.
         llm: Manifest (JSON) of the language model; not for the fake engine.
         threads: CPU threads to use (default: all).
@@ -63,15 +66,16 @@ def run(
     """
     settings = config["generate"]
     engine_facts = facts(settings["engine"])
-    section = "examples" if "examples" in config else "seeds"  # of the key `count`
-    stage = "synthesize" if section == "examples" else "generate"
+    section = _section(config)
+    stage = STAGES[section]
     record = Record(stage, config, *engine_facts.packages, "pyarrow")
-    seeds = io.read_table(pool)
-    _check_budget(seeds.num_rows, budget, pool_stats, f"{section}.count")
-    if first >= seeds.num_rows:
-        raise UserError(f"--first is {first}, but the pool has only {seeds.num_rows} seed sentences.")
-    seeds = seeds.slice(first, rows)  # `rows` may exceed the pool, if the shard was larger in an earlier run
     recipe = load_recipe(config)
+    if section == "write":
+        seeds = recipe.slots(first, rows)
+    elif pool is None or pool_stats is None or budget is None:
+        raise UserError(f"{stage} requires --pool, --pool-stats and --budget.")
+    else:
+        seeds = _read(pool, first, rows, budget, pool_stats, f"{section}.count")
     model = load_manifest(llm) if llm is not None else None
     folder = output.with_suffix(".blocks")
     with locked(folder):
@@ -105,14 +109,14 @@ def run(
 
 
 def load_recipe(config: dict[str, Any]) -> Recipe:
-    """Return the recipe of the section `examples`, if there is one, else `generate.recipe`.
+    """Return the recipe of the section `write` or `examples`, if there is one, else `generate.recipe`.
 
     It is imported by name, so that a job depends on the code of its own recipe alone.
 
     Raises:
         UserError: the recipe's settings cannot be used.
     """
-    name = "steps" if "examples" in config else config["generate"]["recipe"]
+    name = RECIPES.get(_section(config)) or config["generate"]["recipe"]
     return import_module(f"rankrefine.generate.recipes.{name}").load(config)
 
 
@@ -128,15 +132,31 @@ def load_engine(
     return load(model.path if model else None, recipe.prompts, recipe.sampling, max_running, settings, threads)
 
 
-def _check_budget(available: int, needed: int, pool_stats: Path, key: str) -> None:
-    if available >= needed:
-        return
-    dropped = Counter(io.read_json(pool_stats)["dropped"]).most_common()
-    reasons = ", ".join(f"{reason} {count}" for reason, count in dropped if count)
-    raise UserError(
-        f"{key} is {needed}, but the pool has only {available} seed sentences (dropped: {reasons or 'none'}); "
-        f"lower {key}, add sources or loosen the filters."
-    )
+def _section(config: dict[str, Any]) -> str:
+    """Return the section with the key `count`; a job receives one of them alone."""
+    return next(section for section in STAGES if section in config or section == "seeds")
+
+
+def _read(pool: Path, first: int, rows: int, budget: int, pool_stats: Path, key: str) -> pa.Table:
+    """Return `rows` rows of the pool, or those there are: the shard may have been larger in an earlier run.
+
+    Raises:
+        UserError: the pool has fewer rows than `budget`, the value of `key`; or not more than `first`.
+    """
+    seeds = io.read_table(pool)
+    available = seeds.num_rows
+    if available < budget:
+        record = io.read_json(pool_stats)
+        dropped = Counter(record["dropped"]).most_common()
+        reasons = ", ".join(f"{reason} {count}" for reason, count in dropped if count)
+        more = "raise write.count" if record.get("made_by") else "add sources"
+        raise UserError(
+            f"{key} is {budget}, but the pool has only {available} seed sentences (dropped: {reasons or 'none'}); "
+            f"lower {key}, {more} or loosen the filters."
+        )
+    if first >= available:
+        raise UserError(f"--first is {first}, but the pool has only {available} seed sentences.")
+    return seeds.slice(first, rows)
 
 
 def _inputs(

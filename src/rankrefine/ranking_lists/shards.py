@@ -2,6 +2,8 @@
 
 from typing import Any
 
+WRITTEN = "written"  # a source of seed sentences that the language model writes
+
 
 def shards(count: int, size: int) -> dict[str, tuple[int, int]]:
     """Return the generation jobs for `count` seed sentences: zero-padded name -> (first row of the pool, row count).

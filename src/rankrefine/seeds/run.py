@@ -18,6 +18,8 @@ from rankrefine.assets.manifest import Manifest, load_manifest
 from rankrefine.data_files import tables
 from rankrefine.errors import UserError
 from rankrefine.provenance import Record
+from rankrefine.ranking_lists.shards import WRITTEN
+from rankrefine.seeds import from_model
 from rankrefine.seeds.filters import Filters, filters
 from rankrefine.text.duplicates import Contamination, KnownSentences, NearDuplicates
 from rankrefine.text.normal_form import normalise, text_hash
@@ -31,7 +33,15 @@ BATCH = 10_000  # sentences converted to Python objects at the same time; Arrow 
 NEAR_DUPLICATE = "near duplicate"
 
 
-def run(config: dict[str, Any], assets: list[Path], output: Path, stats: Path) -> None:
+def run(
+    config: dict[str, Any],
+    assets: list[Path],
+    output: Path,
+    stats: Path,
+    written: Path | None = None,
+    requests: int | None = None,
+    shard_size: int | None = None,
+) -> None:
     """Extract the seed sentences (stage 1).
 
     Args:
@@ -39,6 +49,9 @@ def run(config: dict[str, Any], assets: list[Path], output: Path, stats: Path) -
         assets: Manifests of all sources and of all sets in `seeds.decontaminate`.
         output: Seed pool to write (parquet): seed_id, text, source.
         stats: Record to write (JSON), with counts by source and reason.
+        written: Folder with NAME.parquet and NAME.json of every shard of `write`, for a source that is written.
+        requests: Number of its requests to use.
+        shard_size: Requests in a shard.
 
     Raises:
         UserError: a source is empty, unreadable, or lacks its column or split; or no sentence is left.
@@ -49,25 +62,27 @@ def run(config: dict[str, Any], assets: list[Path], output: Path, stats: Path) -
     tests = filters(section)
     reasons = [*tests, *KnownSentences.REASONS, NEAR_DUPLICATE]
     # the examples are those with the smallest hashes, so they do not depend on the order of the sources
-    tally = Tally([source["name"] for source in section["sources"]], reasons, rank=text_hash)
-    pool = _without_repeats(_sorted_table(_candidates(config, tests, manifests, tally)), section, manifests, tally)
+    tally = Tally([each["name"] for each in section["sources"] if each["source"] != WRITTEN], reasons, rank=text_hash)
+    shards = from_model.shards(written, requests, shard_size)
+    candidates = _sorted_table(_candidates(config, tests, manifests, shards, tally))
+    pool = _without_repeats(candidates, section, manifests, tally)
     if not len(pool):
         raise UserError(f"No seed sentence is left ({tally}); loosen the filters in the section seeds.")
     _write(output, pool)
     revisions = {source: manifest.revision for source, manifest in sorted(manifests.items())}
-    io.write_json(stats, record.finish(**tally.record(), assets=revisions))
+    made_by = {"made_by": from_model.made_by(shards)} if shards else {}
+    io.write_json(stats, record.finish(**tally.record(), assets=revisions, **made_by))
     log.info("seeds: %s", tally)
 
 
 def _candidates(
-    config: dict[str, Any], tests: Filters, manifests: dict[str, Manifest], tally: Tally
+    config: dict[str, Any], tests: Filters, manifests: dict[str, Manifest], shards: from_model.Shards, tally: Tally
 ) -> Iterator[tuple[int, str, str]]:
     """Yield the sentences of all sources that pass the filters: sort key, text, source."""
     for source in config["seeds"]["sources"]:
-        name, path = source["name"], _manifest(source["source"], manifests).path
-        lines = tables.sentences(path, source["column"], source["split"])
+        lines = _lines(source, manifests, shards)
         is_blank = True
-        for line in tqdm(lines, desc=f"read {name}", unit=" sentences", disable=None):
+        for name, line in tqdm(lines, desc=f"read {source['name']}", unit=" sentences", disable=None):
             tally.read(name)
             text = normalise((line or "")[:LONGEST])
             is_blank = is_blank and not text
@@ -79,7 +94,21 @@ def _candidates(
             else:
                 tally.drop(name, reason, text)
         if is_blank:
-            raise UserError(f"seeds.sources: '{name}' ({path}) contains no text.")
+            raise UserError(f"seeds.sources: '{source['name']}' ({source['source']}) contains no text.")
+
+
+def _lines(
+    source: dict[str, Any], manifests: dict[str, Manifest], shards: from_model.Shards
+) -> Iterator[tuple[str, str | None]]:
+    """Yield the sentences of a source: its name, with the genre if the language model wrote the sentence, and text."""
+    name = source["name"]
+    if source["source"] != WRITTEN:
+        lines = tables.sentences(_manifest(source["source"], manifests).path, source["column"], source["split"])
+        yield from ((name, line) for line in lines)
+    elif shards:
+        yield from ((f"{name}/{genre}", sentence) for genre, sentence in from_model.sentences(shards))
+    else:
+        raise UserError(f"seeds.sources: '{name}' is written by the language model; give its shards by --written.")
 
 
 def _sorted_table(sentences: Iterable[tuple[int, str, str]]) -> pa.Table:

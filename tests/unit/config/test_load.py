@@ -14,9 +14,11 @@ from rankrefine.config.schema import leaves, reruns, schema
 from rankrefine.errors import UserError
 
 ROOT = Path(__file__).parents[3]
+WRITTEN = {"name": "scratch", "source": "written"}
 RULES = {
     "synthesize",
     "examples",
+    "write",
     *("seeds", "generate", "import_lists", "consolidate", "base", "teacher", "refine", "rate", "likelihood", "curate"),
     *("task", "overlap", "evaluate", "scores", "report"),
 }
@@ -175,6 +177,19 @@ def test_completing_changes_nothing_that_is_given_and_not_the_input() -> None:
             {"seeds": {"sources": [{"name": "a", "source": "x"}, {"name": "a", "source": "y"}]}},
             r"seeds.sources: two sources have the name 'a'",
         ),
+        (
+            {"seeds": {"sources": [{"name": "a", "source": "written"}, {"name": "b", "source": "written"}]}},
+            r"seeds.sources: 'a' and 'b' are both written by the section write; remove one\.",
+        ),
+        (
+            {"seeds": {"sources": [WRITTEN]}, "lists": {"source": "import", "file": "lists.csv"}},
+            r"lists.source is import, which needs no seed sentences; remove 'scratch' from seeds.sources\.",
+        ),
+        (
+            {"examples": {"recipe": "syncse_scratch"}, "base": {"objective": "contrastive"}},
+            r"examples.recipe is syncse_scratch, but no seed sentences are written; add the line "
+            r"`- \{name: scratch, source: written\}` to seeds.sources, or use syncse_partial\.",
+        ),
         ({"seeds": {"min_words": 9, "max_words": 8}}, r"seeds.min_words \(9\) is above seeds.max_words \(8\)"),
         ({"seeds": {"require_pattern": "("}}, r"seeds.require_pattern is '\(', which is not a regular expression"),
         (
@@ -272,3 +287,8 @@ def test_the_shipped_overlays_are_valid(overlay: Path) -> None:
     whole = config.load(str(overlay))
     names = whole["refine"]["experiments"]
     assert len({str(views.experiment(whole, name)) for name in names}) == len(names)  # no two are the same
+
+
+def test_syncse_scratch_takes_a_written_source_among_others() -> None:
+    sections = {"examples": {"recipe": "syncse_scratch"}, "base": {"objective": "contrastive"}}
+    config.complete(sections | {"seeds": {"sources": [WRITTEN, {"name": "mine", "source": "notes.txt"}]}})

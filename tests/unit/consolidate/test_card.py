@@ -27,13 +27,15 @@ def shard(folder: Path, name: str, lists: list[list[str]], made: dict) -> None:
     io.write_json(folder / f"{name}.json", made)
 
 
-def consolidated(folder: Path, made: dict = WRITER, settings: dict = SETTINGS, sources: list = SOURCES) -> Path:
+def consolidated(
+    folder: Path, made: dict = WRITER, settings: dict = SETTINGS, sources: list = SOURCES, **pool: object
+) -> Path:
     """Consolidate three lists in two shards, the third of which collapsed; return the output folder."""
     lists = [[f"The {word} is here.", f"A {word} lies here.", "Something else."] for word in ("boat", "door")]
     shard(folder, "00000", lists, made)
     shard(folder, "00001", [["A list.", "More.", "More.", "More."]], made)
     seeds = {"sources": sources, "decontaminate": ["embedded:stsb"]}
-    io.write_json(folder / "pool.json", {"config": {"seeds": seeds}, "assets": {"hub:org/wiki@v2": "beef"}})
+    io.write_json(folder / "pool.json", {"config": {"seeds": seeds}, "assets": {"hub:org/wiki@v2": "beef"}, **pool})
     out = folder / "consolidate"
     consolidate.run(
         settings, folder, folder / "pool.json", out / "lists.parquet", out / "lists.json", out / "README.md"
@@ -134,3 +136,13 @@ def test_the_same_lists_give_the_same_card(tmp_path: Path) -> None:
     first, second = (consolidated(tmp_path / name) / "README.md" for name in ("a", "b"))
     assert first.read_bytes() == second.read_bytes()
     assert json.loads((first.parent / "lists.json").read_text(encoding="utf-8"))["sources"] == {"wiki": 2}
+
+
+def test_the_card_says_who_wrote_the_seed_sentences(tmp_path: Path) -> None:
+    made = WRITER | {"prompt": "scratch", "sampling": {"temperature": 1.0, "redraws": 3}}
+    folder = consolidated(tmp_path, made_by=[made])
+    assert io.read_json(folder / "lists.json")["seeds"]["written"] == [made]
+    assert (
+        "Written by the language model `hub:org/writer@v1`, revision c0ffee, with the recipe `scratch`, SHA-256 "
+        f"`{made['prompt_sha256']}`, and `{json.dumps(made['sampling'], sort_keys=True)}`."
+    ) in (folder / "README.md").read_text(encoding="utf-8")

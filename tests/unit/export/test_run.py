@@ -226,3 +226,10 @@ def test_unusable_input_is_refused(tmp_path: Path):
     with pytest.raises(UserError, match=r"history\.json is not a training record \('seed' is missing\)"):
         export.run([manifest], [history], scores, *rest)
     assert not any(path.exists() for path in rest[1:])
+
+
+def test_the_card_says_who_wrote_the_seed_sentences(tmp_path: Path, monkeypatch) -> None:
+    written = [{"model": "hub:org/llm@v1", "revision": "c0ffee", "prompt": "scratch"}]
+    monkeypatch.setitem(LISTS, "seeds", LISTS["seeds"] | {"written": written})
+    card, _ = export_best(tmp_path, 87.0)
+    assert "- Seed sentences: written by `hub:org/llm@v1`, revision c0ffee, recipe `scratch`" in card

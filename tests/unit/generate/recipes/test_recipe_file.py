@@ -115,7 +115,8 @@ def test_a_step_that_appears_twice_is_refused(tmp_path: Path) -> None:
 
 def test_an_unknown_recipe_names_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(
-        UserError, match=r"no recipe 'syncse'; use none, import, .*syncse_partial, or the path of a \.yaml"
+        UserError,
+        match=r"no recipe 'syncse'; use none, import, .*syncse_partial, syncse_scratch, or the path of a \.yaml",
     ):
         recipe_file.find("syncse")
     with pytest.raises(UserError, match=r"examples\.recipe: there is no recipe"):
