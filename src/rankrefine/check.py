@@ -1,18 +1,21 @@
-"""Early check of models, prompt and development data, before hours of generation; loads no weights.
+"""Early check of models, prompts and development data, before hours of generation; loads no weights.
 
 A run starts with it; each stage still checks what it opens.
 """
 
 import logging
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from rankrefine import io
 from rankrefine.assets.manifest import load_manifest
+from rankrefine.config.views import LIKELIHOOD, writes_examples, writes_seeds
 from rankrefine.encoders.opening import check_encoder, go_offline
-from rankrefine.errors import UserError, reason
-from rankrefine.llm import prompts
+from rankrefine.errors import UserError, about, reason
+from rankrefine.generate.run import load_recipe
+from rankrefine.llm import prompts, scoring_prompts
 from rankrefine.training import development as development_data
 
 log = logging.getLogger(__name__)
@@ -27,7 +30,7 @@ def run(
     llm: Path | None,
     output: Path,
 ) -> None:
-    """Check models, prompt and development data before anything long runs.
+    """Check models, prompts and development data before anything long runs.
 
     Args:
         config: Configuration.
@@ -52,11 +55,12 @@ def run(
     for name, changes in config["refine"]["experiments"].items():
         check_experiment(name, config["refine"] | changes, base)
     pairs = len(development_data.read(load_manifest(development).path)[0]) if development else 0
+    asked = prompts_of(config)  # also for an engine without a model: the files are read
     if llm is not None:
-        folder, prompt = load_manifest(llm).path, prompts.load(config["generate"]["prompt"])
-        check_language_model(folder, prompt)
-        if prompt.chat:
-            check_chat(folder, prompt)
+        folder = load_manifest(llm).path
+        for prompt in asked:
+            check_language_model(folder, prompt)
+        check_tokens(folder, asked)
     checked = [path for path in (model, *encoders, development, llm) if path]
     io.write_json(output, {"checked": [str(path) for path in checked], "pairs": pairs})
     log.info("check: models are usable; %d development pairs.", pairs)
@@ -95,6 +99,24 @@ def check_experiment(name: str, settings: dict[str, Any], encoder: Path) -> None
         raise UserError(f"refine.report_to: {missing[0]} is not installed; run: pip install {missing[0]}")
 
 
+def prompts_of(config: dict[str, Any]) -> list[prompts.Prompt]:
+    """Return the prompts of the run: of lists, seed sentences, training examples and scorer.
+
+    Raises:
+        UserError: the file of one of them is not what it must be.
+    """
+    found, section = [], config["examples"]
+    if config["lists"]["source"] == "generate":
+        found.append(prompts.load(config["generate"]["prompt"]))
+    if writes_seeds(config):
+        found += load_recipe({key: config[key] for key in ("seed", "write")}).prompts
+    if writes_examples(config):
+        found += load_recipe({key: config[key] for key in ("seed", "examples")}).prompts
+    if section["scorer"] == LIKELIHOOD:
+        found.append(scoring_prompts.load(section["scoring"]))
+    return found
+
+
 def check_language_model(folder: Path, prompt: prompts.Prompt) -> None:
     """Raise a `UserError` if weights or tokenizer are missing, or the chat template that a chat prompt needs."""
     if not any(folder.glob("*.safetensors")):
@@ -107,18 +129,24 @@ def check_language_model(folder: Path, prompt: prompts.Prompt) -> None:
     templates = [*folder.glob("chat_template.*"), *folder.glob("additional_chat_templates/*")]
     if prompt.chat and not templates and "chat_template" not in io.read_json(file):
         raise UserError(
-            f"generate.model: {folder} has no chat template, which generate.prompt ({prompt.name}) needs; use an "
-            "instruction-tuned model, or a plain prompt such as plain_few_shot."
+            f"generate.model: {folder} has no chat template, which {prompt.key} ({prompt.name}) needs; use an "
+            "instruction-tuned model, or a plain prompt."
         )
 
 
-def check_chat(folder: Path, prompt: prompts.Prompt) -> None:
-    """Raise a `UserError` if the tokenizer cannot be opened, or its chat template does not take the prompt."""
-    from rankrefine.llm.tokens import folds_system, open_tokenizer
+def check_tokens(folder: Path, asked: Sequence[prompts.Prompt]) -> None:
+    """Raise a `UserError` if the tokenizer cannot be opened, its chat template does not take a prompt, or a label is
+    not one token.
+    """
+    from rankrefine.llm.tokens import folds_system, label_tokens, open_tokenizer
 
     try:
         tokenizer = open_tokenizer(folder)
     except Exception as error:  # the tokenizers library raises this class itself for a damaged file
         raise UserError(f"generate.model: the tokenizer in {folder} cannot be opened: {reason(error)}.") from error
-    if folds_system(tokenizer, [prompt]):
+    if folds := folds_system(tokenizer, asked):
         log.info("check: the chat template takes no system message; it goes into the next user message.")
+    for prompt in asked:
+        if isinstance(prompt, scoring_prompts.PairPrompt):
+            with about(prompt.key):
+                label_tokens(tokenizer, [prompt.fill("A sentence.")], prompt.labels, folds)

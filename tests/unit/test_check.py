@@ -10,8 +10,9 @@ from miniature import chat
 
 from rankrefine import check
 from rankrefine.assets.manifest import write_manifest
-from rankrefine.check import check_chat, check_experiment, check_head, check_language_model
+from rankrefine.check import check_experiment, check_head, check_language_model, check_tokens
 from rankrefine.config.load import complete
+from rankrefine.config.views import for_rule
 from rankrefine.errors import UserError
 from rankrefine.llm import prompts
 
@@ -63,14 +64,13 @@ def test_a_gguf_file_in_a_folder_is_pointed_at(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [*chat.TAKE_SYSTEM, *chat.TAKE_NO_SYSTEM])
 def test_the_shipped_prompts_suit_a_model_with_or_without_a_system_role(tmp_path: Path, name: str) -> None:
     chat.build(tmp_path, (chat.TAKE_SYSTEM | chat.TAKE_NO_SYSTEM)[name])
-    for prompt in ("few_shot", "paper_like"):
-        check_chat(tmp_path, prompts.load(prompt))
+    check_tokens(tmp_path, [prompts.load(prompt) for prompt in ("few_shot", "paper_like")])
 
 
 def test_a_damaged_tokenizer_is_named(tmp_path: Path) -> None:
     (chat.build(tmp_path, chat.TAKE_SYSTEM["Qwen"]) / "tokenizer.json").write_text("{", encoding="utf-8")
     with pytest.raises(UserError, match=r"generate.model: the tokenizer in .* cannot be opened: .+\.$"):
-        check_chat(tmp_path, CHAT)
+        check_tokens(tmp_path, [CHAT])
 
 
 def test_a_chat_template_is_tried_with_the_prompt_of_the_run(tmp_path: Path) -> None:
@@ -86,7 +86,9 @@ def test_a_chat_template_is_tried_with_the_prompt_of_the_run(tmp_path: Path) -> 
     mine.write_text("messages: [{role: system, content: Rewrite.}, {role: user, content: '{sentence}'}]")
     check.run(config, **arguments)
     mine.write_text("messages: [{role: user, content: Rewrite.}, {role: user, content: '{sentence}'}]")
-    with pytest.raises(UserError, match=r"^The chat template of generate.model refuses the prompt .* must alternate"):
+    with pytest.raises(
+        UserError, match=r"^generate.prompt: the chat template of generate.model refuses the .* must alternate"
+    ):
         check.run(config, **arguments)
 
 
@@ -130,3 +132,52 @@ def test_a_base_encoder_without_a_masked_lm_head_is_told_early(tmp_path: Path) -
     assert not (tmp_path / "check.json").exists()
     config["base"]["mlm"] = 0.0
     check.run(config, tmp_path / "model.json", **arguments)
+
+
+def a_run(folder: Path, config: dict, template: str) -> None:
+    """Check a configuration with a language model of this chat template."""
+    from miniature.encoder import build
+
+    llm = model(chat.build(folder / "llm", template), template="none", tokenizer=False)
+    arguments = {"encoders": [], "poolings": [], "development": None, "output": folder / "check.json"}
+    for name, path in (("model", build(folder / "encoder")), ("llm", llm)):
+        arguments[name] = folder / f"{name}.json"
+        write_manifest(arguments[name], source=name, kind="model", path=path)
+    whole = complete({"base": {"objective": "contrastive"}, **config})
+    check.run(for_rule(whole, "check") | {"base": whole["base"], "refine": whole["refine"]}, **arguments)
+
+
+RECIPE = """steps:
+  positive: {instructions: [Say it again.], exemplars: [[a, b]], draw: 1, sets: 1, input: "{sentence}"}
+columns: {anchor: sentence, positive: positive}
+"""
+ODD = "{% if messages | length > 2 %}{{ raise_exception('too long') }}{% endif %}" + chat.TAKE_SYSTEM["Zephyr"]
+
+
+def test_recipes_are_tried_with_the_chat_template(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(RECIPE, encoding="utf-8")
+    config = {"examples": {"recipe": str(tmp_path / "mine.yaml")}, "generate": {"prompt": "plain_few_shot"}}
+    a_run(tmp_path, config, chat.TAKE_NO_SYSTEM["Gemma"])
+    with pytest.raises(
+        UserError, match=r"^examples.recipe: the chat template of generate.model refuses .* \(too long\)"
+    ):
+        a_run(tmp_path, config, ODD)
+    written = {"seeds": {"sources": [{"name": "a", "source": "written"}]}, "generate": {"prompt": "plain_few_shot"}}
+    with pytest.raises(UserError, match=r"^write.recipe: the chat template of generate.model refuses .* \(too long\)"):
+        a_run(tmp_path, written | {"base": {}}, ODD)
+    (tmp_path / "mine.yaml").write_text("steps: {}\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"mine.yaml is not a recipe"):
+        a_run(tmp_path, config, ODD)
+
+
+def test_the_labels_of_the_scoring_prompt_are_tried_with_the_tokenizer(tmp_path: Path) -> None:
+    scoring = tmp_path / "mine.yaml"
+    scoring.write_text("text: '{first} {second}:'\nlabels: {'0': 0, '10': 1}\n", encoding="utf-8")
+    examples = {"recipe": "import", "file": "a.csv", "scorer": "likelihood"}
+    lists = {"source": "import", "file": "b.csv"}  # so that no other prompt is used
+    a_run(tmp_path, {"examples": examples, "lists": lists}, ODD)
+    with pytest.raises(UserError, match=r"^examples.scoring: Label '10' is not a token of its own after the prompt"):
+        a_run(tmp_path, {"examples": examples | {"scoring": str(scoring)}, "lists": lists}, ODD)
+    scoring.write_text("text: '{first}'\nlabels: {'0': 0, '1': 1}\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"^examples.scoring: .*mine.yaml: `text` must be a string that contains"):
+        a_run(tmp_path, {"examples": examples | {"scoring": str(scoring)}, "lists": lists}, ODD)

@@ -89,10 +89,23 @@ def writing_run(finished_run: Path, python: Python, tmp_path_factory) -> Path:
     folder.configure("write.count", 20)
     folder.configure("seeds.min_words", 1)  # the fake engine writes single words
     folder.configure("seeds.require_pattern", "")
-    folder.configure("base.objective", "contrastive")
+    folder.configure("base.objective", "soft_contrastive")
     folder.snakemake("--cores", "1", "results/examples/curated.parquet")
     folder.snakemake("--touch", "--cores", "1")  # all other files stay as they are
     folder.snakemake("--cores", "1", "--forcerun", "report")  # it has more files now
+    return folder.path
+
+
+@pytest.fixture(scope="session")
+def scoring_run(writing_run: Path, python: Python, tmp_path_factory) -> Path:
+    """The same folder as if the language model had rated the examples."""
+    folder = Folder(tmp_path_factory.mktemp("scoring") / "work", python)
+    shutil.copytree(writing_run, folder.path)
+    shipped = ROOT / "src/rankrefine/llm/scoring_templates/plain_exemplars.yaml"
+    (folder.path / "scoring.yaml").write_text(shipped.read_text(encoding="utf-8") + "# mine\n", encoding="utf-8")
+    folder.configure("examples.scorer", "likelihood")
+    folder.snakemake("--cores", "1", "results/examples/curated.parquet")
+    folder.snakemake("--touch", "--cores", "1")
     return folder.path
 
 

@@ -57,6 +57,13 @@ OWN_RESULTS = [
     ({"generate.engine": "transformers", "generate.model": "results/encoder"}, "generate.model"),
     ({"generate.prompt": "results/mine.yaml"}, "generate.prompt"),
     ({"examples.recipe": "results/mine.yaml", "base.objective": "contrastive"}, "examples.recipe"),
+    (
+        {
+            "examples": {"recipe": "syncse_partial", "scorer": "likelihood", "scoring": "results/mine.yaml"},
+            "base.objective": "contrastive",
+        },
+        "examples.scoring",
+    ),
     ({"examples": {"recipe": "import", "file": "results/seeds"}, "base.objective": "contrastive"}, "examples.file"),
     ({"base.objective": "rank_distillation", "base.guide": "results/encoder"}, "base.guide"),
     ({"refine.teacher": {"encoder2": 1, "results/encoder": 1}}, "refine.teacher"),

@@ -40,8 +40,9 @@ WRITING_READERS = READERS | {
     "write": {"seeds"},
     "seeds": {"generate", "synthesize", "overlap"},
     "synthesize": {"examples"},
-    "examples": {"rate", "curate"},
+    "examples": {"rate", "likelihood", "curate"},
     "rate": {"curate"},
+    "likelihood": {"curate"},
     "curate": {"base"},
 }
 
@@ -93,6 +94,8 @@ CHANGES = {
     "lists.split": "test",
     "examples.recipe": "recipe.yaml",
     "examples.file": "examples.jsonl",
+    "examples.member": "a.jsonl",
+    "examples.score_range": 5,
     "examples.columns": {"anchor": "a", "positive": "b"},
     "examples.count": 19,
     "examples.temperature": 1,
@@ -104,6 +107,11 @@ CHANGES = {
     "examples.max_words": 39,
     "examples.scorer": "encoder",
     "examples.scorer_pooling": "mean",
+    "examples.scoring": "scoring.yaml",
+    "examples.calibrate": True,
+    "examples.repair": True,
+    "examples.smoothing": 0.1,
+    "examples.random_pairs": 1,
     "examples.max_length": 64,
     "examples.swap": True,
     "examples.min_positive": -0.9,
@@ -189,7 +197,7 @@ def with_readers(rules: set[str], readers: dict[str, set[str]] = READERS) -> set
 
 # the rules that a run with imported lists does not have, and those of one that makes its own
 NOT_IMPORTING, IMPORTING = {"seeds", "generate"}, {"import_lists"}
-WRITING = {"write", "synthesize", "examples", "rate", "curate"}  # the rules of such a run alone
+WRITING = {"write", "synthesize", "examples", "rate", "likelihood", "curate"}  # the rules of such a run alone
 
 
 # a choice needs no entry: another value of it, if it has one
@@ -246,8 +254,40 @@ def writing(writing_run: Path, python, tmp_path: Path) -> Folder:
 )
 def test_a_change_of_a_key_plans_the_rules_of_the_table_where_examples_are_written(writing, key: str) -> None:
     writing.configure(key, CHANGES[key])
-    rules = set(reruns(dict(leaves())[key])) - IMPORTING
-    assert set(writing.planned()) == with_readers(rules, WRITING_READERS)
+    rules = set(reruns(dict(leaves())[key])) - IMPORTING - {"likelihood"}
+    assert set(writing.planned()) == with_readers(rules, WRITING_READERS) - {"likelihood"}
+
+
+@pytest.fixture
+def scoring(scoring_run: Path, python, tmp_path: Path) -> Folder:
+    """A private copy of a finished folder in which the language model has rated the training examples."""
+    shutil.copytree(scoring_run, tmp_path / "work")
+    return Folder(tmp_path / "work", python)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("examples.scoring", "examples.calibrate", "examples.scorer_pooling", "examples.min_positive"),
+        *("examples.smoothing", "generate.engine", "generate.block_size", "generate.token_budget", "generate.rounds"),
+    ],
+)
+def test_a_change_of_a_key_plans_the_rules_of_the_table_where_the_language_model_rates(scoring, key: str) -> None:
+    scoring.configure(key, CHANGES[key])
+    rules = set(reruns(dict(leaves())[key])) - IMPORTING - {"rate"}
+    assert set(scoring.planned()) == with_readers(rules, WRITING_READERS) - {"rate"}
+
+
+def test_another_scorer_rates_all_examples_again(scoring) -> None:
+    scoring.configure("examples.scorer", "encoder2")
+    assert set(scoring.planned()) == with_readers({"rate"}, WRITING_READERS)
+
+
+def test_a_changed_scoring_prompt_rates_again(scoring) -> None:
+    scoring.configure("examples.scoring", "scoring.yaml")
+    scoring.snakemake("--touch", "--cores", "1")
+    (scoring.path / "scoring.yaml").write_text("text: 'Like: {first} {second} ('\nlabels: {'0': 0, '1': 1}\n")
+    assert {"likelihood", "curate"} <= set(scoring.planned()) and "examples" not in scoring.planned()
 
 
 def test_a_larger_count_of_examples_writes_only_the_new_ones(writing) -> None:
@@ -502,6 +542,12 @@ def test_the_shipped_overlays_plan(fresh) -> None:
     assert (paper["generate"], paper["base"], paper["teacher"], paper["refine"]) == (50, 1, 1, 2)
     overlay = yaml.safe_load((ROOT / "workflow" / "config" / "ablation.yaml").read_text(encoding="utf-8"))["refine"]
     assert planned("ablation.yaml")["refine"] == len(overlay["seeds"]) * len(overlay["experiments"] | {"refined": {}})
+    syncse, multicsr, claif, gcse = (planned(f"{name}.yaml") for name in ("syncse", "multicsr", "claif", "gcse"))
+    assert (syncse["synthesize"], syncse["generate"], syncse["base"]) == (822, 50, 1) and "curate" not in syncse
+    assert all(jobs["curate"] == jobs["base"] == 1 for jobs in (multicsr, claif, gcse))
+    assert multicsr["likelihood"] == claif["likelihood"] == gcse["rate"] == 1
+    nothing = planned("from_nothing.yaml")
+    assert (nothing["write"], nothing["synthesize"], nothing["generate"], nothing["base"]) == (2, 1, 1, 1)
 
 
 def test_other_library_versions_are_reported_and_plan_nothing(finished) -> None:

@@ -26,6 +26,7 @@ STAGES = {
     "synthesize": 4,
     "examples": 4,
     "rate": 0,
+    "likelihood": 0,
     "curate": 4,
     "consolidate": 4,
     "base": 60,
@@ -82,15 +83,16 @@ def small(tmp_path: Path):
     subprocess.run(["umount", str(folder)], check=True)
 
 
-WRITING = ("write", "synthesize", "examples", "rate", "curate")  # the rules of a run that writes training examples
+# the rules of a run that writes training examples
+WRITING = ("write", "synthesize", "examples", "rate", "likelihood", "curate")
 
 
 @pytest.fixture(scope="session")
-def commands(finished_run: Path, writing_run: Path, python) -> dict[str, list[str]]:
+def commands(finished_run: Path, writing_run: Path, scoring_run: Path, python) -> dict[str, list[str]]:
     """Arguments of one job of each rule."""
     plan = ["--snakefile", str(ROOT / "Snakefile"), "--nolock", "--cores", "2", "--dry-run", "--forceall"]
     found = {}
-    for folder in (writing_run, finished_run):
+    for folder in (scoring_run, writing_run, finished_run):
         completed = python.run_snakemake(*plan, "--printshellcmds", folder=folder)
         lines = re.findall(r"Shell command: .* -m rankrefine (.*)", completed.stdout + completed.stderr)
         found |= {line.split()[0]: shlex.split(line) for line in lines}
@@ -114,9 +116,16 @@ def content(folder: Path, outputs: list[Path]) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("rule", STAGES)
 def test_a_stage_ends_in_one_sentence_and_leaves_nothing_half_written(
-    small: Path, finished_run: Path, writing_run: Path, python, commands: dict[str, list[str]], rule: str
+    small: Path,
+    finished_run: Path,
+    writing_run: Path,
+    scoring_run: Path,
+    python,
+    commands: dict[str, list[str]],
+    rule: str,
 ) -> None:
-    command, finished_run = commands[rule], writing_run if rule in WRITING else finished_run
+    command = commands[rule]
+    finished_run = {"likelihood": scoring_run}.get(rule, writing_run if rule in WRITING else finished_run)
     outputs = written(command)
     disk = Disk(small, finished_run, python)
     for path in (*outputs, Path("results/cache")):

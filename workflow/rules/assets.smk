@@ -107,9 +107,9 @@ rule check:
         ],
         development=DEVELOPMENT_FLAG,
         config=reads("check"),
-        prompt_content=PROMPT,
+        prompt_content=[PROMPT, WRITTEN_RECIPE, EXAMPLE_RECIPE, SCORING],
     message:
-        "Checking the models, the prompt and the development data"
+        "Checking the models, the prompts and the development data"
     shell:
         "{params.python:q} -m rankrefine check --config {params.config:q} --model {input.model:q} --encoders {input.encoders:q}"
         " --poolings {params.poolings} {params.development} {params.llm} --output {output:q} --log {log:q}"

@@ -20,7 +20,7 @@ from rankrefine.config.load import complete, read
 from rankrefine.errors import UserError
 from rankrefine.evaluate import catalogue
 from rankrefine.generate.recipes import genre_file, recipe_file
-from rankrefine.llm import prompts
+from rankrefine.llm import prompts, scoring_prompts
 from rankrefine.llm.facts import facts
 from rankrefine.ranking_lists.shards import WRITTEN, declared, folders, shards
 from rankrefine.report import contents
@@ -88,10 +88,10 @@ WRITTEN_SHARDS, WRITTEN_RECIPE, WRITTEN_FLAGS = {}, "", ""
 if views.writes_seeds(config):
     requests, size = config["write"]["count"], config["generate"]["shard_size"]
     WRITTEN_SHARDS = shards(requests, size)
-    WRITTEN_RECIPE = or_stop(genre_file.digest, config["write"]["recipe"])
     or_stop(sources.refuse_results, genre_file.find(config["write"]["recipe"]), "write.recipe")
+    WRITTEN_RECIPE = or_stop(genre_file.digest, config["write"]["recipe"])
     WRITTEN_FLAGS = f"--written results/write --requests {requests} --shard-size {size}"
-if ENGINE.needs_model and (not IMPORTED or views.writes_examples(config)):
+if ENGINE.needs_model and views.runs_language_model(config):
     LLM = manifest(config["generate"]["model"], "model", "generate.model")
 LLM_FLAG = f"--llm {shlex.quote(LLM)}" if LLM else ""
 ENGINE_PYTHON = config["generate"]["python"] or PYTHON
@@ -103,11 +103,16 @@ POOL, GENERATED = (f"results/{name}" for name in folders(config))  # folders of 
 EXAMPLE_SHARDS, EXAMPLE_RECIPE, EXAMPLE_FILE = {}, "", []
 if views.writes_examples(config):
     EXAMPLE_SHARDS = shards(config["examples"]["count"], config["generate"]["shard_size"])
-    EXAMPLE_RECIPE = or_stop(recipe_file.digest, config["examples"]["recipe"])
     or_stop(sources.refuse_results, recipe_file.find(config["examples"]["recipe"]), "examples.recipe")
+    EXAMPLE_RECIPE = or_stop(recipe_file.digest, config["examples"]["recipe"])
 elif config["examples"]["recipe"] == "import":
     EXAMPLE_FILE = manifest(config["examples"]["file"], "dataset", "examples.file")
-SCORER = config["examples"]["scorer"] and manifest(config["examples"]["scorer"], "model", "examples.scorer")
+SCORER, SCORING = config["examples"]["scorer"], ""
+if SCORER == views.LIKELIHOOD:
+    SCORING = or_stop(scoring_prompts.digest, config["examples"]["scoring"])
+    or_stop(sources.refuse_results, scoring_prompts.find(config["examples"]["scoring"]), "examples.scoring")
+elif SCORER:
+    SCORER = manifest(SCORER, "model", "examples.scorer")
 EXAMPLE_TABLES = []  # the last one is the training data of `base`
 if config["examples"]["recipe"] != "none":
     names = ("examples", "ratings", "curated") if SCORER else ("examples",)

@@ -63,7 +63,39 @@ rule examples:
         " --output {output.examples:q} --stats {output.stats:q} {params.card} --log {log:q}"
 
 
-if SCORER:
+if SCORING:
+
+    rule likelihood:
+        input:
+            examples="results/examples/examples.parquet",
+            llm=LLM,
+        output:
+            ratings="results/examples/ratings.parquet",
+            stats="results/examples/ratings.json",
+        log:
+            "results/logs/likelihood.log",
+        benchmark:
+            "results/benchmarks/likelihood.tsv"
+        conda:
+            f"../../envs/{ENGINE.environment}.yaml"
+        threads: 16
+        resources:
+            mem_mb=6000,
+            runtime=480,
+            gpu=gpu(ENGINE.gpus(config["generate"])),
+        params:
+            python=engine_python,
+            config=reads("likelihood"),
+            code=code("likelihood", f"rankrefine.llm.{config['generate']['engine']}.engine"),
+            prompt=SCORING,
+            llm=LLM_FLAG,
+        message:
+            "Rating the training examples with the language model"
+        shell:
+            "{params.python:q} -m rankrefine likelihood --config {params.config:q} --examples {input.examples:q} {params.llm}"
+            " --threads {threads} --gpus {resources.gpu} --output {output.ratings:q} --stats {output.stats:q} --log {log:q}"
+
+elif SCORER:
 
     rule rate:
         input:
@@ -92,6 +124,9 @@ if SCORER:
         shell:
             "{params.python:q} -m rankrefine rate --config {params.config:q} --examples {input.examples:q} --model {input.model:q}"
             " --threads {threads} --gpus {resources.gpu} --output {output.ratings:q} --stats {output.stats:q} --log {log:q}"
+
+
+if SCORER:
 
     rule curate:
         input:

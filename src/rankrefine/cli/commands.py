@@ -17,6 +17,7 @@ COMMANDS = {
     "write": "rankrefine.generate.run",
     "examples": "rankrefine.examples.run",
     "rate": "rankrefine.examples.rate",
+    "likelihood": "rankrefine.examples.likelihood",
     "curate": "rankrefine.examples.curate",
     "import-lists": "rankrefine.import_lists.run",
     "consolidate": "rankrefine.consolidate.run",

@@ -11,6 +11,7 @@ from rankrefine.training.held_out import EVERY, held_out
 
 # objectives of `base` that train on single sentences, and those with a guide; a test compares with their table
 ON_SENTENCES = ("simcse_unsup", "rank_distillation")
+SCORED = ("soft_contrastive", "smoothed_contrastive", "cosine")  # those that read scores
 GUIDED = ("masked_contrastive", "masked_contrastive_released", "decayed_contrastive", "rank_distillation")
 SCRATCH = "syncse_scratch"  # the recipe of examples for sentences that the language model wrote, too
 # keys of `refine` that all experiments share
@@ -124,6 +125,34 @@ def _examples(config: dict[str, Any]) -> Iterator[str]:
         )
     if base["data"] is not None:
         yield "base.data and examples.recipe are both set; set base.data to null, or examples.recipe to none."
+    yield from _scores(section, base["objective"])
+
+
+def _scores(section: dict[str, Any], objective: str) -> Iterator[str]:
+    """Check where the scores of the training examples come from, and what reads them."""
+    columns = section["columns"] if section["recipe"] == "import" else {}
+    if len({type(column) for column in columns.values()}) > 1:
+        yield "examples.columns has names and numbers; use numbers alone for a file without a header, else names."
+    if len(set(columns.values())) < len(columns):
+        yield "examples.columns gives two roles the same column; use another one."
+    if "score" in columns and section["scorer"] is not None:
+        yield "examples.scorer is set, but examples.columns has a score; remove one of them."
+    changed = [key for key in ("smoothing", "random_pairs") if section[key]]
+    if changed and objective not in SCORED:
+        yield (
+            f"examples.{changed[0]} is set, but base.objective {objective} reads no scores; set base.objective to "
+            f"one of {', '.join(SCORED)}."
+        )
+    changed += ["repair"] if section["repair"] else []
+    if changed and section["scorer"] is None:
+        yield f"examples.{changed[0]} changes rated examples, but examples.scorer is null; set examples.scorer."
+    if section["repair"] and objective == "decayed_contrastive":
+        yield (
+            "examples.repair leaves negatives out, but base.objective decayed_contrastive needs all; set it to false."
+        )
+    if objective in SCORED and section["scorer"] is None and "score" not in columns:
+        way = ", or name a column of scores in examples.columns" if section["recipe"] == "import" else ""
+        yield f"base.objective {objective} reads scores, but examples.scorer is null; set examples.scorer{way}."
 
 
 def _evaluate(config: dict[str, Any]) -> Iterator[str]:

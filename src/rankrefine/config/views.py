@@ -7,21 +7,27 @@ from rankrefine.ranking_lists.shards import WRITTEN
 
 UNTRAINED = ("objective", "pooling", "prompt", "attention")  # keys of `base` that take effect without a training
 
-EXAMPLES = ("synthesize", "examples")  # rules that also run beside imported lists
+LIKELIHOOD = "likelihood"  # the value of `examples.scorer` for the language model
+EXAMPLES = ("synthesize", "examples", "likelihood")  # rules that also run beside imported lists
 
 
 def for_rule(config: dict[str, Any], rule: str) -> dict[str, Any]:
     """Return the keys of `config` whose schema names `rule` under `x-reads`, nested as in `config`.
 
     The result is what a job of the rule receives, what Snakemake compares between runs, and what the job's record
-    states. With imported lists, only what import_lists reads of `seeds` and `generate` takes effect.
+    states. With imported lists, only what import_lists reads of `seeds` and `generate` takes effect. `check` loads the
+    recipes, and so reads what `synthesize` and `write` read.
     """
     is_import = config["lists"]["source"] == "import"
+    names = {rule}
+    if rule == "check":
+        names |= {"synthesize"} if writes_examples(config) else set()
+        names |= {"write"} if writes_seeds(config) else set()
     part: dict[str, Any] = {}
     for key, leaf in leaves():
         section, _, name = key.partition(".")
         rules = leaf.get("x-reads", ())
-        if rule not in rules:
+        if names.isdisjoint(rules):
             continue
         if is_import and rule not in EXAMPLES and section in ("seeds", "generate") and "import_lists" not in rules:
             continue
@@ -53,13 +59,19 @@ def embedding(config: dict[str, Any], teacher: str) -> dict[str, Any]:
 
 def writes_seeds(config: dict[str, Any]) -> bool:
     """Return True if the language model writes seed sentences."""
-    is_written = any(source["source"] == WRITTEN for source in config["seeds"]["sources"])
-    return is_written and config["lists"]["source"] == "generate"
+    makes_lists = config["lists"]["source"] == "generate"  # first: `check` has no section seeds beside imported lists
+    return makes_lists and any(source["source"] == WRITTEN for source in config["seeds"]["sources"])
 
 
 def writes_examples(config: dict[str, Any]) -> bool:
     """Return True if the language model writes training examples."""
     return config["examples"]["recipe"] not in ("none", "import")
+
+
+def runs_language_model(config: dict[str, Any]) -> bool:
+    """Return True if the language model writes ranking lists or training examples, or rates examples."""
+    makes_lists = config["lists"]["source"] == "generate"
+    return makes_lists or writes_examples(config) or config["examples"]["scorer"] == LIKELIHOOD
 
 
 def is_prepared(config: dict[str, Any]) -> bool:

@@ -19,6 +19,11 @@ class Unfit(ValueError):
     """A value of another type; the message continues "the value of 'score'"."""
 
 
+def anything(value: Any, typed: bool) -> Any:
+    """Return the value as it is, for a caller that drops what does not fit."""
+    return value
+
+
 def text(value: Any, typed: bool) -> str:
     """Return text."""
     if isinstance(value, str):

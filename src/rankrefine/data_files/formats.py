@@ -24,9 +24,12 @@ LARGEST_CELL = 2**25  # characters of a cell of a CSV file; a quotation mark tha
 
 
 class Columns(NamedTuple):
-    """Names of columns to read. The values of an optional column that a file lacks are None."""
+    """Names of columns to read, or numbers from 1 on where a CSV or TSV has no header.
 
-    required: list[str]
+    The values of an optional column that a file lacks are None.
+    """
+
+    required: list[str] | list[int]
     optional: tuple[str, ...] = ()
 
     def present(self, names: Iterable[str]) -> list[str]:
@@ -34,11 +37,16 @@ class Columns(NamedTuple):
         found = set(names)
         return [*self.required, *(name for name in self.optional if name in found)]
 
-    def check(self, names: list[str], where: str) -> None:
+    @property
+    def are_numbers(self) -> bool:
+        """True if the file has no header."""
+        return bool(self.required) and all(isinstance(name, int) for name in self.required)
+
+    def check(self, names: list[Any], where: str) -> None:
         """Refuse a header in which a column is missing or occurs twice."""
         for name in self.required:
             if name not in names:
-                raise UserError(f"{where} has no column '{name}'; available columns: {', '.join(names)}.")
+                raise UserError(f"{where} has no column '{name}'; available columns: {', '.join(map(str, names))}.")
         for name in (*self.required, *self.optional):
             if names.count(name) > 1:
                 places = " and ".join(str(place) for place, other in enumerate(names, start=1) if other == name)
@@ -95,14 +103,16 @@ def _tsv(file: Path, columns: Columns | None) -> Rows:
 def _table(
     file: Path, lines: Iterable[str], columns: Columns | None, has_row_names: bool = False, **form: Any
 ) -> Rows:
-    """Yield the rows of a table with a header line."""
+    """Yield the rows of a table with a header line, or without one if the columns are numbers."""
     csv.field_size_limit(LARGEST_CELL)
     rows = csv.reader((line + "\n" for line in lines), strict=True, **form)
     try:
         header = next(filter(None, rows), None)
         if header is None:
             return
-        first = next(filter(None, rows), None)
+        has_header = columns is None or not columns.are_numbers
+        first = next(filter(None, rows), None) if has_header else header
+        header = header if has_header else [*range(1, len(first) + 1)]
         if first and len(first) == len(header) + 1 and has_row_names:
             header.insert(0, "")  # R gives the column of row names no name
         if columns is not None:

@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import lzma
+import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,11 +12,14 @@ from typing import IO
 from rankrefine.errors import UserError, reason
 
 CHUNK = 2**20  # bytes that are read at a time
-DAMAGED = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
+DAMAGED = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, zipfile.BadZipFile, NotImplementedError)
+TEXT = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".ndjson")  # extensions of formats that are read by lines
 
 
 def lines_of(file: Path) -> Iterator[tuple[int, str]]:
     """Yield the number of each line, from 1, and its text without the end of the line and the byte order mark.
+
+    `file` may also be a file inside of a .zip (`zipfile.Path`).
 
     Raises:
         UserError: not UTF-8, or a compressed file that is truncated or damaged.

@@ -102,12 +102,13 @@ def _choice(curated: dict[str, Any], scorer: dict[str, Any]) -> str:
     """Return the section about the scorer, its settings, and what was dropped by them."""
     settings = ((key, json.dumps(value)) for key, value in curated["config"]["examples"].items())
     prompt = f", prompt `{scorer['prompt']}`, SHA-256 `{scorer['prompt_sha256']}`" if "prompt" in scorer else ""
-    changes = "; ".join(f"{curated[key]:,} {text}" for key, text in CHANGES.items() if key in curated)
+    changes = "; ".join(f"{curated[key]:,} {text}" for key, text in CHANGES.items() if curated.get(key))
+    changes = f" ({changes})" if changes else ""
     return f"""
 ## Scorer
 
 `{scorer["model"]}`, revision {scorer["revision"]}{prompt}, compared each anchor with its positive and negative, and
-{curated["kept"]:,} of {curated["read"]:,} examples were chosen by its scores ({changes}).
+{curated["kept"]:,} of {curated["read"]:,} examples were chosen by its scores{changes}.
 What is trained on these examples also learns from this model.
 
 | setting | value |

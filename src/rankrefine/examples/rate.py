@@ -11,12 +11,12 @@ from rankrefine.assets.manifest import load_manifest
 from rankrefine.encoders.embed import embed
 from rankrefine.encoders.opening import open_encoder
 from rankrefine.errors import UserError
-from rankrefine.examples.rules import ROLES
+from rankrefine.examples.ratings import RATED, SCHEMA
 from rankrefine.provenance import Record
 
 log = logging.getLogger(__name__)
 
-SCHEMA = pa.schema(dict.fromkeys(ROLES[1:], pa.float32()))
+ROLES = ("anchor", *RATED)
 
 
 def run(config: dict[str, Any], examples: Path, model: Path, threads: int | None, output: Path, stats: Path) -> None:
@@ -40,10 +40,10 @@ def run(config: dict[str, Any], examples: Path, model: Path, threads: int | None
     vectors = {role: embed(encoder, [text or "" for text in texts[role]], section["max_length"]) for role in ROLES}
     if not all(vector.isfinite().all() for vector in vectors.values()):
         raise UserError(f"examples.scorer: {manifest.path} gives embeddings that are not finite; choose another one.")
-    cosines = {role: (vectors["anchor"] * vectors[role]).sum(1).tolist() for role in ROLES[1:]}
+    cosines = {role: (vectors["anchor"] * vectors[role]).sum(1).tolist() for role in RATED}
     columns = {
         role: [cosine if text else None for cosine, text in zip(cosines[role], texts[role], strict=True)]
-        for role in ROLES[1:]
+        for role in RATED
     }
     io.write_table(output, pa.table(columns, schema=SCHEMA))
     io.write_json(stats, record.finish(scorer={"model": manifest.source, "revision": manifest.revision}))

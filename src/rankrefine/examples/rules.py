@@ -1,5 +1,6 @@
 """Quality rules for one training example."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,17 @@ from rankrefine.text.words import words
 
 ROLES = ("anchor", "positive", "negative")
 COPIES = {"positive": "copy of the anchor", "negative": "copy of the anchor or positive"}
+
+
+def score_of(value: Any, largest: float) -> tuple[float | None, str | None]:
+    """Return a score of a file divided by `largest`, and the reason to drop its row or None."""
+    try:
+        score = float("nan" if isinstance(value, bool) else value)
+    except (TypeError, ValueError, OverflowError):
+        score = math.nan
+    if math.isnan(score):
+        return None, "score: not a number"
+    return score / largest, None if 0 <= score <= largest else "score: not from 0 to score_range"
 
 
 class Rules:

@@ -11,11 +11,11 @@ from tqdm import tqdm
 
 from rankrefine import data_card, io
 from rankrefine.assets.manifest import load_manifest
-from rankrefine.data_files import splits, tables
-from rankrefine.data_files.columns import text
+from rankrefine.data_files import archives, splits, tables
+from rankrefine.data_files.columns import anything, text
 from rankrefine.errors import UserError, about
 from rankrefine.examples.card import render
-from rankrefine.examples.rules import ROLES, Rules
+from rankrefine.examples.rules import ROLES, Rules, score_of
 from rankrefine.provenance import Record
 from rankrefine.ranking_lists.shards import shards as declared
 from rankrefine.text.duplicates import Contamination
@@ -25,7 +25,8 @@ from rankrefine.text.tally import Tally
 log = logging.getLogger(__name__)
 
 ORIGIN = ("model", "revision", "prompt", "prompt_sha256")
-SCHEMA = pa.schema(dict.fromkeys(("seed_id", "source", *ROLES, *ORIGIN, "sampling", "shard"), pa.string()))
+TEXTS = dict.fromkeys(("seed_id", "source", *ROLES, *ORIGIN, "sampling", "shard"), pa.string())
+SCHEMA = pa.schema(TEXTS | {"score": pa.float32()})  # a score of imported examples
 Row = dict[str, Any]
 
 
@@ -109,12 +110,29 @@ def _written(config: dict[str, Any], folder: Path | None, made_by: dict[str, Any
 
 
 def _imported(section: dict[str, Any], data: Path, made_by: dict[str, Any]) -> Iterator[Row]:
-    """Yield the rows of a file."""
-    manifest, columns = load_manifest(data), section["columns"]
+    """Yield the rows of a file; one whose score cannot be used is given up."""
+    manifest, columns = load_manifest(data), dict(section["columns"])
     origin = {"model": manifest.source, "revision": manifest.revision}
     made_by["import"] = origin | {"imported": True}
+    files = _files(manifest.path, section["member"])
     with about("examples.file"):
-        files = splits.files(manifest.path, "train")
-        values = tables.read(files, dict.fromkeys(columns.values(), text), allow_missing=True)
-    for texts in zip(*(values[column] for column in columns.values()), strict=True):
-        yield {"source": manifest.source, **dict(zip(columns, texts, strict=True)), **origin}
+        types = {column: anything if role == "score" else text for role, column in columns.items()}
+        values = tables.read(files, types, allow_missing=True)
+    for each in zip(*(values[column] for column in columns.values()), strict=True):
+        row = {"source": manifest.source, **dict(zip(columns, each, strict=True)), **origin}
+        if "score" in columns:
+            row["score"], reason = score_of(row["score"], section["score_range"])
+            row |= {"given_up": reason} if reason else {}
+        yield row
+
+
+def _files(path: Path, member: str | None) -> list[Path]:
+    """Return the files of the split train, or a file inside of a .zip."""
+    with about("examples.file"):
+        files = splits.files(path, "train")
+    with about("examples.member"):
+        if archives.is_archive(files[0]):
+            return [archives.member(files[0], member)]
+        if member is not None:
+            raise UserError(f"{files[0]} is no .zip file; remove the name of a file inside of it.")
+    return files

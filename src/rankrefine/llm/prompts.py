@@ -1,4 +1,4 @@
-"""Prompt templates: YAML files in which `{sentence}` is replaced by the sentence to rewrite.
+"""Prompt templates: YAML files in which `{sentence}` is replaced by the sentence to rewrite (or other slots by texts).
 
 Chats (`messages`) are for instruction-tuned models, with the model's chat template. Plain text (`text`) is for base
 models: it ends where the completion begins, and a newline ends the completion.
@@ -6,6 +6,7 @@ models: it ends where the completion begins, and a newline ends the completion.
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ class Prompt:
     name: str
     sha256: str  # of its file
     template: Text
+    key: str = "generate.prompt"  # of the configuration, for messages
 
     @property
     def chat(self) -> bool:
@@ -64,16 +66,16 @@ def fold(text: Text) -> Text:
     return tuple(folded)
 
 
-def find(name: str) -> Path:
-    """Return the file of the template `name`, or `name` itself if it is a path to a YAML file.
+def find(name: str, folder: Path = FOLDER, key: str = "generate.prompt") -> Path:
+    """Return the file of the template `name` in `folder`, or `name` itself if it is a path to a YAML file.
 
     Raises:
-        UserError: there is no such template.
+        UserError: there is no such template; the message names the `key` of the configuration.
     """
-    path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
+    path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
     if not os.path.isfile(path):  # also False for a name that no file system can hold
-        known = ", ".join(sorted(p.stem for p in FOLDER.glob("*.yaml")))
-        raise UserError(f"generate.prompt: no template '{name}'; use one of {known}, or the path of a .yaml file.")
+        known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
+        raise UserError(f"{key}: no template '{name}'; use one of {known}, or the path of a .yaml file.")
     return path
 
 
@@ -94,25 +96,33 @@ def load(name: str) -> Prompt:
     fields = yaml_file.parse(content, path)
     if not isinstance(fields, dict) or set(fields) not in ({"messages"}, {"text"}):
         raise UserError(f"{path} is not a prompt template: it needs either a list `messages` or a string `text`.")
-    template = _plain(fields["text"], path) if "text" in fields else _chat(fields["messages"], path)
-    return Prompt(path.stem, hashlib.sha256(content).hexdigest(), template)
+    return Prompt(path.stem, hashlib.sha256(content).hexdigest(), template(fields, path))
 
 
-def _chat(messages: Any, path: Path) -> tuple[dict[str, str], ...]:
+def template(fields: dict[str, Any], path: Path, slots: Sequence[str] = ("{sentence}",)) -> Text:
+    """Return the checked chat or text of a file, whose `fields` have `messages` or `text`.
+
+    Raises:
+        UserError: it is not of the form of few_shot.yaml or plain_few_shot.yaml, with these slots in their place.
+    """
+    return _plain(fields["text"], path, slots) if "text" in fields else _chat(fields["messages"], path, slots)
+
+
+def _chat(messages: Any, path: Path, slots: Sequence[str]) -> tuple[dict[str, str], ...]:
     try:
         pairs = tuple({"role": str(m["role"]), "content": str(m["content"])} for m in messages)
     except (TypeError, KeyError) as error:
         raise UserError(f"{path} is not a prompt template: every message needs a role and a content.") from error
-    if not pairs or pairs[-1]["role"] != "user" or "{sentence}" not in pairs[-1]["content"]:
-        raise UserError(f"{path}: the last message must have the role user and contain {{sentence}}.")
-    if any("{sentence}" in message["content"] for message in pairs[:-1]):
-        raise UserError(f"{path}: only the last message may contain {{sentence}}.")
+    if not pairs or pairs[-1]["role"] != "user" or not all(slot in pairs[-1]["content"] for slot in slots):
+        raise UserError(f"{path}: the last message must have the role user and contain {' and '.join(slots)}.")
+    if any(slot in message["content"] for message in pairs[:-1] for slot in slots):
+        raise UserError(f"{path}: only the last message may contain {' and '.join(slots)}.")
     return pairs
 
 
-def _plain(text: Any, path: Path) -> str:
-    if not isinstance(text, str) or "{sentence}" not in text:
-        raise UserError(f"{path}: `text` must be a string that contains {{sentence}}.")
+def _plain(text: Any, path: Path, slots: Sequence[str]) -> str:
+    if not isinstance(text, str) or not all(slot in text for slot in slots):
+        raise UserError(f"{path}: `text` must be a string that contains {' and '.join(slots)}.")
     if text != text.rstrip():
         # most tokenizers put a space before the next word, so a space here would be a second one
         raise UserError(f"{path}: `text` must not end with a space or a newline; write it as a block with `|-`.")

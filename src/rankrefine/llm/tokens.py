@@ -8,14 +8,14 @@ from typing import Any
 from jinja2 import TemplateError
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from rankrefine.errors import UserError, reason
+from rankrefine.errors import UserError, about, reason
 from rankrefine.llm.interface import Text
 from rankrefine.llm.prompts import Prompt, fold
 
 # some chat templates print the current date: prompts would change at midnight
 NO_CLOCK = "{% macro strftime_now(format) %}26 Jul 2024{% endmacro %}"
 REFUSALS = (TemplateError, ValueError, TypeError, LookupError)  # of chat templates
-WAY_OUT = "let messages of user and assistant alternate in generate.prompt, or use a plain prompt (plain_few_shot)"
+WAY_OUT = "let messages of user and assistant alternate in it, or use a plain prompt"
 FOLDED = {"system_message": "in the next user message"}  # in records, see `folds_system`
 ENDING = 16  # characters of a plain prompt with which the first token of an answer may merge
 PROBES = 64  # sentences whose prompts are compared to find the common prefix
@@ -35,17 +35,19 @@ def folds_system(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt]) 
     `encode` then folds the system messages into the user messages.
 
     Raises:
-        UserError: the template refuses a prompt also then, or leaves out another message.
+        UserError: the template refuses a prompt also then, or leaves out another message; the sentence begins with the
+            prompt's key of the configuration.
     """
-    chats = [prompt.fill("A sentence.") for prompt in prompts if prompt.chat]
-    folds = not all(_takes_system(tokenizer, chat) for chat in chats)
-    for chat in chats:
-        encode(tokenizer, chat, folds)
-        if lost := _left_out(tokenizer, fold(chat) if folds else chat):
-            raise UserError(
-                f"The chat template of generate.model leaves out the {lost[0]['role']} message '{ending(lost[:1])}'; "
-                f"{WAY_OUT}."
-            )
+    chats = [(prompt.key, prompt.fill("A sentence.")) for prompt in prompts if prompt.chat]
+    folds = not all(_takes_system(tokenizer, chat) for _, chat in chats)
+    for key, chat in chats:
+        with about(key):
+            encode(tokenizer, chat, folds)
+            if lost := _left_out(tokenizer, fold(chat) if folds else chat):
+                raise UserError(
+                    f"the chat template of generate.model leaves out the {lost[0]['role']} message "
+                    f"'{ending(lost[:1])}'; {WAY_OUT}."
+                )
     return folds
 
 
@@ -82,13 +84,13 @@ def encode(tokenizer: PreTrainedTokenizerBase, text: Text, folds: bool = False) 
         return tokenizer(text, split_special_tokens=True)["input_ids"]
     if tokenizer.chat_template is None:
         raise UserError(
-            "generate.model has no chat template, but generate.prompt is a chat; use an instruction-tuned model, or a "
-            "plain prompt (plain_few_shot)."
+            "generate.model has no chat template, but the prompt is a chat; use an instruction-tuned model, or a "
+            "plain prompt."
         )
     try:
         return _apply(tokenizer, fold(text) if folds else text, return_dict=False, sanitize_control_tokens=True)
     except REFUSALS as error:
-        refusal = f"The chat template of generate.model refuses the prompt for '{ending(text)}' ({reason(error)})"
+        refusal = f"the chat template of generate.model refuses the prompt for '{ending(text)}' ({reason(error)})"
         raise UserError(f"{refusal}; {WAY_OUT}.") from error
 
 

@@ -235,4 +235,5 @@ def test_rank_distillation_of_a_single_sentence_is_zero():
 def test_the_schema_and_its_conditions_know_every_objective():
     assert dict(leaves())["base.objective"]["enum"] == ["none", *OBJECTIVES]
     assert {*cross_field.GUIDED} == {name for name, spec in OBJECTIVES.items() if spec.guided}
+    assert {*cross_field.SCORED} == {name for name, spec in OBJECTIVES.items() if "score" in spec.required}
     assert {*cross_field.ON_SENTENCES} == {name for name, spec in OBJECTIVES.items() if spec.required == ("text",)}

@@ -19,7 +19,7 @@ RULES = {
     "synthesize",
     "examples",
     "write",
-    *("seeds", "generate", "import_lists", "consolidate", "base", "teacher", "refine", "rate", "curate"),
+    *("seeds", "generate", "import_lists", "consolidate", "base", "teacher", "refine", "rate", "likelihood", "curate"),
     *("task", "overlap", "evaluate", "scores", "report"),
 }
 

@@ -110,11 +110,9 @@ def test_what_no_template_takes_is_one_sentence_with_a_way_out(
     tmp_path: Path, template: str, messages: list[tuple[str, str]], refusal: str
 ) -> None:
     tokenizer = open_tokenizer(chat.build(tmp_path, template))
-    with pytest.raises(UserError, match=f"^The chat template of generate.model {refusal}") as error:
+    with pytest.raises(UserError, match=f"^generate.prompt: the chat template of generate.model {refusal}") as error:
         folds_system(tokenizer, [a_chat(*messages)])
-    assert str(error.value).endswith(
-        "; let messages of user and assistant alternate in generate.prompt, or use a plain prompt (plain_few_shot)."
-    )
+    assert str(error.value).endswith("; let messages of user and assistant alternate in it, or use a plain prompt.")
 
 
 def a_tokenizer(vocabulary: list[str], merges: list[tuple[str, str]], spaces: bool):

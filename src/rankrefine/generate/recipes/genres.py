@@ -135,7 +135,9 @@ def load(config: dict[str, Any]) -> Genres:
     return Genres(
         name=recipe,
         sha256=digest,
-        genres={genre: prompts_of(f"{recipe}/{genre}", digest, step) for genre, step in genres.items()},
+        genres={
+            genre: prompts_of(f"{recipe}/{genre}", digest, step, "write.recipe") for genre, step in genres.items()
+        },
         exemplars={genre: answers(step) for genre, step in genres.items()},
         topics=fields["topics"],
         topics_per_request=fields["topics_per_request"],

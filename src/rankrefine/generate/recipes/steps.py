@@ -182,7 +182,7 @@ def load(config: dict[str, Any]) -> Steps:
         if "names" in step:
             steps[name] = tuple(step["names"])
             continue
-        prompts = prompts_of(f"{path.stem}/{name}", digest, step)
+        prompts = prompts_of(f"{path.stem}/{name}", digest, step, "examples.recipe")
         rates = {f"{name}_{recipe_file.percent(rate)}": rate for rate in step["mask"]} or {name: None}
         repeated[name] = list(rates)
         for repeat, rate in rates.items():
@@ -209,12 +209,12 @@ def _examples(columns: list[dict[str, str]], repeated: dict[str, list[str]]) -> 
     return expanded
 
 
-def prompts_of(name: str, sha256: str, step: dict[str, Any]) -> tuple[Prompt, ...]:
+def prompts_of(name: str, sha256: str, step: dict[str, Any], key: str) -> tuple[Prompt, ...]:
     """Return a prompt for each instruction and each exemplar set of a step (`recipe_file.step_problem`)."""
     draw = random.Random(name)  # the sets are part of the recipe and do not depend on the run
     sets = [draw.sample(step["exemplars"], step["draw"]) for _ in range(step["sets"])]
     return tuple(
-        Prompt(f"{name}/{number}", sha256, _chat(instruction, exemplars))
+        Prompt(f"{name}/{number}", sha256, _chat(instruction, exemplars), key)
         for number, (instruction, exemplars) in enumerate(product(step["instructions"], sets))
     )
 

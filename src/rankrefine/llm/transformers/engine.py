@@ -258,7 +258,7 @@ class TransformersEngine:
         if prompt is None:
             raise UserError(
                 f"This model's tokenizer merges the beginning of '{ending(text)}' with the prompt template; put a "
-                "line break before {sentence} in the template of generate.prompt."
+                "line break before {sentence} in the template."
             )
         self._encoded[key] = prompt
         if len(self._encoded) > 4 * self.max_running:

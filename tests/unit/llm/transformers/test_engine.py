@@ -350,9 +350,7 @@ def test_folders_that_hold_no_chat_model_are_refused(folder: Path, tmp_path: Pat
     tokenizer = AutoTokenizer.from_pretrained(folder)
     tokenizer.chat_template = None
     tokenizer.save_pretrained(bare)
-    with pytest.raises(
-        UserError, match=r"has no chat template, but generate\.prompt is a chat; use an instruction-tuned"
-    ):
+    with pytest.raises(UserError, match=r"has no chat template, but the prompt is a chat; use an instruction-tuned"):
         load(bare, SAMPLED)
 
 
