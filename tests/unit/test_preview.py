@@ -41,7 +41,7 @@ def test_chains_are_shown_with_similarities_and_why_they_ended() -> None:
         ended(["Seed three."], "running"),
     ]
     values = {"First.": 0.914, "Second.": 0.5, "Third.": -0.2}
-    assert shown.chains(chains, lambda _, texts: [values[text] for text in texts]).splitlines() == [
+    assert shown.chains(chains, recipe(2), lambda _, texts: [values[text] for text in texts]).splitlines() == [
         "",
         "      Seed one.",
         " 0.91 First.",
@@ -263,9 +263,25 @@ def test_imported_lists_have_no_preview() -> None:
 
 def test_without_a_recipe_there_are_no_examples_to_preview() -> None:
     with pytest.raises(
-        UserError, match=r"^preview --of examples shows generated examples, but examples\.recipe is none"
+        UserError, match=r"^preview --of examples shows written examples, but examples\.recipe is none"
     ):
         preview.run(config.complete({}), of="examples")
+    with pytest.raises(UserError, match=r"^preview --of sentences shows written seed sentences, but no source in"):
+        preview.run(config.complete({}), of="sentences")
+
+
+def test_written_sentences_are_shown_with_genre_and_topics(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    build_encoder(Path("encoder"))
+    settings = {"generate": {"engine": "fake"}, "refine": {"teacher": "encoder"}, "write": {"count": 30}}
+    settings["seeds"] = {"sources": [{"name": "own", "source": "written"}]}
+    assert cli.main(["preview", "--of", "sentences", "--config", json.dumps(settings), "--count", "3"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    heads = [line.strip() for line in lines if line.startswith(" ")]
+    assert len(heads) == 3 and len({head.split(":")[0] for head in heads}) == 3
+    assert lines[-1].startswith("All 30 (write.count) would take about 1 min on")
 
 
 def test_another_recipe_has_no_preview() -> None:

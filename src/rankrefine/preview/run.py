@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,12 +19,12 @@ from tqdm import tqdm
 
 from rankrefine import io, sources
 from rankrefine.assets.manifest import load_manifest
+from rankrefine.config import views
 from rankrefine.config.views import first_teacher
 from rankrefine.encoders.embed import embed
 from rankrefine.encoders.opening import open_encoder
 from rankrefine.errors import UserError
 from rankrefine.generate import blocks
-from rankrefine.generate.recipes import ranking, steps
 from rankrefine.generate.recipes.recipe import Draft, Recipe
 from rankrefine.generate.run import load_engine
 from rankrefine.llm.facts import facts
@@ -39,7 +40,7 @@ POOL = Path("results/seeds/pool.parquet")
 
 def run(
     config: dict[str, Any],
-    of: Literal["lists", "examples"] = "lists",
+    of: Literal["lists", "examples", "sentences"] = "lists",
     count: int = 5,
     threads: int | None = None,
 ) -> None:
@@ -50,8 +51,8 @@ def run(
 
     Args:
         config: Configuration: a YAML file or inline JSON.
-        of: Ranking lists, or training examples of the base encoder (section examples).
-        count: Number of lists, or of seed sentences with their examples, to show.
+        of: Ranking lists, training examples of the base encoder (section examples), or seed sentences (section write).
+        count: Number of lists, of seed sentences with their examples, or of written seed sentences, to show.
         threads: CPU threads to use (default: all).
 
     Raises:
@@ -60,51 +61,48 @@ def run(
     """
     if count < 1:
         raise UserError(f"--count is {count} but must be at least 1.")
-    _check(config, of)
-    settings = config["generate"]
+    if problem := _problem(config, of):
+        raise UserError(problem)
+    settings, kind = config["generate"], shown.KINDS[of]
     source, judging = _judge(config, of)
     judge = _manifest(source, "the encoder that is shown")
     llm = _manifest(settings["model"], "generate.model") if facts(settings["engine"]).needs_model else None
-    _make(config, [path for path in (POOL, llm, judge) if path is not None])
+    _make(config, [path for path in ([llm] if of == "sentences" else [POOL, llm, judge]) if path is not None])
     if settings["python"]:
         _run_in_environment(config, of, count, threads)
         return
-    section = {"lists": "seeds", "examples": "examples"}[of]
-    pool, needed = io.read_table(POOL), config[section]["count"]
-    if pool.num_rows < needed:
-        log.warning("The pool has %d seed sentences, fewer than %s.count (%d).", pool.num_rows, section, needed)
-    seeds = pool.slice(0, max(count, min(settings["block_size"], needed)))
-    recipe, model = {"lists": ranking, "examples": steps}[of].load(config), load_manifest(llm) if llm else None
+    needed, key = config[kind.section]["count"], f"{kind.section}.count"
+    recipe, rows = kind.load(config), max(count, min(settings["block_size"], needed))
+    seeds = recipe.slots(0, rows) if of == "sentences" else io.read_table(POOL)
+    if of != "sentences" and seeds.num_rows < needed:
+        log.warning("The pool has %d seed sentences, fewer than %s (%d).", seeds.num_rows, key, needed)
+    seeds, model = seeds.slice(0, rows), load_manifest(llm) if llm else None
     engine = load_engine(settings, recipe, model, seeds.num_rows, threads)
     drafts, seconds = _timed(seeds, engine, recipe)
-    cosines = _cosines(load_manifest(judge).path, judging, threads)
-    if of == "lists":
-        print(shown.chains(drafts[:count], cosines))
-        done = [(len(chain.sentences) - 1) / recipe.rounds for chain in drafts]
-    else:
-        print(shown.examples(drafts[:count], recipe, cosines))
-        done = [(len(draft.sentences) + len(draft.reasons)) / len(recipe.steps) for draft in drafts]
-    print(Pace.of(drafts, done, seconds).sentence(needed, f"{section}.count"))
+    print(kind.show(drafts[:count], recipe, _cosines(judge, judging, threads)))
+    print(Pace.of(drafts, [kind.done(draft, recipe) for draft in drafts], seconds).sentence(needed, key))
 
 
-def _check(config: dict[str, Any], of: str) -> None:
-    """Raise a `UserError` if the language model does not make what is to be shown."""
-    if of == "examples":
-        if (name := config["examples"]["recipe"]) in ("none", "import"):
-            raise UserError(
-                f"preview --of examples shows generated examples, but examples.recipe is {name}; set a recipe."
-            )
-        return
-    if config["lists"]["source"] == "import":
-        raise UserError("preview shows generated lists, but lists.source is import; set it to generate.")
-    if (name := config["generate"]["recipe"]) != "ranking":
-        raise UserError(f"preview shows ranking lists, but generate.recipe is {name}; set it to ranking.")
+def _problem(config: dict[str, Any], of: str) -> str | None:
+    """Return a sentence if the language model does not make what is to be shown, or None."""
+    written, recipe, lists = config["examples"]["recipe"], config["generate"]["recipe"], config["lists"]["source"]
+    if of == "sentences" and not views.writes_seeds(config):
+        return (
+            "preview --of sentences shows written seed sentences, but no source in seeds.sources is written; add one."
+        )
+    if of == "examples" and not views.writes_examples(config):
+        return f"preview --of examples shows written examples, but examples.recipe is {written}; set a recipe."
+    if of == "lists" and lists == "import":
+        return "preview shows generated lists, but lists.source is import; set it to generate."
+    if of == "lists" and recipe != "ranking":
+        return f"preview shows ranking lists, but generate.recipe is {recipe}; set it to ranking."
+    return None
 
 
 def _judge(config: dict[str, Any], of: str) -> tuple[str, dict[str, Any]]:
     """Return the encoder whose cosines are shown, the scorer or else the first teacher, and its settings."""
     section = config["examples"]
-    if of == "lists" or section["scorer"] in (None, "likelihood"):
+    if of != "examples" or section["scorer"] in (None, "likelihood"):
         return first_teacher(config)
     own = {"teacher_pooling": section["scorer_pooling"], "teacher_prompt": None, "attention": "model"}
     return section["scorer"], own | {"max_length": section["max_length"]}
@@ -158,15 +156,18 @@ def _timed(seeds: pa.Table, engine: Engine, recipe: Recipe, limit: float = SECON
         return blocks.run(seeds, engine, recipe, after_step)
 
 
-def _cosines(folder: Path, judging: dict[str, Any], threads: int | None) -> shown.Cosines:
-    """Return a function of two lists of texts: the cosine of each pair by an encoder."""
-    opening = (judging["teacher_pooling"], judging["teacher_prompt"], threads, judging["attention"])
-    encoder = open_encoder(folder, *opening)
+def _cosines(manifest: Path, judging: dict[str, Any], threads: int | None) -> shown.Cosines:
+    """Return a function of two lists of texts: the cosine of each pair, by an encoder that opens when needed."""
+
+    @cache
+    def encoder() -> Any:
+        opening = (judging["teacher_pooling"], judging["teacher_prompt"], threads, judging["attention"])
+        return open_encoder(load_manifest(manifest).path, *opening)
 
     def cosines(left: Sequence[str], right: Sequence[str]) -> list[float]:
         if not left:
             return []
-        one, other = (embed(encoder, list(texts), judging["max_length"]) for texts in (left, right))
+        one, other = (embed(encoder(), list(texts), judging["max_length"]) for texts in (left, right))
         return (one * other).sum(1).tolist()
 
     return cosines

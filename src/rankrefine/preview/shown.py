@@ -1,15 +1,32 @@
-"""Drafts as text, with the cosines of an encoder: of rewrites to their seed sentence, of roles to their anchor."""
+"""Drafts as text, with the cosines of an encoder: of rewrites to their seed sentence, of roles to their anchor.
+
+`KINDS` names what can be shown.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from rankrefine.generate.recipes.ranking import Chain
-from rankrefine.generate.recipes.recipe import COMPLETE, RUNNING, Draft
+from rankrefine.generate.recipes import genres, ranking, steps
+from rankrefine.generate.recipes.genres import Answer, Genres
+from rankrefine.generate.recipes.ranking import Chain, Ranking
+from rankrefine.generate.recipes.recipe import COMPLETE, RUNNING, Draft, Recipe
 from rankrefine.generate.recipes.steps import Answers, Steps
 
 Cosines = Callable[[Sequence[str], Sequence[str]], list[float]]  # of two texts each
 
 
-def chains(drafts: Sequence[Chain], cosines: Cosines) -> str:
+@dataclass(frozen=True)
+class Kind:
+    """What the language model makes."""
+
+    section: str  # of the key `count`
+    load: Callable[[dict[str, Any]], Recipe]
+    show: Callable[[Sequence[Any], Any, Cosines], str]
+    done: Callable[[Any, Any], float]  # finished part of a running draft's work, 0 to 1
+
+
+def chains(drafts: Sequence[Chain], recipe: Ranking, cosines: Cosines) -> str:
     """Format chains: the seed sentence, and each rewrite after its cosine to it."""
     lines = []
     for chain in drafts:
@@ -42,8 +59,28 @@ def examples(drafts: Sequence[Answers], recipe: Steps, cosines: Cosines) -> str:
     return "\n".join(lines) + "\n"
 
 
+def sentences(drafts: Sequence[Answer], recipe: Genres, cosines: Cosines) -> str:
+    """Format written seed sentences: genre and topics, and what was written."""
+    lines = []
+    for draft in drafts:
+        lines += ["", f"      {recipe.genre(draft.seed_id)}: {draft.text}", *draft.sentences, *_ending(draft)]
+    return "\n".join(lines) + "\n"
+
+
 def _ending(draft: Draft) -> Iterator[str]:
     if draft.status == RUNNING:
         yield "      (stopped: time limit)"
     elif draft.status != COMPLETE:
         yield f"      (given up: {draft.status})"
+
+
+KINDS = {
+    "lists": Kind("seeds", ranking.load, chains, lambda chain, recipe: (len(chain.sentences) - 1) / recipe.rounds),
+    "examples": Kind(
+        "examples",
+        steps.load,
+        examples,
+        lambda draft, recipe: (len(draft.sentences) + len(draft.reasons)) / len(recipe.steps),
+    ),
+    "sentences": Kind("write", genres.load, sentences, lambda draft, recipe: 0.0),
+}

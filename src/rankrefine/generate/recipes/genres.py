@@ -58,14 +58,15 @@ class Genres:
     def slots(self, first: int, rows: int) -> pa.Table:
         """Return slots in place of a pool (seed_id, text, source): genres take turns, topics are drawn."""
         slots = [f"{number:016x}" for number in range(first, first + rows)]
-        texts, genres = map(self._topics, slots), map(self._genre, slots)
+        texts, genres = map(self._topics, slots), map(self.genre, slots)
         return pa.table({"seed_id": slots, "text": list(texts), "source": list(genres)})
 
     def _topics(self, slot: str) -> str:
         drawn = sorted(self.topics, key=lambda topic: text_hash(f"{slot}\0{topic}", self.random_seed))
         return ", ".join(drawn[: self.topics_per_request])
 
-    def _genre(self, slot: str) -> str:
+    def genre(self, slot: str) -> str:
+        """Return the genre of a slot."""
         return list(self.genres)[int(slot, 16) % len(self.genres)]
 
     def start(self, row: int, seed_id: str, text: str) -> Answer:
@@ -75,14 +76,14 @@ class Genres:
     def request(self, draft: Answer) -> Request:
         """Ask for sentences, by a prompt of the genre that is drawn anew for each attempt."""
         key = (self.random_seed, draft.seed_id, "write", draft.attempt)
-        prompts = self.genres[self._genre(draft.seed_id)]
+        prompts = self.genres[self.genre(draft.seed_id)]
         number = int.from_bytes(text_hash("\0".join(map(str, key[1:])), self.random_seed))
         prompt = prompts[number % len(prompts)].fill(draft.text)
         return Request(draft.row, prompt, None, 1.0, key, one_line=self.sentences_per_request == 1)
 
     def take(self, draft: Answer, completion: Completion) -> None:
         """Accept an answer with at least one usable line."""
-        genre = self._genre(draft.seed_id)
+        genre = self.genre(draft.seed_id)
         found = sentences(completion.text, completion.stop == "length", self.exemplars[genre])
         if not found:
             draft.reject("no sentence", self.redraws, genre)
