@@ -370,6 +370,23 @@ def test_a_change_of_a_key_plans_the_rules_of_the_table_where_lists_are_imported
     assert set(importing.planned()) == with_readers(rules - NOT_IMPORTING - WRITING)
 
 
+def test_files_of_lists_and_examples_need_the_language_model_as_scorer_alone(fresh) -> None:
+    (fresh.path / "lists.jsonl").write_text(
+        '{"list_sent": ["A boat is here.", "A ship is here."]}\n', encoding="utf-8"
+    )
+    (fresh.path / "pairs.csv").write_text("sent0,sent1,hard_neg\na,b,c\n", encoding="utf-8")
+    fresh.configure("lists", {"source": "import", "file": "lists.jsonl"})
+    fresh.configure("examples", {"recipe": "import", "file": "pairs.csv"})
+    fresh.configure("base.objective", "contrastive")
+    fresh.configure("generate", {"engine": "transformers", "model": "encoder2"})
+    without = set(fresh.planned())
+    assert "examples" in without and not without & {"seeds", "generate", "synthesize", "likelihood", "curate"}
+    assert "encoder2" not in fresh.snakemake("--dry-run").stdout
+    fresh.configure("examples.scorer", "likelihood")
+    assert set(fresh.planned()) == without | {"likelihood", "curate"}
+    assert "encoder2" in fresh.snakemake("--dry-run").stdout
+
+
 def test_reordered_keys_and_comments_plan_nothing(finished) -> None:
     file = finished.path / "config.yaml"
 

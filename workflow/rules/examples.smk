@@ -1,29 +1,33 @@
 # Training examples of the base encoder. The language model writes them as it writes ranking lists, with another recipe.
-use rule generate as synthesize with:
-    input:
-        pool=f"{POOL}/pool.parquet",
-        stats=f"{POOL}/pool.json",
-        llm=LLM,
-    output:
-        shard="results/synthesize/{shard}.parquet",
-        stats="results/synthesize/{shard}.json",
-    log:
-        "results/logs/synthesize/{shard}.log",
-    benchmark:
-        "results/benchmarks/synthesize/{shard}.tsv"
-    params:
-        python=engine_python,
-        command="synthesize",
-        config=reads("synthesize"),
-        code=code(
-            "synthesize", "rankrefine.generate.recipes.steps", f"rankrefine.llm.{config['generate']['engine']}.engine"
-        ),
-        prompt=EXAMPLE_RECIPE,
-        rows=lambda wc: rows("results/synthesize", EXAMPLE_SHARDS, wc.shard),
-        llm=LLM_FLAG,
-        pool=lambda wc, input: pool_flags(input, config["examples"]["count"]),
-    message:
-        "Writing training examples, shard {wildcards.shard}"
+if views.writes_examples(config):
+
+    use rule generate as synthesize with:
+        input:
+            pool=f"{POOL}/pool.parquet",
+            stats=f"{POOL}/pool.json",
+            llm=LLM,
+        output:
+            shard="results/synthesize/{shard}.parquet",
+            stats="results/synthesize/{shard}.json",
+        log:
+            "results/logs/synthesize/{shard}.log",
+        benchmark:
+            "results/benchmarks/synthesize/{shard}.tsv"
+        params:
+            python=engine_python,
+            command="synthesize",
+            config=reads("synthesize"),
+            code=code(
+                "synthesize",
+                "rankrefine.generate.recipes.steps",
+                f"rankrefine.llm.{config['generate']['engine']}.engine",
+            ),
+            prompt=EXAMPLE_RECIPE,
+            rows=lambda wc: rows("results/synthesize", EXAMPLE_SHARDS, wc.shard),
+            llm=LLM_FLAG,
+            pool=lambda wc, input: pool_flags(input, config["examples"]["count"]),
+        message:
+            "Writing training examples, shard {wildcards.shard}"
 
 
 rule examples:

@@ -24,10 +24,7 @@ LARGEST_CELL = 2**25  # characters of a cell of a CSV file; a quotation mark tha
 
 
 class Columns(NamedTuple):
-    """Names of columns to read, or numbers from 1 on where a CSV or TSV has no header.
-
-    The values of an optional column that a file lacks are None.
-    """
+    """Names of columns, or numbers from 1 on in a table without a header. A missing optional one has values None."""
 
     required: list[str] | list[int]
     optional: tuple[str, ...] = ()
@@ -36,11 +33,6 @@ class Columns(NamedTuple):
         """Return those of the columns that are among the names."""
         found = set(names)
         return [*self.required, *(name for name in self.optional if name in found)]
-
-    @property
-    def are_numbers(self) -> bool:
-        """True if the file has no header."""
-        return bool(self.required) and all(isinstance(name, int) for name in self.required)
 
     def check(self, names: list[Any], where: str) -> None:
         """Refuse a header in which a column is missing or occurs twice."""
@@ -110,7 +102,7 @@ def _table(
         header = next(filter(None, rows), None)
         if header is None:
             return
-        has_header = columns is None or not columns.are_numbers
+        has_header = columns is None or not any(isinstance(name, int) for name in columns.required)
         first = next(filter(None, rows), None) if has_header else header
         header = header if has_header else [*range(1, len(first) + 1)]
         if first and len(first) == len(header) + 1 and has_row_names:
