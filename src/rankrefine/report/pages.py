@@ -69,7 +69,7 @@ def drops(records: Records) -> str:
 
 def _drops(title: str, record: Record) -> dict[str, Any]:
     examples = record.get("examples") or {}
-    reasons = [(reason.replace("_", " "), count, examples.get(reason, [])) for reason, count in dropped(record)]
+    reasons = [(reason, count, examples.get(reason, [])) for reason, count in dropped(record)]
     return {"title": title, "read": int(record["read"]), "kept": int(record["kept"]), "reasons": reasons}
 
 

@@ -42,8 +42,8 @@ def fabricate(folder: Path, count: int = 6, ranks: int = 4, steps: int = 20, imp
     """Write records as of a run: `count` lists with `ranks` rewrites."""
     provenance = {"versions": {"python": "3.11.7", "torch": "2.13.0"}, "seconds": 1.5}
     seeds = {"seeds": {"sources": [{"name": "nyt", "source": "embedded:vader"}]}}
-    dropped = {"too_long": 30, "near_duplicate": 10, "pattern": 0}
-    examples = {"too_long": [f"A sentence {EVIL}"], "near_duplicate": ["It is.", "It was."]}
+    dropped = {"does not match require_pattern": 30, "near duplicate": 10, "empty": 0}
+    examples = {"does not match require_pattern": [f"A {EVIL}"], "near duplicate": ["It is.", "It was."]}
     pool = {"read": 100, "kept": 60, "dropped": dropped, "examples": examples, "config": seeds} | provenance
     io.write_json(folder / "seeds" / "pool.json", pool)
     _shards(folder, count, provenance)
@@ -221,7 +221,7 @@ def test_figures_are_svg_and_show_their_numbers(written: Path) -> None:
         "drops.svg": [
             "raw sentences",
             "60  (60.0 % of the line above)",
-            "too long",
+            "does not match require_pattern",
             "−30  (30.0 %)",
             "given up: repeat",
         ],
@@ -238,7 +238,7 @@ def test_figures_are_svg_and_show_their_numbers(written: Path) -> None:
     }.items():
         for part in parts:
             assert part in texts[name], (name, part)
-    assert "pattern" not in texts["drops.svg"]  # a reason that never occurred takes no room
+    assert "empty" not in texts["drops.svg"]  # a reason that never occurred takes no room
 
 
 def test_pages_show_their_numbers(written: Path) -> None:
@@ -255,7 +255,7 @@ def test_pages_show_their_numbers(written: Path) -> None:
         assert part in pages["summary.html"], part
     for part in ("2.8 s", "2.000", "≈ 0.001", "sentences/s", "tokens/s"):
         assert part in pages["timings.html"], part
-    for part in ("30.0 %", "near duplicate", "It was.", "given up: repeat", "2 shown"):
+    for part in ("30.0 %", "does not match require_pattern", "near duplicate", "It was.", "given up: repeat", "2 shown"):
         assert part in pages["drops.html"]
     shown = (
         "few_shot",

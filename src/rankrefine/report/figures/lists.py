@@ -120,7 +120,7 @@ def _pieces(record: Record) -> list[tuple[str, int, int]]:
     pieces = [("read", 0, left)]
     for reason, count in dropped(record):
         left -= count
-        pieces.append((reason.replace("_", " "), left, count))
+        pieces.append((reason, left, count))
     return [*pieces, ("kept", 0, int(record["kept"]))]
 
 
@@ -137,7 +137,7 @@ def _levels(axes: Axes, levels: list[tuple[str, int]]) -> None:
 
 def _fall(axes: Axes, title: str, pieces: list[tuple[str, int, int]]) -> None:
     """Draw blue bars for the items read and kept, and an orange piece for each reason between them."""
-    rows(axes, [name for name, _, _ in pieces])
+    rows(axes, [name for name, _, _ in pieces], longest=40)
     read = pieces[0][2]
     for y, (name, begin, length) in enumerate(pieces):
         whole = name in ("read", "kept")
