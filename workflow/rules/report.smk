@@ -2,6 +2,7 @@
 rule report:
     input:
         seeds=f"{POOL}/pool.json",
+        shards_of_seeds=collect("results/write/{shard}.json", shard=WRITTEN_SHARDS),
         shards=collect(f"{GENERATED}/{{shard}}.json", shard=SHARDS),
         lists="results/consolidate/lists.parquet",
         consolidate="results/consolidate/lists.json",

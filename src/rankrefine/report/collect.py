@@ -36,6 +36,7 @@ def collect(config: dict[str, Any], folder: Path, teacher: Path) -> Records:
     pool_folder, shard_folder = (folder / name for name in folders(config))
     shards = {name: read_record(shard_folder / f"{name}.json", *COUNTS) for name in declared(config)}
     pool = read_record(pool_folder / "pool.json", *COUNTS)
+    written = {name: read_record(folder / "write" / f"{name}.json", *COUNTS) for name in pool.get("shards", [])}
     consolidate = read_record(folder / "consolidate" / "lists.json", *COUNTS)
     selection = read_record(folder / "selection.json", "chosen", "candidates")
     trained = [f"{candidate['name']}/{candidate['seed']}" for candidate in selection["candidates"]]
@@ -49,6 +50,7 @@ def collect(config: dict[str, Any], folder: Path, teacher: Path) -> Records:
     base = read_base(config, folder)
     is_prepared = histories[selection["chosen"]]["base"]["model"].startswith("base:")
     jobs = {
+        "write": {f"write/{name}": record for name, record in written.items()},
         **list_jobs,
         "consolidate": {"consolidate": consolidate},
         **(base.examples.jobs if base and base.examples else {}),
@@ -60,6 +62,7 @@ def collect(config: dict[str, Any], folder: Path, teacher: Path) -> Records:
     return Records(
         budget=budget,
         confidence=config["evaluate"]["confidence"],
+        written=join_shards(list(written.values())) if written else None,
         seeds=pool,
         generate=join_shards(list(shards.values())),
         consolidate=consolidate,

@@ -49,6 +49,7 @@ class Records:
 
     budget: Record  # `seeds.count` and `generate.shard_size`, which no stage records; empty for imported lists
     confidence: float  # level of the intervals in the score table
+    written: Record | None  # the shards of `write`, joined by `join_shards`; None without a source that is written
     seeds: Record  # the seed pool
     generate: Record  # the shards, joined by `join_shards`
     consolidate: Record  # the ranking lists

@@ -132,7 +132,7 @@ def provenance(records: Records) -> str:
             ("exported encoder", records.selection["chosen"], ""),
         ],
         data=[*_sources(records.seeds), ("development data", *_source(history["development_data"]))],
-        prompts=[*records.generate["prompts"], *_prompts(records.base)],
+        prompts=[*records.generate["prompts"], *_prompts(records)],
         stages=[(name, record["seconds"], note) for name, record, note in stages],
         parameters=sorted(_parameters(records, stages).items()),
         versions=_versions([record for _, record, _ in stages]),
@@ -154,18 +154,19 @@ def _base_models(records: Records) -> list[tuple[str, str, str]]:
     return models
 
 
-def _prompts(base: Base | None) -> list[tuple[str, str, str]]:
-    """Return name, SHA-256 and text of each recipe of training examples, and of the scorer's prompt if it has one."""
-    if base is None or base.examples is None:
-        return []
-    models = [*base.examples.filtered["made_by"], base.examples.scorer or {}]
+def _prompts(records: Records) -> list[tuple[str, str, str]]:
+    """Return name, SHA-256 and text of the recipes of seed sentences and examples, and of the scorer's prompt."""
+    models = [*records.seeds.get("made_by", [])]
+    if records.base and records.base.examples:
+        models += [*records.base.examples.filtered["made_by"], records.base.examples.scorer or {}]
     return [(each["prompt"], each["prompt_sha256"], each["prompt_text"]) for each in models if "prompt" in each]
 
 
 def _stages(records: Records) -> list[tuple[str, Record, str]]:
     """Return name, record and a note for each stage."""
-    generate = records.generate
+    generate, written = records.generate, records.written
     return [
+        *([("write", written, _shards(written))] if written else []),
         ("seeds", records.seeds, ""),
         ("generate", generate, _shards(generate)),
         ("consolidate", records.consolidate, ""),

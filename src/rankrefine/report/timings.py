@@ -9,6 +9,7 @@ from typing import Any
 Record = dict[str, Any]
 WORK: dict[str, tuple[str, Callable[[Record], float]]] = {  # unit and amount of work of a job, by stage
     "import_lists": ("lists", lambda record: record["read"]),
+    "write": ("tokens", lambda record: record.get("tokens") or 0),
     "seeds": ("sentences", lambda record: record["read"]),
     "generate": ("tokens", lambda record: record.get("tokens") or 0),
     "synthesize": ("tokens", lambda record: record.get("tokens") or 0),

@@ -70,8 +70,9 @@ def run(
         raise UserError(f"No seed sentence is left ({tally}); loosen the filters in the section seeds.")
     _write(output, pool)
     revisions = {source: manifest.revision for source, manifest in sorted(manifests.items())}
-    made_by = {"made_by": from_model.made_by(shards)} if shards else {}
-    io.write_json(stats, record.finish(**tally.record(), assets=revisions, **made_by))
+    names = [path.name for path in shards]
+    origin = {"made_by": from_model.made_by(shards), "shards": names} if shards else {}
+    io.write_json(stats, record.finish(**tally.record(), assets=revisions, **origin))
     log.info("seeds: %s", tally)
 
 

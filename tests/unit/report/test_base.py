@@ -119,7 +119,7 @@ def test_the_page_has_examples_with_scores_and_drops_by_reason(results: Path) ->
             "<b>hub:org/writer@v1</b> c0ffee with the recipe <b>mine</b>",
             "5c0e: 1 changed roles, 0 repaired",
         ),
-        *("positive: too short", "40.0 %", "positive: below min positive", "33.3 %", "a | b | &lt;script&gt;"),
+        *("positive: too short", "40.0 %", "positive: below min_positive", "33.3 %", "a | b | &lt;script&gt;"),
     ):
         assert part in page, part
     assert "<script" not in page and "None" not in page
@@ -204,10 +204,18 @@ def test_imported_examples_name_their_file(results: Path) -> None:
 
 def test_writers_of_seed_sentences_are_named(results: Path) -> None:
     path = results / "seeds" / "pool.json"
-    io.write_json(path, io.read_json(path) | {"made_by": [WRITER]})
+    made = WRITER | {"prompt_text": "[news]"}
+    io.write_json(path, io.read_json(path) | {"made_by": [made], "shards": ["00000", "00001"]})
+    shard = {"read": 4, "kept": 4, "dropped": {}, "tokens": 50, "config": {"write": {"top_p": 0.9}}, "seconds": 2.0}
+    for name in ("00000", "00001"):
+        io.write_json(results / "write" / f"{name}.json", shard | made)
+    io.write_text(results / "benchmarks" / "write" / "00000.tsv", "s\n58\n")
     found = texts(results, configuration())
     assert "written by hub:org/writer@v1 (c0ffee)" in found["summary.html"]
-    assert ">writer of seed sentences<" in found["provenance.html"]
+    for part in (">writer of seed sentences<", "cd" * 32, "[news]", "write.top_p", "2 shards, 100 tokens, 25 tokens/s"):
+        assert part in found["provenance.html"], part
+    row = re.search(r'<td class="k">write</td>(.*?)</tr>', found["timings.html"])[1]
+    assert all(part in row for part in (">2</td>", "1 min", "25 tokens/s")), row
 
 
 def test_the_same_records_without_a_trained_base_are_not_read(results: Path) -> None:

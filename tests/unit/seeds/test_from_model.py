@@ -65,7 +65,8 @@ def test_the_sentences_of_the_requests_pass_the_filters_and_are_counted_by_genre
 def test_the_record_says_who_wrote_them_once(tmp_path: Path) -> None:
     for number in range(2):
         shard(tmp_path, f"{number:05d}", [[sentence(word)] for word in WORDS[number * 4 :][:4]], seconds=number)
-    assert run(tmp_path, requests=8)["record"]["made_by"] == [ORIGIN]
+    record = run(tmp_path, requests=8)["record"]
+    assert (record["made_by"], record["shards"]) == ([ORIGIN], ["00000", "00001"])
     shard(tmp_path, "00001", [[sentence(word)] for word in WORDS[4:]], prompt="other")
     assert run(tmp_path, requests=8)["record"]["made_by"] == [ORIGIN, ORIGIN | {"prompt": "other"}]
 
