@@ -5,6 +5,7 @@ Sets its pooling, prompt and attention, and trains it if the config has an objec
 
 import logging
 import shutil
+from operator import eq
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ def _train(
     """Train the encoder from the folder `start`, with `guides` and their weights; return the fields of the record."""
     from rankrefine.base import examples, guide
     from rankrefine.base.objectives import OBJECTIVES
-    from rankrefine.base.train import train
+    from rankrefine.base.train import has_dropout, train
 
     section = config["base"]
     if OBJECTIVES[section["objective"]].guided and not guides:
@@ -124,5 +125,12 @@ def _train(
     counts = {"examples": len(columns["anchor"])}
     if "negative" in columns:
         counts["negatives"] = sum(negative is not None for negative in columns["negative"])
+    equal = sum(map(eq, columns["anchor"], columns["positive"]))
+    if equal and not has_dropout(student):
+        log.warning(
+            "This transformer has no dropout, so that both views of a sentence are equal in %d of %d examples; train on "
+            "pairs of different sentences (base.data or examples.recipe), or from another base.model.",
+            *(equal, counts["examples"]),
+        )
     frozen = guide.load(guides, columns, section, threads, folder) if guides else None
     return counts | train(student, start, columns, frozen, evaluator(development), config, folder)

@@ -44,6 +44,13 @@ class ObjectiveLoss(nn.Module):
         return loss if self.masked_lm is None else loss + self.settings["mlm"] * self.masked_lm(features)
 
 
+def has_dropout(model: SentenceTransformer) -> bool:
+    """Return True if two passes of one sentence differ in training, by a module or in the attention."""
+    settings = [module.config for module in model.modules() if hasattr(module, "config")]
+    rates = [module.p for module in model.modules() if isinstance(module, nn.Dropout)]
+    return any(rates) or any(getattr(each, "attention_dropout", None) for each in settings)
+
+
 def train(
     model: SentenceTransformer,
     start: Path,

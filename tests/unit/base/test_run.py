@@ -253,6 +253,24 @@ def test_a_language_model_becomes_an_encoder_that_opens_by_itself(inputs: Path, 
     assert list(plain[0].modality_config) == ["text"]
 
 
+def test_equal_views_of_a_sentence_are_reported_without_dropout(inputs: Path, tmp_path: Path, caplog):
+    from rankrefine.base.train import has_dropout
+
+    build_llm(tmp_path / "llm")
+    write_manifest(tmp_path / "llm.json", source="llm", kind="model", path=tmp_path / "llm")
+    settings = {"objective": "simcse_unsup", "examples": "pool.parquet", "pooling": "mean"}
+    make(inputs, tmp_path / "one", model=tmp_path / "llm", **settings)
+    assert "no dropout, so that both views of a sentence are equal in 40 of 40 examples" in caplog.text
+    caplog.clear()
+    settings |= {"objective": "contrastive", "examples": "nli.json"}
+    make(inputs, tmp_path / "other", model=tmp_path / "llm", **settings)
+    assert "no dropout" not in caplog.text
+    model = open_encoder(tmp_path / "llm", "mean")
+    assert not has_dropout(model) and has_dropout(open_encoder(inputs / "encoder"))
+    model[0].auto_model.config.attention_dropout = 0.1
+    assert has_dropout(model)
+
+
 def test_unusable_training_data_are_named(inputs: Path, tmp_path: Path):
     from rankrefine.base.examples import read as examples
 
