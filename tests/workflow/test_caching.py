@@ -290,6 +290,22 @@ def test_a_changed_scoring_prompt_rates_again(scoring) -> None:
     assert {"likelihood", "curate"} <= set(scoring.planned()) and "examples" not in scoring.planned()
 
 
+def test_the_card_of_the_examples_is_written_by_the_rule_that_makes_the_last_table(writing) -> None:
+    card = writing.path / "results/examples/README.md"
+    writing.configure("base.objective", "contrastive")  # which needs no scorer
+    writing.snakemake("--touch", "--cores", "1")
+    assert "## Scorer" in card.read_text(encoding="utf-8")
+    writing.configure("examples.scorer", None)
+    assert set(writing.planned()) == {"examples"} | with_readers({"base"}, WRITING_READERS)
+    writing.snakemake("--cores", "1", str(card.relative_to(writing.path)))
+    assert "## Scorer" not in card.read_text(encoding="utf-8")
+    writing.configure("examples.scorer", "encoder2")
+    planned = set(writing.planned())
+    assert planned - {"rate"} == with_readers({"curate"}, WRITING_READERS)
+    writing.snakemake("--cores", "1", str(card.relative_to(writing.path)))
+    assert "## Scorer" in card.read_text(encoding="utf-8")
+
+
 def test_a_larger_count_of_examples_writes_only_the_new_ones(writing) -> None:
     before = writing.read("results/synthesize/*.parquet")
     writing.configure("examples.count", 19)

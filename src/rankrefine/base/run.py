@@ -128,8 +128,8 @@ def _train(
     equal = sum(map(eq, columns["anchor"], columns["positive"]))
     if equal and not has_dropout(student):
         log.warning(
-            "This transformer has no dropout, so that both views of a sentence are equal in %d of %d examples; train on "
-            "pairs of different sentences (base.data or examples.recipe), or from another base.model.",
+            "This transformer has no dropout, so that both views of a sentence are equal in %d of %d examples; train "
+            "on pairs of different sentences (base.data or examples.recipe), or from another base.model.",
             *(equal, counts["examples"]),
         )
     frozen = guide.load(guides, columns, section, threads, folder) if guides else None
