@@ -157,6 +157,7 @@ def test_what_is_missing_or_old_is_made_by_the_workflow(tmp_path: Path, monkeypa
         return SimpleNamespace(returncode=len(calls) - 1)
 
     monkeypatch.setattr(subprocess, "run", run)
+    preview._make({}, [])
     preview._make({"seed": 3}, [there, gone])
     ((command, given),) = calls
     assert "results/assets/gone.json" in command and "there.json" in command  # which may be of another configuration
@@ -197,7 +198,7 @@ def test_the_verb_shows_chains_and_writes_nothing(
     monkeypatch.chdir(tmp_path)
     build_encoder(Path("encoder"))
     Path("results/seeds").mkdir(parents=True)
-    pq.write_table(seeds, preview.POOL)
+    pq.write_table(seeds, Path("results/seeds/pool.parquet"))
     slug = sources.parse("encoder", "model", "key").slug
     write_manifest(f"results/assets/{slug}.json", source="encoder", kind="model", path="encoder")
     before = sorted(tmp_path.rglob("*"))
@@ -208,6 +209,7 @@ def test_the_verb_shows_chains_and_writes_nothing(
     shown = [line.strip() for line in lines if line.startswith(" ")]
     assert shown[0] == TEXTS[0] and shown[3] == TEXTS[1] and len(shown) == 6
     assert all(-1 <= float(shown[i].split()[0]) <= 1 for i in (1, 2, 4, 5))
+    assert lines[-3] == "Cosines by encoder."
     assert lines[-2].startswith("6 at the same time: 100% of their work")
     assert lines[-1].startswith("All 50 (seeds.count) would take about 1 min on")
     settings |= {"examples": {"recipe": "syncse_partial", "count": 40, "scorer": "encoder"}}
@@ -220,6 +222,10 @@ def test_the_verb_shows_chains_and_writes_nothing(
     assert all(-1 <= float(line.split()[1]) <= 1 for line in lines if line.startswith(("pos", "neg")))
     assert lines[-1].startswith("All 40 (examples.count) would take about 1 min on")
     assert sorted(tmp_path.rglob("*")) == before
+    Path("results/seeds").rename("results/lists")
+    settings |= {"lists": {"source": "import", "file": "lists.jsonl"}}
+    assert cli.main(["preview", "--of", "examples", "--config", json.dumps(settings), "--count", "2"]) == 0
+    assert TEXTS[0] in capsys.readouterr().out
 
 
 def test_an_example_that_was_given_up_says_why(tmp_path: Path) -> None:

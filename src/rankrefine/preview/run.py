@@ -31,11 +31,11 @@ from rankrefine.llm.facts import facts
 from rankrefine.llm.interface import Engine
 from rankrefine.preview import shown
 from rankrefine.preview.pace import Pace
+from rankrefine.ranking_lists.shards import folders
 
 log = logging.getLogger(__name__)
 
 SECONDS = 60.0
-POOL = Path("results/seeds/pool.parquet")
 
 
 def run(
@@ -46,8 +46,9 @@ def run(
 ) -> None:
     """Show a few results of the language model and the time that all of them would take.
 
-    Rewrites are shown with the teacher's similarity to the seed sentence, training examples with the scorer's.
-    Pool and models are those under results/; Snakemake makes them if they are missing.
+    Rewrites are shown with their cosines to the seed sentence by the first teacher, training examples with those to
+    the anchor by the scorer if it is an encoder, else also by the teacher. Pool and models are those under results/;
+    Snakemake makes them if they are missing.
 
     Args:
         config: Configuration: a YAML file or inline JSON.
@@ -67,19 +68,22 @@ def run(
     source, judging = _judge(config, of)
     judge = _manifest(source, "the encoder that is shown")
     llm = _manifest(settings["model"], "generate.model") if facts(settings["engine"]).needs_model else None
-    _make(config, [path for path in ([llm] if of == "sentences" else [POOL, llm, judge]) if path is not None])
+    pool = Path("results", folders(config)[0], "pool.parquet")
+    _make(config, [path for path in ([llm] if of == "sentences" else [pool, llm, judge]) if path is not None])
     if settings["python"]:
         _run_in_environment(config, of, count, threads)
         return
     needed, key = config[kind.section]["count"], f"{kind.section}.count"
     recipe, rows = kind.load(config), max(count, min(settings["block_size"], needed))
-    seeds = recipe.slots(0, rows) if of == "sentences" else io.read_table(POOL)
+    seeds = recipe.slots(0, rows) if of == "sentences" else io.read_table(pool)
     if of != "sentences" and seeds.num_rows < needed:
         log.warning("The pool has %d seed sentences, fewer than %s (%d).", seeds.num_rows, key, needed)
     seeds, model = seeds.slice(0, rows), load_manifest(llm) if llm else None
     engine = load_engine(settings, recipe, model, seeds.num_rows, threads)
     drafts, seconds = _timed(seeds, engine, recipe)
     print(kind.show(drafts[:count], recipe, _cosines(judge, judging, threads)))
+    if of != "sentences":
+        print(f"Cosines by {source}.")
     print(Pace.of(drafts, [kind.done(draft, recipe) for draft in drafts], seconds).sentence(needed, key))
 
 
@@ -132,6 +136,8 @@ def _manifest(text: str, key: str) -> Path:
 
 def _make(config: dict[str, Any], files: list[Path]) -> None:
     """Run Snakemake for those of `files` that are missing or outdated."""
+    if not files:
+        return  # without a target, Snakemake would run everything
     if not Path("Snakefile").exists():
         if missing := [file for file in files if not file.exists()]:
             raise UserError(f"{missing[0]} is missing; run this in the folder with the Snakefile to make it.")
