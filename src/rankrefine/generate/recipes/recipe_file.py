@@ -16,6 +16,7 @@ PARSERS = ("sentence", "json")
 ROLES = ("anchor", "positive", "negative")
 SEED = "sentence"  # the seed sentence, as the value of a column
 MASKED = "masked"  # the seed sentence with masked words, in the input of a step with `mask`
+TAKEN = (SEED, MASKED, "seed_id", "source", "reasons", "status", "redraws", "tokens")  # other columns of a shard
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
@@ -40,7 +41,7 @@ def digest(name: str) -> str:
 
 
 def read(name: str) -> tuple[dict[str, Any], str]:
-    """Return the content of a recipe (see `parse`), and the digest of its file and of the one that it is `like`.
+    """Return the content of a recipe (see `check`), and the digest of its file and of the one that it is `like`.
 
     Raises:
         UserError: there is no such recipe, or its file is not one; the sentence names the key.
@@ -53,6 +54,8 @@ def read(name: str) -> tuple[dict[str, Any], str]:
             raise UserError(f"{path}: like must be the name of a recipe.")
         model = find(fields["like"]).read_bytes()
         others = yaml_file.parse(model, find(fields["like"]))
+        if isinstance(others, dict) and "like" in others:
+            raise UserError(f"{path}: like names {fields['like']}, which is like {others['like']}; name that one.")
         content += model
         own = {key: value for key, value in fields.items() if key != "like"}
         fields = others | own if isinstance(others, dict) else own
@@ -73,14 +76,19 @@ def check(fields: Any, path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: steps must have one that asks the language model.")
     steps: dict[str, dict[str, Any]] = {}
     for name, step in fields["steps"].items():
-        if not isinstance(name, str) or not name.isidentifier() or name in (SEED, MASKED):
-            raise UserError(f"{path}: a step cannot be called {name!r}; use letters, digits and _, and not {SEED}.")
+        if not isinstance(name, str) or not name.isidentifier() or name in TAKEN:
+            raise UserError(
+                f"{path}: a step cannot be called {name!r}; use letters, digits and _, but none of {', '.join(TAKEN)}."
+            )
         if problem := _local_problem(step) if _is_local(step) else step_problem(step):
             raise UserError(f"{path}: steps.{name} {problem}.")
         steps[name] = step if _is_local(step) else DEFAULTS | step
     for place, (name, step) in enumerate(steps.items()):
         if not _is_local(step) and (problem := _reference_problem(name, step, steps, list(steps)[:place])):
             raise UserError(f"{path}: steps.{name} {problem}.")
+    repeats = {repeat(name, rate): name for name, step in steps.items() for rate in step.get("mask", ())}
+    if taken := next((each for each in repeats if each in steps), None):
+        raise UserError(f"{path}: steps.{taken} has the name of a repeat of steps.{repeats[taken]}; rename it.")
     return {"steps": steps, "columns": _columns(fields["columns"], [SEED, *steps], path)}
 
 
@@ -92,7 +100,7 @@ def _is_local(step: Any) -> bool:
 def _local_problem(step: dict[str, Any]) -> str | None:
     if set(step) != {"names"}:
         return "has names, so it replaces names and numbers without the language model and takes no other key"
-    return None if texts(step["names"]) and len(step["names"]) > 1 else "needs names: a list of at least two names"
+    return None if texts(step["names"]) and len(set(step["names"])) > 1 else "needs names: a list of two or more names"
 
 
 def step_problem(step: Any) -> str | None:
@@ -115,7 +123,7 @@ def step_problem(step: Any) -> str | None:
     rates = step.get("mask", [])
     if not isinstance(rates, list) or not all(_is_number(rate) and 0 < rate <= 1 for rate in rates):
         return "needs mask: a list of shares of words above 0 and up to 1"
-    if len({percent(rate) for rate in rates}) < len(rates):
+    if len({repeat("", rate) for rate in rates}) < len(rates):
         return "has two rates in mask that are the same percentage"
     if not _is_number(scale := step.get("guidance_scale", 1.0)) or not 0 <= scale <= 100:
         return f"has guidance_scale {scale!r}, but must have 0 to 100"
@@ -155,9 +163,9 @@ def _columns(columns: Any, known: list[str], path: Path) -> list[dict[str, str]]
     return given
 
 
-def percent(rate: float) -> int:
-    """Return a share as a whole percentage, which is a part of a step's name."""
-    return round(100 * rate)
+def repeat(name: str, rate: float) -> str:
+    """Return the name of a step's repeat with a share of masked words, as a whole percentage: fill_20."""
+    return f"{name}_{round(100 * rate)}"
 
 
 def texts(value: Any) -> bool:

@@ -183,7 +183,7 @@ def load(config: dict[str, Any]) -> Steps:
             steps[name] = tuple(step["names"])
             continue
         prompts = prompts_of(f"{path.stem}/{name}", digest, step, "examples.recipe")
-        rates = {f"{name}_{recipe_file.percent(rate)}": rate for rate in step["mask"]} or {name: None}
+        rates = {recipe_file.repeat(name, rate): rate for rate in step["mask"]} or {name: None}
         repeated[name] = list(rates)
         for repeat, rate in rates.items():
             details = (step["input"], rate, step["against"], step["guidance_scale"], step["parser"])

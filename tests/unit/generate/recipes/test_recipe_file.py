@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from rankrefine.config import load as config
 from rankrefine.errors import UserError
-from rankrefine.generate.recipes import recipe_file
+from rankrefine.generate.recipes import recipe_file, steps
+from rankrefine.generate.recipes.recipe import schema
 
 STEP = {"instructions": ["Rewrite."], "exemplars": [["A cat.", "A feline."], ["B.", "C."]], "draw": 1, "sets": 2}
 RECIPE = {"steps": {"same": STEP}, "columns": {"anchor": "sentence", "positive": "same"}}
@@ -48,6 +50,7 @@ def test_a_recipe_that_fits() -> None:
         (RECIPE | {"model": "x"}, "r.yaml is not a recipe: it must have the keys steps and columns, and no others"),
         (RECIPE | {"steps": {}}, "steps must be a mapping with at least one step"),
         (RECIPE | {"steps": {"sentence": STEP}}, "a step cannot be called 'sentence'"),
+        (RECIPE | {"steps": {"tokens": STEP}}, "a step cannot be called 'tokens'; use .* but none of .*, tokens"),
         (RECIPE | {"steps": {"a b": STEP}}, "a step cannot be called 'a b'; use letters, digits and _"),
         (changed(sets=None), "steps.same must have the keys draw, exemplars, instructions, sets, and no others but"),
         (changed(temperature=1), "steps.same must have the keys"),
@@ -68,7 +71,7 @@ def test_a_recipe_that_fits() -> None:
         (RECIPE | {"columns": [RECIPE["columns"], {}]}, r"columns\[1\] must name anchor and positive"),
         (RECIPE | {"steps": {"same": NAMES}}, "steps must have one that asks the language model"),
         (RECIPE | {"steps": {"same": STEP, "other": NAMES | STEP}}, "steps.other has names, so it replaces names"),
-        (RECIPE | {"steps": {"same": STEP, "other": {"names": ["Ann"]}}}, "other needs names: a list of at least two"),
+        (RECIPE | {"steps": {"same": STEP, "other": {"names": ["Ann", "Ann"]}}}, "other needs names: a list of two"),
         (changed(parser="xml"), "steps.same has parser 'xml', but must have one of sentence, json"),
         (changed(mask=0.5), "steps.same needs mask: a list of shares of words above 0 and up to 1"),
         (changed(mask=[0]), "steps.same needs mask"),
@@ -77,6 +80,10 @@ def test_a_recipe_that_fits() -> None:
             "steps.same has two rates in mask that are the same percentage",
         ),
         (changed(mask=[0.1]), r"steps.same has mask, but no \{masked\} in its input"),
+        (
+            {"steps": {"a": STEP | {"mask": [0.1], "input": "{masked}"}, "a_10": STEP}} | {"columns": {}},
+            "steps.a_10 has the name of a repeat of steps.a; rename it",
+        ),
         (changed(guidance_scale=-1), "steps.same has guidance_scale -1, but must have 0 to 100"),
         (changed(input="x"), r"steps.same needs input: a text with \{sentence\}"),
         (changed(input="{masked}"), r"steps.same has \{masked\} in its input, but only \{sentence\} exist there"),
@@ -104,8 +111,15 @@ def test_a_recipe_takes_what_it_does_not_say_from_the_one_that_it_is_like(tmp_pa
     assert digest != other and other == recipe_file.digest(str(tmp_path / "r.yaml"))
     with pytest.raises(UserError, match="there is no recipe 'nothing'"):
         read(tmp_path, "like: nothing\n")
+    with pytest.raises(UserError, match=r"like names syncse_scratch, which is like syncse_partial; name that one"):
+        read(tmp_path, "like: syncse_scratch\n")
     with pytest.raises(UserError, match=r"r\.yaml: like must be the name of a recipe"):
         read(tmp_path, "like: 3\n")
+
+
+def test_no_step_has_the_name_of_another_column_of_a_shard() -> None:
+    recipe = steps.load(config.complete({"examples": {"recipe": "claif"}, "base": {"objective": "contrastive"}}))
+    assert {field.name for field in schema(recipe.columns)} - set(recipe.steps) <= set(recipe_file.TAKEN)
 
 
 def test_a_step_that_appears_twice_is_refused(tmp_path: Path) -> None:
