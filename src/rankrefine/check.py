@@ -35,7 +35,7 @@ def run(
     Args:
         config: Configuration.
         model: Manifest of the base encoder.
-        encoders: Manifests of the guides, the teachers and the other encoders to evaluate.
+        encoders: Manifests of the guides, the scorer, the teachers and the other encoders to evaluate.
         poolings: Pooling of each of `encoders`.
         development: Manifest of the development data, if there are any.
         llm: Manifest of the language model, if the engine needs one.

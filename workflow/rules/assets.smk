@@ -85,7 +85,7 @@ rule gguf_asset:
 rule check:
     input:
         model=BASE_MODEL,
-        encoders=[*GUIDES, *(settings["manifest"] for settings in OTHERS.values())],
+        encoders=[*GUIDES, *RATERS, *(settings["manifest"] for settings in OTHERS.values())],
         development=DEVELOPMENT or [],
         llm=LLM,
     output:
@@ -103,6 +103,7 @@ rule check:
         llm=LLM_FLAG,
         poolings=[
             *(config["base"]["guide_pooling"] for _ in GUIDES),
+            *(config["examples"]["scorer_pooling"] for _ in RATERS),
             *(settings["pooling"] for settings in OTHERS.values()),
         ],
         development=DEVELOPMENT_FLAG,

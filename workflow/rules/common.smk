@@ -113,6 +113,7 @@ if SCORER == views.LIKELIHOOD:
     or_stop(sources.refuse_results, scoring_prompts.find(config["examples"]["scoring"]), "examples.scoring")
 elif SCORER:
     SCORER = manifest(SCORER, "model", "examples.scorer")
+RATERS = [SCORER] if SCORER and not SCORING else []  # the scorer if it is an encoder
 EXAMPLE_TABLES = []  # the last one is the training data of `base`
 if config["examples"]["recipe"] != "none":
     names = ("examples", "ratings", "curated") if SCORER else ("examples",)

@@ -28,8 +28,9 @@ def problems(config: dict[str, Any]) -> Iterator[str]:
     yield from _evaluate(config)
     teachers = [("refine.teacher", source) for source in views.all_teachers(config)]
     guides = [("base.guide", source) for source in views.guides(config)]
+    scorers = [("examples.scorer", config["examples"]["scorer"] or "")]
     added = [("evaluate.encoders", encoder["source"]) for encoder in config["evaluate"]["encoders"]]
-    for key, source in (("base.model", config["base"]["model"]), *guides, *teachers, *added):
+    for key, source in (("base.model", config["base"]["model"]), *guides, *scorers, *teachers, *added):
         if is_gguf(source):
             yield f"{key} is '{source}', a GGUF file of a language model; give the folder of an encoder."
 

@@ -124,8 +124,8 @@ def check_encoder(path: Path, pooling: str = "model") -> None:
         if pooling == "model":
             raise UserError(
                 f"{path} is a bare transformer (it has no modules.json): set its pooling with base.pooling, "
-                "base.guide_pooling, refine.teacher_pooling or evaluate.encoders (pooling), or save it as a "
-                "sentence-transformers model."
+                "base.guide_pooling, examples.scorer_pooling, refine.teacher_pooling or evaluate.encoders (pooling), "
+                "or save it as a sentence-transformers model."
             )
         return
     kind = _json(path / "config_sentence_transformers.json", {}).get("model_type", "SentenceTransformer")

@@ -160,6 +160,10 @@ def test_completing_changes_nothing_that_is_given_and_not_the_input() -> None:
             {"base": {"model": "x/y.gguf"}},
             r"base.model is 'x/y.gguf', a GGUF file of a language model; give the",
         ),
+        (
+            {"examples": {"recipe": "claif", "scorer": "x.gguf"}, "base": {"objective": "cosine"}},
+            r"examples.scorer is 'x.gguf', a GGUF file",
+        ),
         ({"refine": {"teacher": "y.GGUF"}}, r"refine.teacher is 'y.GGUF', a GGUF file"),
         ({"refine": {"tau": 0}}, r"refine.tau is 0 but must be above 0"),
         ({"evaluate": {"confidence": 1}}, r"evaluate.confidence is 1 but must be below 1"),
