@@ -6,6 +6,7 @@ it. With `repair`, a text that misses its threshold is replaced or left out, and
 """
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from rankrefine.examples.partners import partners
 from rankrefine.examples.ratings import SCHEMA as RATINGS
 from rankrefine.examples.run import SCHEMA as EXAMPLES
 from rankrefine.provenance import Record
+from rankrefine.text.duplicates import DUPLICATE
 from rankrefine.text.tally import Tally
 
 log = logging.getLogger(__name__)
@@ -53,19 +55,11 @@ def run(
         UserError: no example is left.
     """
     record = Record("curate", config, "pyarrow")
-    section, tally, kept, swapped = config["examples"], Tally(), [], 0
+    section, tally = config["examples"], Tally()
     rows, rated = io.read_table(examples).to_pylist(), io.read_table(ratings, RATINGS).to_pylist()
     for row, rating in zip(rows, rated, strict=True):
-        tally.read(row["source"])
         row |= {"score": rating["positive"], "score_negative": rating["negative"], "kind": RATED}
-        row, is_swapped = in_order(row, section)
-        row = repaired(row, section) if section["repair"] else row
-        if reason := problem(row["score"], row["score_negative"], section):
-            texts = (row["anchor"], row["positive"], row["negative"])
-            tally.drop(row["source"], reason, " | ".join(filter(None, texts)))
-            continue
-        swapped += is_swapped
-        kept.append(row | {"score": smoothed(row["score"], section["smoothing"])})
+    kept, swapped = choose(rows, section, tally)
     if not kept:
         raise UserError(f"No training example is left ({tally}); loosen the thresholds in the section examples.")
     added = random_pairs(kept, section["random_pairs"], config["seed"])
@@ -77,6 +71,26 @@ def run(
     io.write_text(card, render(io.read_json(examples_stats), SCHEMA.names, output.name, finished, scorer))
     io.write_json(stats, finished)
     log.info("curate: %s; roles changed in %d, %d repaired, %d random pairs", tally, swapped, mended, len(added))
+
+
+def choose(rows: Iterable[Row], section: dict[str, Any], tally: Tally) -> tuple[list[Row], int]:
+    """Return the examples to keep, with smoothed scores, and the number of those whose roles changed; count all."""
+    kept, swapped, seen = [], 0, set()
+    for given in rows:
+        row, is_swapped = in_order(given, section)
+        row = repaired(row, section) if section["repair"] else row
+        texts = (row["anchor"], row["positive"], row["negative"])
+        reason = problem(row["score"], row["score_negative"], section)
+        if reason is None and row["kind"] == REPAIRED and texts in seen:  # as of two bad positives of one anchor
+            reason = DUPLICATE
+        tally.read(row["source"])
+        if reason:
+            tally.drop(row["source"], reason, " | ".join(filter(None, texts)))
+            continue
+        seen.add(texts)
+        swapped += is_swapped
+        kept.append(row | {"score": smoothed(row["score"], section["smoothing"])})
+    return kept, swapped
 
 
 def in_order(row: Row, section: dict[str, Any]) -> tuple[Row, bool]:

@@ -98,10 +98,10 @@ def test_repair_keeps_what_misses_a_threshold_without_its_text(tmp_path: Path) -
         ("p", None, 0.75, "repaired"),
         ("a", None, 1, "repaired"),
         ("p", "n", 0.75, "rated"),
-        ("a", None, 1, "repaired"),
     ]
-    assert [row["score_negative"] for row in rows] == [0.5, None, None, 0.5, None]
-    assert (record["repaired"], record["kept"]) == (4, 5)
+    assert [row["score_negative"] for row in rows] == [0.5, None, None, 0.5]
+    assert (record["repaired"], record["kept"]) == (3, 4)
+    assert record["dropped"] == {"duplicate": 1}  # the last one equals the third
 
 
 def test_repair_comes_after_a_change_of_roles_and_leaves_the_margin(tmp_path: Path) -> None:
