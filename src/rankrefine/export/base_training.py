@@ -65,9 +65,9 @@ def _examples(records: dict[str, Record]) -> list[str]:
             lines.append(f"Examples written by: {model(made)}, {recipe}")
     if "curate" in records:
         chosen, scorer = records["curate"], next(each["scorer"] for each in records.values() if "scorer" in each)
+        changes = f"{chosen['swapped']:,} changed roles, {chosen['repaired']:,} repaired"
         lines.append(
-            f"Scorer: {model(scorer)}. Its scores chose {chosen['kept']:,} of {chosen['read']:,} "
-            f"examples, and changed the roles in {chosen['swapped']:,} of them; this training is in part a "
-            "distillation of it"
+            f"Scorer: {model(scorer)}. Its scores chose {chosen['kept']:,} of {chosen['read']:,} examples ({changes}; "
+            f"{chosen['random_pairs']:,} random pairs added); this training is in part a distillation of it"
         )
     return lines

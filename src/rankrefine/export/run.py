@@ -26,7 +26,7 @@ BASE = {  # fields that the card needs of the records of the base encoder and it
     "examples": ("read", "kept", "made_by"),
     "rate": ("scorer",),
     "likelihood": ("scorer",),
-    "curate": ("read", "kept", "swapped"),
+    "curate": ("read", "kept", "swapped", "repaired", "random_pairs"),
 }
 LISTS = ("read", "kept", "sources", "made_by", "seeds")  # fields of the lists' record that the card needs
 

@@ -191,7 +191,7 @@ RECORDS = {
     },
     "examples": {"read": 320, "kept": 305, "made_by": [WRITTEN]},
     "rate": {"scorer": {"model": "hub:org/scorer@v1", "revision": "s7"}},
-    "curate": {"read": 305, "kept": 218, "swapped": 12},
+    "curate": {"read": 305, "kept": 218, "swapped": 12, "repaired": 3, "random_pairs": 4},
 }
 
 
@@ -213,7 +213,8 @@ def test_the_card_tells_how_the_base_was_trained(tmp_path: Path):
         *("Start: `hub:org/bert@v1`, revision b1", "masked_contrastive, on 218 training examples"),
         *("Guide: `hub:org/guide@v1`, revision g1", "63.00 before, 67.10 after (step 40)", "305 of 320 passed"),
         *("written by: `hub:org/llm@v1`, revision c0, recipe `mine`, SHA-256 `ab`", "a distillation of it"),
-        *("Scorer: `hub:org/scorer@v1`, revision s7", "218 of 305", "the roles in 12", "Nobody checked the training"),
+        *("Scorer: `hub:org/scorer@v1`, revision s7", "218 of 305", "(12 changed roles, 3 repaired; 4 random"),
+        *("pairs added)", "Nobody checked the training"),
     ):
         assert part in card, part
     headings = [line for line in card.splitlines() if line.startswith("## ")]
