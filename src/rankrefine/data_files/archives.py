@@ -1,6 +1,7 @@
 """Data files inside of .zip files, read in place: nothing is written to disk under a name from an archive."""
 
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from rankrefine.data_files.lines import TEXT
@@ -27,10 +28,11 @@ def member(file: Path, name: str | None) -> zipfile.Path:
         raise UserError(f"{file} cannot be read ({reason(error)}); it may be truncated or damaged.") from error
     found = {info.filename: info for info in archive.infolist() if Path(info.filename).suffix.lower() in TEXT}
     chosen = [name] if name is not None else _visible(found)
-    listed = ", ".join(_visible(found)) or "none"
+    listed = ", ".join(_visible(found))
+    advice = f"name one of those that can be read: {listed}" if listed else f"unpack it: only {', '.join(TEXT)} are read"
     if len(chosen) != 1 or chosen[0] not in found:
         wanted = "several data files" if len(chosen) > 1 else f"no data file {name}" if name else "no data file"
-        raise UserError(f"{file} has {wanted}; name one of those that can be read: {listed}.")
+        raise UserError(f"{file} has {wanted}; {advice}.")
     info = found[chosen[0]]
     if info.flag_bits & ENCRYPTED:
         raise UserError(f"{file}: {info.filename} is encrypted; unpack it first.")
@@ -39,6 +41,6 @@ def member(file: Path, name: str | None) -> zipfile.Path:
     return zipfile.Path(archive, info.filename)
 
 
-def _visible(names: object) -> list[str]:
+def _visible(names: Iterable[str]) -> list[str]:
     """Return the names without those of hidden files and of macOS's copies of them."""
     return [name for name in names if not name.startswith("__MACOSX/") and not Path(name).name.startswith(".")]
