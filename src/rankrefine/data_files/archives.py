@@ -29,7 +29,9 @@ def member(file: Path, name: str | None) -> zipfile.Path:
     found = {info.filename: info for info in archive.infolist() if Path(info.filename).suffix.lower() in TEXT}
     chosen = [name] if name is not None else _visible(found)
     listed = ", ".join(_visible(found))
-    advice = f"name one of those that can be read: {listed}" if listed else f"unpack it: only {', '.join(TEXT)} are read"
+    advice = (
+        f"name one of those that can be read: {listed}" if listed else f"unpack it: only {', '.join(TEXT)} are read"
+    )
     if len(chosen) != 1 or chosen[0] not in found:
         wanted = "several data files" if len(chosen) > 1 else f"no data file {name}" if name else "no data file"
         raise UserError(f"{file} has {wanted}; {advice}.")

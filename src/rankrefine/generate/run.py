@@ -82,7 +82,7 @@ def run(
         engine = load_engine(settings, recipe, model, min(settings["block_size"], seeds.num_rows), threads)
         inputs = _inputs(record, recipe, model, engine, code)
         journal = Journal(folder, inputs, schema(recipe.columns))
-        table, counts = _all_blocks(seeds, settings["block_size"], engine, recipe, journal, output.stem)
+        table, counts = _all_blocks(seeds, settings["block_size"], engine, recipe, journal, f"{stage} {output.stem}")
         io.write_table(output, table)
         dropped = Counter(status for status in table["status"].to_pylist() if status != COMPLETE)
         if not engine_facts.counts_near_ties or engine.describe()["dtype"] != "float32":
@@ -176,16 +176,16 @@ def _inputs(
 def _all_blocks(
     seeds: pa.Table, size: int, engine: Engine, recipe: Recipe, journal: Journal, name: str
 ) -> tuple[pa.Table, dict[str, Any]]:
-    """Return rows and statistics of all blocks: those in the journal, and the others, generated now."""
+    """Return rows and statistics of all blocks: those in the journal, and the others, generated now, under `name`."""
     tables, counts = [], []
     generated = tokens = 0
     began = time.monotonic()
-    with tqdm(total=seeds.num_rows, desc=f"generate {name}", unit="seed", disable=None) as bar:
+    with tqdm(total=seeds.num_rows, desc=name, unit="seed", disable=None) as bar:
         for number, first in enumerate(range(0, seeds.num_rows, size)):
             block = seeds.slice(first, size)
             finished = journal.read(number, block)
             if finished is not None:
-                log.info("generate %s: using finished block %d.", name, number)
+                log.info("%s: using finished block %d.", name, number)
                 bar.update(block.num_rows)
             else:
                 drafts, seconds = blocks.run(block, engine, recipe, _progress(bar, first))
@@ -197,7 +197,7 @@ def _all_blocks(
                 done, elapsed = first + block.num_rows, time.monotonic() - began
                 if left := elapsed / generated * (seeds.num_rows - done):
                     log.info(
-                        "generate %s: %d of %d seed sentences, %.0f tokens/s, about %.0f min left",
+                        "%s: %d of %d seed sentences, %.0f tokens/s, about %.0f min left",
                         *(name, done, seeds.num_rows, tokens / elapsed, left / 60),
                     )
             tables.append(finished[0])

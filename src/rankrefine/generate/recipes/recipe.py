@@ -1,6 +1,7 @@
 """The interface of a recipe, which makes the requests for one seed sentence and keeps their completions.
 
-A recipe is a module of this package with a function `load(config) -> Recipe`, named like a value of `generate.recipe`.
+A recipe is a module of this package with a function `load(config) -> Recipe`, named like a value of `generate.recipe`;
+`steps` and `genres` are those of the sections `examples` and `write`, and read a YAML file.
 Scheduler, blocks, journal and record work with `Draft` and `Recipe` alone.
 """
 
