@@ -88,7 +88,7 @@ WRITTEN_SHARDS, WRITTEN_RECIPE, WRITTEN_FLAGS = {}, "", ""
 if views.writes_seeds(config):
     requests, size = config["write"]["count"], config["generate"]["shard_size"]
     WRITTEN_SHARDS = shards(requests, size)
-    or_stop(sources.refuse_results, genre_file.find(config["write"]["recipe"]), "write.recipe")
+    or_stop(sources.refuse_results, or_stop(genre_file.find, config["write"]["recipe"]), "write.recipe")
     WRITTEN_RECIPE = or_stop(genre_file.digest, config["write"]["recipe"])
     WRITTEN_FLAGS = f"--written results/write --requests {requests} --shard-size {size}"
 if ENGINE.needs_model and views.runs_language_model(config):
@@ -103,7 +103,7 @@ POOL, GENERATED = (f"results/{name}" for name in folders(config))  # folders of 
 EXAMPLE_SHARDS, EXAMPLE_RECIPE, EXAMPLE_FILE = {}, "", []
 if views.writes_examples(config):
     EXAMPLE_SHARDS = shards(config["examples"]["count"], config["generate"]["shard_size"])
-    or_stop(sources.refuse_results, recipe_file.find(config["examples"]["recipe"]), "examples.recipe")
+    or_stop(sources.refuse_results, or_stop(recipe_file.find, config["examples"]["recipe"]), "examples.recipe")
     EXAMPLE_RECIPE = or_stop(recipe_file.digest, config["examples"]["recipe"])
 elif config["examples"]["recipe"] == "import":
     EXAMPLE_FILE = manifest(config["examples"]["file"], "dataset", "examples.file")
