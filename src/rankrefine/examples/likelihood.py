@@ -66,14 +66,20 @@ def rate(
     """Return the score of each pair, from 0 to 1; `size` pairs are in memory as prompts.
 
     Raises:
-        UserError: a label is not one token, a prompt is too long, or memory is too small for a single one.
+        UserError: a label is not one token, a prompt is too long, memory is too small for a single one, or scores are
+            not finite.
     """
     scores: list[float] = []
     prior = _score([prompt.fill("", "")], engine, prompt)[0] if calibrate else None
     with tqdm(total=len(pairs), desc="likelihood", unit="pair", disable=None) as bar:
         for start in range(0, len(pairs), size):
             texts = [prompt.fill(*pair) for pair in pairs[start : start + size]]
-            scores += expected(_score(texts, engine, prompt), prompt.values, prior).tolist()
+            found = expected(_score(texts, engine, prompt), prompt.values, prior)
+            if not np.isfinite(found).all():
+                raise UserError(
+                    "The language model gives scores that are not finite; set generate.dtype to float32 or bfloat16."
+                )
+            scores += found.tolist()
             bar.update(len(texts))
     return scores
 

@@ -84,6 +84,12 @@ def test_where_memory_runs_out_half_as_many_run_at_a_time() -> None:
         likelihood.rate(PAIRS, Small(0), PROMPT, 5, False)
 
 
+def test_scores_that_are_not_finite_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeEngine, "score", lambda _, prompts, labels: np.full((len(prompts), len(labels)), np.nan))
+    with pytest.raises(UserError, match=r"scores that are not finite; set generate\.dtype to float32"):
+        likelihood.rate(PAIRS, FakeEngine(), PROMPT, 4, False)
+
+
 def test_each_example_is_rated_with_its_positive_and_negative(tmp_path: Path) -> None:
     columns, record = run(tmp_path)
     pairs = [(row["anchor"], row[role]) for role in ("positive", "negative") for row in ROWS if row[role]]
