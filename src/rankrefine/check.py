@@ -11,6 +11,7 @@ from typing import Any
 
 from rankrefine import io
 from rankrefine.assets.manifest import load_manifest
+from rankrefine.config.cross_field import WITH_NEGATIVES
 from rankrefine.config.views import LIKELIHOOD, writes_examples, writes_seeds
 from rankrefine.encoders.opening import check_encoder, go_offline
 from rankrefine.errors import UserError, about, reason
@@ -111,10 +112,21 @@ def prompts_of(config: dict[str, Any]) -> list[prompts.Prompt]:
     if writes_seeds(config):
         found += load_recipe({key: config[key] for key in ("seed", "write")}).prompts
     if writes_examples(config):
-        found += load_recipe({key: config[key] for key in ("seed", "examples")}).prompts
+        recipe = load_recipe({key: config[key] for key in ("seed", "examples")})
+        check_negatives(recipe, config["base"]["objective"])
+        found += recipe.prompts
     if section["scorer"] == LIKELIHOOD:
         found.append(scoring_prompts.load(section["scoring"]))
     return found
+
+
+def check_negatives(recipe: Any, objective: str) -> None:
+    """Raise a `UserError` for a recipe of examples without a negative, if the objective needs one in each."""
+    if objective in WITH_NEGATIVES and not all("negative" in roles for roles in recipe.examples):
+        raise UserError(
+            f"examples.recipe: base.objective {objective} needs a negative in each example, and {recipe.name} writes "
+            "examples without one; use another recipe or objective."
+        )
 
 
 def check_language_model(folder: Path, prompt: prompts.Prompt) -> None:

@@ -154,6 +154,15 @@ columns: {anchor: sentence, positive: positive}
 ODD = "{% if messages | length > 2 %}{{ raise_exception('too long') }}{% endif %}" + chat.TAKE_SYSTEM["Zephyr"]
 
 
+def test_a_recipe_without_negatives_is_refused_where_the_objective_needs_them(tmp_path: Path) -> None:
+    base = {"objective": "decayed_contrastive", "guide": "x"}
+    config = {"base": base, "generate": {"prompt": "plain_few_shot"}, "examples": {"recipe": "gcse"}}
+    a_run(tmp_path, config, chat.TAKE_NO_SYSTEM["Gemma"])
+    config["examples"] = {"recipe": "claif"}
+    with pytest.raises(UserError, match=r"^examples\.recipe: base\.objective decayed_contrastive needs .* and claif"):
+        a_run(tmp_path, config, chat.TAKE_NO_SYSTEM["Gemma"])
+
+
 def test_recipes_are_tried_with_the_chat_template(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(RECIPE, encoding="utf-8")
     config = {"examples": {"recipe": str(tmp_path / "mine.yaml")}, "generate": {"prompt": "plain_few_shot"}}

@@ -12,6 +12,7 @@ from rankrefine.training.held_out import EVERY, held_out
 # objectives of `base` that train on single sentences, and those with a guide; a test compares with their table
 ON_SENTENCES = ("simcse_unsup", "rank_distillation")
 SCORED = ("soft_contrastive", "smoothed_contrastive", "cosine")  # those that read scores
+WITH_NEGATIVES = ("decayed_contrastive",)  # those that need a negative in each row
 GUIDED = ("masked_contrastive", "masked_contrastive_released", "decayed_contrastive", "rank_distillation")
 SCRATCH = "syncse_scratch"  # the recipe of examples for sentences that the language model wrote, too
 # keys of `refine` that all experiments share
@@ -147,10 +148,10 @@ def _scores(section: dict[str, Any], objective: str) -> Iterator[str]:
     changed += ["repair"] if section["repair"] else []
     if changed and section["scorer"] is None:
         yield f"examples.{changed[0]} changes rated examples, but examples.scorer is null; set examples.scorer."
-    if section["repair"] and objective == "decayed_contrastive":
-        yield (
-            "examples.repair leaves negatives out, but base.objective decayed_contrastive needs all; set it to false."
-        )
+    if section["repair"] and objective in WITH_NEGATIVES:
+        yield f"examples.repair leaves negatives out, but base.objective {objective} needs all; set it to false."
+    if section["recipe"] == "import" and objective in WITH_NEGATIVES and "negative" not in columns:
+        yield f"base.objective {objective} needs negatives; name their column in examples.columns (negative)."
     if objective in SCORED and section["scorer"] is None and "score" not in columns:
         way = ", or name a column of scores in examples.columns" if section["recipe"] == "import" else ""
         yield f"base.objective {objective} reads scores, but examples.scorer is null; set examples.scorer{way}."

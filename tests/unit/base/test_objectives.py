@@ -236,4 +236,5 @@ def test_the_schema_and_its_conditions_know_every_objective():
     assert dict(leaves())["base.objective"]["enum"] == ["none", *OBJECTIVES]
     assert {*cross_field.GUIDED} == {name for name, spec in OBJECTIVES.items() if spec.guided}
     assert {*cross_field.SCORED} == {name for name, spec in OBJECTIVES.items() if "score" in spec.required}
+    assert {*cross_field.WITH_NEGATIVES} == {name for name, spec in OBJECTIVES.items() if "negative" in spec.required}
     assert {*cross_field.ON_SENTENCES} == {name for name, spec in OBJECTIVES.items() if spec.required == ("text",)}

@@ -161,6 +161,11 @@ def test_completing_changes_nothing_that_is_given_and_not_the_input() -> None:
             r"base.model is 'x/y.gguf', a GGUF file of a language model; give the",
         ),
         (
+            {"examples": {"recipe": "import", "file": "a.csv", "columns": {"anchor": "a", "positive": "b"}}}
+            | {"base": {"objective": "decayed_contrastive", "guide": "x"}},
+            r"base.objective decayed_contrastive needs negatives; name their column in examples.columns",
+        ),
+        (
             {"examples": {"recipe": "claif", "scorer": "x.gguf"}, "base": {"objective": "cosine"}},
             r"examples.scorer is 'x.gguf', a GGUF file",
         ),
