@@ -31,7 +31,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from workflow.folder import ROOT, Python
 
 RUN = [sys.executable, ROOT / "workflow" / "run.py", "--snakefile", ROOT / "Snakefile", "--cores", "2"]
-DATA = ("seeds/pool.parquet", "generate/*.parquet", "consolidate/lists.parquet")
+DATA = (
+    *("write/*.parquet", "seeds/pool.parquet", "generate/*.parquet", "consolidate/lists.parquet"),
+    *("synthesize/*.parquet", "examples/*.parquet", "examples/README.md"),
+)
 MODELS = ("base/model/**/*", "refine/*/*/model/**/*", "encoder/**/*", "teacher/*/*.safetensors")
 EARLIEST = 5.0  # seconds after a start; before, Snakemake has hardly begun
 TIMEOUT = 30.0  # seconds until killed processes must have disappeared
@@ -48,7 +51,7 @@ def main() -> int:
         folder = (options.folder or Path(temporary) / "runs").resolve()
         inputs = folder / "inputs"
         build = [sys.executable, ROOT / "tests" / "miniature" / "build.py", inputs]
-        subprocess.run(build, check=True, capture_output=True)
+        subprocess.run([*build, "--writing"], check=True, capture_output=True)
         python = Python(Path(temporary))
         try:
             differences = Crash(inputs, folder, python.environment()).run(options.kills, random.Random(options.seed))

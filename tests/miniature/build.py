@@ -1,8 +1,8 @@
-"""Inputs of the miniature workflow: `python tests/miniature/build.py FOLDER`.
+"""Inputs of the miniature workflow: `python tests/miniature/build.py FOLDER [--writing]`.
 
 Writes FOLDER/{config.yaml, sentences.txt, encoder/, sts/}: sentences from word lists, a tiny random encoder, and
 sentence pairs whose gold score is their share of common words. Deterministic; torch is imported only to build the
-encoder.
+encoder. With --writing, the configuration also has the changes of writing.yaml.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import yaml
 
 HERE = Path(__file__).parent
 WHO = [
@@ -57,7 +58,15 @@ def alike(table: pa.Table) -> pa.Table:
     return table.set_column(2, "score", [[5.0 if row % 4 == 0 else score for row, score in enumerate(scores)]])
 
 
-def build(folder: Path, encoder: Path | None = None) -> None:
+def changed(config: str, changes: str) -> str:
+    """Return a configuration with the changes to its sections."""
+    merged = yaml.safe_load(config)
+    for section, keys in yaml.safe_load(changes).items():
+        merged[section] = merged.get(section, {}) | keys
+    return yaml.safe_dump(merged)
+
+
+def build(folder: Path, encoder: Path | None = None, writing: bool = False) -> None:
     """Fill `folder`; copy `encoder` if it is given, and build one otherwise."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "sentences.txt").write_text("\n".join(sentences(60, 1)) + "\n", encoding="utf-8")
@@ -67,7 +76,8 @@ def build(folder: Path, encoder: Path | None = None) -> None:
     for place in ("tasks", "tasks2"):
         (folder / place / "Representation").mkdir(parents=True, exist_ok=True)
         pq.write_table(alike(pairs(40, 20)), folder / place / "Representation" / "test.parquet")
-    shutil.copy(HERE / "config.yaml", folder / "config.yaml")
+    config, changes = ((HERE / name).read_text(encoding="utf-8") for name in ("config.yaml", "writing.yaml"))
+    (folder / "config.yaml").write_text(changed(config, changes) if writing else config, encoding="utf-8")
     if encoder is not None:
         shutil.copytree(encoder, folder / "encoder", dirs_exist_ok=True)
     else:
@@ -78,4 +88,4 @@ def build(folder: Path, encoder: Path | None = None) -> None:
 
 
 if __name__ == "__main__":
-    build(Path(sys.argv[1]))
+    build(Path(sys.argv[1]), writing="--writing" in sys.argv[2:])

@@ -129,9 +129,9 @@ def lab() -> Iterator[cluster.Cluster]:
 
 @pytest.fixture(scope="session")
 def inputs(tmp_path_factory) -> Path:
-    """The inputs of the miniature in five shards."""
+    """The inputs of the miniature in five shards; the language model also writes sentences and examples."""
     folder = tmp_path_factory.mktemp("inputs") / "miniature"
-    subprocess.run([sys.executable, ROOT / "tests" / "miniature" / "build.py", folder], check=True)
+    subprocess.run([sys.executable, ROOT / "tests" / "miniature" / "build.py", folder, "--writing"], check=True)
     config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     config["generate"]["shard_size"] = 4
     (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")

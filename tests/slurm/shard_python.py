@@ -1,5 +1,7 @@
 """Replacement for the Python that generates a shard; its first attempt fails as jobs on a cluster do.
 
+Other commands, which write sentences and examples, run as they are.
+
 Every start is recorded in `starts/SHARD.ATTEMPT.json`, with its node and limits.
 """
 
@@ -39,6 +41,8 @@ def record(shard: int) -> int:
 
 def main() -> None:
     arguments = sys.argv[1:]
+    if "generate" not in arguments:
+        os.execv(sys.executable, [sys.executable, *arguments])
     shard = int(arguments[arguments.index("--first") + 1]) // SHARD_SIZE
     attempt = record(shard)
     ended = shard in (1, 2) and attempt == 1  # at its time limit, or cancelled

@@ -20,7 +20,10 @@ from slurm import cluster
 
 pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm")]
 ROOT = Path(__file__).parents[2]
-DATA = ("seeds/pool.parquet", "generate/*.parquet", "consolidate/lists.parquet")
+DATA = (
+    *("write/*.parquet", "seeds/pool.parquet", "generate/*.parquet", "consolidate/lists.parquet"),
+    *("synthesize/*.parquet", "examples/*.parquet"),
+)
 FINISHED = ("seeds/pool", "generate/00000", "generate/00001", "generate/00002", "generate/00003")
 
 
@@ -53,7 +56,7 @@ def history(run, inputs: Path) -> History:
         run.until(lambda: run.finished(1), "the shard that takes too long is finished")
     run.lab.kill_node(node)
     alone = subprocess.Popen(
-        [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--cores", "1", "consolidate"],
+        [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--cores", "1", "consolidate", "base"],
         cwd=inputs,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -117,7 +120,8 @@ def test_the_workflow_completes(history: History, run) -> None:
 
 
 def test_the_data_are_those_of_a_run_without_a_cluster(history: History) -> None:
-    assert len(history.data) == 7
+    # shards of write, generate and synthesize; pool, lists, examples, ratings and chosen examples
+    assert len(history.data) == 5 + 5 + 5 + 5
     assert history.data == history.expected
 
 
