@@ -1,6 +1,7 @@
 """YAML and JSON as data. A key that appears twice in one mapping is an error; the libraries would drop the first."""
 
 import json
+import os
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,24 @@ import yaml
 from rankrefine.errors import UserError, reason
 
 IMPLICIT = ("tag:yaml.org,2002:merge", "tag:yaml.org,2002:value")  # the keys `<<` and `=`, which have no value
+
+
+def find(name: str, folder: Path, key: str, kind: str, others: str = "") -> Path:
+    """Return the file of the shipped `name` in `folder`, or `name` itself if it is a path to a YAML file.
+
+    Args:
+        key: of the configuration, whose value is `name`.
+        kind: what the files are.
+        others: further values of the key, for the message.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
+    if not os.path.isfile(path):  # also False for a name that no file system can hold
+        known = others + ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
+        raise UserError(f"{key}: there is no {kind} '{name}'; use {known}, or the path of a .yaml file.")
+    return path
 
 
 def parse(content: bytes, name: str | Path) -> Any:

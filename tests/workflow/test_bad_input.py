@@ -31,7 +31,7 @@ PLANNING = [
     ),
     ("seeds.sources", [{"name": "x", "source": "a <b>.txt"}], "would read the <> in 'a <b>.txt' as a variable"),
     ("generate.python", "no/bin/python", "generate.python: there is no program 'no/bin/python'"),
-    ("generate.prompt", "nine_shot", "generate.prompt: no template 'nine_shot'; use one of few_shot"),
+    ("generate.prompt", "nine_shot", "generate.prompt: there is no prompt template 'nine_shot'; use few_shot"),
 ]
 
 

@@ -5,7 +5,6 @@ models: it ends where the completion begins, and a newline ends the completion.
 """
 
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,11 +71,7 @@ def find(name: str, folder: Path = FOLDER, key: str = "generate.prompt") -> Path
     Raises:
         UserError: there is no such template; the message names the `key` of the configuration.
     """
-    path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
-    if not os.path.isfile(path):  # also False for a name that no file system can hold
-        known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
-        raise UserError(f"{key}: no template '{name}'; use one of {known}, or the path of a .yaml file.")
-    return path
+    return yaml_file.find(name, folder, key, "prompt template")
 
 
 def digest(name: str) -> str:

@@ -107,6 +107,7 @@ def test_a_bad_template_is_refused_in_one_sentence(tmp_path: Path, content: str,
 
 def test_an_unknown_name_lists_those_there_are() -> None:
     with pytest.raises(
-        UserError, match=r"generate.prompt: no template 'nine_shot'; use one of few_shot, .*, or the path of a"
+        UserError,
+        match=r"generate.prompt: there is no prompt template 'nine_shot'; use few_shot, .*, or the path of a",
     ):
         prompts.load("nine_shot")

@@ -88,6 +88,6 @@ def test_an_unusable_file_is_one_sentence_that_names_the_key(tmp_path: Path, con
 
 def test_an_unknown_name_lists_those_there_are() -> None:
     with pytest.raises(
-        UserError, match=r"^examples.scoring: no template 'ten'; use one of plain_exemplars, or the path"
+        UserError, match=r"^examples.scoring: there is no prompt template 'ten'; use plain_exemplars, or the path"
     ):
         scoring_prompts.find("ten")

@@ -4,7 +4,6 @@ Standard library and YAML only: the Snakefile imports this.
 """
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +22,7 @@ def find(name: str) -> Path:
     Raises:
         UserError: there is no such recipe.
     """
-    path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
-    if not os.path.isfile(path):  # also False for a name that no file system can hold
-        known = ", ".join(sorted(file.stem for file in FOLDER.glob("*.yaml")))
-        raise UserError(f"write.recipe: there is no recipe '{name}'; use {known}, or the path of a .yaml file.")
-    return path
+    return yaml_file.find(name, FOLDER, "write.recipe", "recipe")
 
 
 def digest(name: str) -> str:

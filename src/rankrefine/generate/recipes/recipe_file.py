@@ -1,7 +1,6 @@
 """Files of recipes: found by name or path, and checked. Standard library and YAML only: the Snakefile imports this."""
 
 import hashlib
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -26,13 +25,7 @@ def find(name: str) -> Path:
     Raises:
         UserError: there is no such recipe.
     """
-    path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
-    if not os.path.isfile(path):  # also False for a name that no file system can hold
-        known = ", ".join(sorted(file.stem for file in FOLDER.glob("*.yaml")))
-        raise UserError(
-            f"examples.recipe: there is no recipe '{name}'; use none, import, {known}, or the path of a .yaml file."
-        )
-    return path
+    return yaml_file.find(name, FOLDER, "examples.recipe", "recipe", others="none, import, ")
 
 
 def digest(name: str) -> str:
