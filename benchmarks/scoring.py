@@ -32,7 +32,7 @@ def main() -> None:
     """Print a row for each scorer."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default=material.SMALL)
-    parser.add_argument("--scoring", default="plain_exemplars", help="a prompt, as in examples.scoring")
+    parser.add_argument("--scoring", default="plain_exemplars", help="a prompt, as in examples.scoring_prompt")
     parser.add_argument("--encoder", default="embedded:all-minilm-l6-v2")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:

@@ -116,7 +116,7 @@ def prompts_of(config: dict[str, Any]) -> list[prompts.Prompt]:
         check_negatives(recipe, config["base"]["objective"])
         found += recipe.prompts
     if section["scorer"] == LIKELIHOOD:
-        found.append(scoring_prompts.load(section["scoring"]))
+        found.append(scoring_prompts.load(section["scoring_prompt"]))
     return found
 
 

@@ -185,8 +185,12 @@ def test_the_labels_of_the_scoring_prompt_are_tried_with_the_tokenizer(tmp_path:
     examples = {"recipe": "import", "file": "a.csv", "scorer": "likelihood"}
     lists = {"source": "import", "file": "b.csv"}  # so that no other prompt is used
     a_run(tmp_path, {"examples": examples, "lists": lists}, ODD)
-    with pytest.raises(UserError, match=r"^examples.scoring: Label '10' is not a token of its own after the prompt"):
-        a_run(tmp_path, {"examples": examples | {"scoring": str(scoring)}, "lists": lists}, ODD)
+    with pytest.raises(
+        UserError, match=r"^examples.scoring_prompt: Label '10' is not a token of its own after the prompt"
+    ):
+        a_run(tmp_path, {"examples": examples | {"scoring_prompt": str(scoring)}, "lists": lists}, ODD)
     scoring.write_text("text: '{first}'\nlabels: {'0': 0, '1': 1}\n", encoding="utf-8")
-    with pytest.raises(UserError, match=r"^examples.scoring: .*mine.yaml: `text` must be a string that contains"):
-        a_run(tmp_path, {"examples": examples | {"scoring": str(scoring)}, "lists": lists}, ODD)
+    with pytest.raises(
+        UserError, match=r"^examples.scoring_prompt: .*mine.yaml: `text` must be a string that contains"
+    ):
+        a_run(tmp_path, {"examples": examples | {"scoring_prompt": str(scoring)}, "lists": lists}, ODD)

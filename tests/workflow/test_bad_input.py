@@ -59,10 +59,10 @@ OWN_RESULTS = [
     ({"examples.recipe": "results/mine.yaml", "base.objective": "contrastive"}, "examples.recipe"),
     (
         {
-            "examples": {"recipe": "syncse_partial", "scorer": "likelihood", "scoring": "results/mine.yaml"},
+            "examples": {"recipe": "syncse_partial", "scorer": "likelihood", "scoring_prompt": "results/mine.yaml"},
             "base.objective": "contrastive",
         },
-        "examples.scoring",
+        "examples.scoring_prompt",
     ),
     ({"examples": {"recipe": "import", "file": "results/seeds"}, "base.objective": "contrastive"}, "examples.file"),
     ({"base.objective": "rank_distillation", "base.guide": "results/encoder"}, "base.guide"),

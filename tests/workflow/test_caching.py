@@ -107,7 +107,7 @@ CHANGES = {
     "examples.max_words": 39,
     "examples.scorer": "encoder",
     "examples.scorer_pooling": "mean",
-    "examples.scoring": "scoring.yaml",
+    "examples.scoring_prompt": "scoring.yaml",
     "examples.calibrate": True,
     "examples.repair": True,
     "examples.smoothing": 0.1,
@@ -268,7 +268,7 @@ def scoring(scoring_run: Path, python, tmp_path: Path) -> Folder:
 @pytest.mark.parametrize(
     "key",
     [
-        *("examples.scoring", "examples.calibrate", "examples.scorer_pooling", "examples.min_positive"),
+        *("examples.scoring_prompt", "examples.calibrate", "examples.scorer_pooling", "examples.min_positive"),
         *("examples.smoothing", "generate.engine", "generate.block_size", "generate.token_budget", "generate.rounds"),
     ],
 )
@@ -284,7 +284,7 @@ def test_another_scorer_rates_all_examples_again(scoring) -> None:
 
 
 def test_a_changed_scoring_prompt_rates_again(scoring) -> None:
-    scoring.configure("examples.scoring", "scoring.yaml")
+    scoring.configure("examples.scoring_prompt", "scoring.yaml")
     scoring.snakemake("--touch", "--cores", "1")
     (scoring.path / "scoring.yaml").write_text("text: 'Like: {first} {second} ('\nlabels: {'0': 0, '1': 1}\n")
     assert {"likelihood", "curate"} <= set(scoring.planned()) and "examples" not in scoring.planned()

@@ -41,7 +41,7 @@ def run(
     """
     settings, section = config["generate"], config["examples"]
     record = Record("likelihood", config, *facts(settings["engine"]).packages, "pyarrow")
-    prompt, manifest = load(section["scoring"]), load_manifest(llm) if llm is not None else None
+    prompt, manifest = load(section["scoring_prompt"]), load_manifest(llm) if llm is not None else None
     table = io.read_table(examples)
     texts = {role: table[role].to_pylist() for role in ("anchor", *RATED)}
     load_engine = import_module(f"rankrefine.llm.{settings['engine']}.engine").load

@@ -17,7 +17,7 @@ from rankrefine.llm.interface import Text
 from rankrefine.llm.prompts import Prompt
 
 FOLDER = Path(__file__).with_name("scoring_templates")
-KEY = "examples.scoring"
+KEY = "examples.scoring_prompt"
 SLOTS = ("{first}", "{second}")
 
 

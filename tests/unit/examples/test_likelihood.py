@@ -79,7 +79,7 @@ def test_where_memory_runs_out_half_as_many_run_at_a_time() -> None:
     assert likelihood.rate(PAIRS, engine, PROMPT, 5, False) == likelihood.rate(PAIRS, FakeEngine(), PROMPT, 5, False)
     assert engine.max_running == 4 and engine.sizes == [5, 5, 5, 2]
     with pytest.raises(
-        UserError, match=r"^examples.scoring: out of memory with a single prompt \(full\); use a smaller"
+        UserError, match=r"^examples.scoring_prompt: out of memory with a single prompt \(full\); use a smaller"
     ):
         likelihood.rate(PAIRS, Small(0), PROMPT, 5, False)
 
@@ -123,7 +123,7 @@ def test_a_language_model_rates_by_its_own_probabilities(tmp_path: Path, model: 
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     columns, record = run(
-        tmp_path, model, "transformers", scoring=prompt(tmp_path, "the man sees {first} and {second} ,")
+        tmp_path, model, "transformers", scoring_prompt=prompt(tmp_path, "the man sees {first} and {second} ,")
     )
     tokenizer, llm = (kind.from_pretrained(tmp_path / "llm") for kind in (AutoTokenizer, AutoModelForCausalLM))
     row = ROWS[0]
@@ -153,5 +153,5 @@ def test_a_language_model_rates_by_its_own_probabilities(tmp_path: Path, model: 
 def test_what_the_model_cannot_take_is_one_sentence(
     tmp_path: Path, model: Path, text: str, labels: str, message: str
 ) -> None:
-    with pytest.raises(UserError, match=f"^examples.scoring: .*{message}"):
-        run(tmp_path, model, "transformers", scoring=prompt(tmp_path, text, labels))
+    with pytest.raises(UserError, match=f"^examples.scoring_prompt: .*{message}"):
+        run(tmp_path, model, "transformers", scoring_prompt=prompt(tmp_path, text, labels))

@@ -25,7 +25,7 @@ def test_a_shipped_prompt_holds_each_sentence_once_and_values_from_0_to_1(name: 
     prompt = scoring_prompts.load(name)
     assert all(prompt.shown.count(slot) == 1 for slot in scoring_prompts.SLOTS)
     assert (min(prompt.values), max(prompt.values), len(prompt.labels)) == (0, 1, len(prompt.values))
-    assert prompt.key == "examples.scoring"
+    assert prompt.key == "examples.scoring_prompt"
 
 
 def test_the_exemplars_have_each_label_of_the_shipped_prompt() -> None:
@@ -83,11 +83,12 @@ def test_labels_keep_their_order_and_the_record_names_the_file(tmp_path: Path) -
 def test_an_unusable_file_is_one_sentence_that_names_the_key(tmp_path: Path, content: str, message: str) -> None:
     with pytest.raises(UserError) as error:
         scoring_prompts.load(written(tmp_path, content))
-    assert str(error.value).startswith("examples.scoring: ") and message in str(error.value)
+    assert str(error.value).startswith("examples.scoring_prompt: ") and message in str(error.value)
 
 
 def test_an_unknown_name_lists_those_there_are() -> None:
     with pytest.raises(
-        UserError, match=r"^examples.scoring: there is no prompt template 'ten'; use plain_exemplars, or the path"
+        UserError,
+        match=r"^examples.scoring_prompt: there is no prompt template 'ten'; use plain_exemplars, or the path",
     ):
         scoring_prompts.find("ten")
