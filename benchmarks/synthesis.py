@@ -43,7 +43,7 @@ def main() -> None:
         folder = Path(scratch)
         judge = material.model(JUDGE, folder).path
         material.dataset("embedded:stsb", folder)
-        tables = {"simcse_unsup": sentences(options.results[0])}
+        tables = {} if options.no_baseline else {"simcse_unsup": sentences(options.results[0])}
         for results in options.results:
             name, table = examples(results)
             print(f"{name}: {similarities(judge, table)}", flush=True)
@@ -70,6 +70,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--learning-rate", type=float, default=5e-5)
     parser.add_argument("--evaluate-every", type=float, default=0.25)
     parser.add_argument("--lists", type=Path)
+    parser.add_argument("--no-baseline", action="store_true", help="leave out simcse_unsup")
     return parser.parse_args()
 
 
