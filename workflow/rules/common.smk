@@ -110,7 +110,9 @@ elif config["examples"]["recipe"] == "import":
 SCORER, SCORING = config["examples"]["scorer"], ""
 if SCORER == views.LIKELIHOOD:
     SCORING = or_stop(scoring_prompts.digest, config["examples"]["scoring_prompt"])
-    or_stop(sources.refuse_results, scoring_prompts.find(config["examples"]["scoring_prompt"]), "examples.scoring_prompt")
+    or_stop(
+        sources.refuse_results, scoring_prompts.find(config["examples"]["scoring_prompt"]), "examples.scoring_prompt"
+    )
 elif SCORER:
     SCORER = manifest(SCORER, "model", "examples.scorer")
 RATERS = [SCORER] if SCORER and not SCORING else []  # the scorer if it is an encoder
