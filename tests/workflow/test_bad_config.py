@@ -35,7 +35,7 @@ OVERLAYS = [
     ('{base: {model: "a\\0b"}}', "base.model is 'a\\x00b'"),
     (f"{{base: {{model: {'x' * 5000}}}}}", "base.model: there is no file or folder"),
     ("{seeds: {exclude_pattern: 'a{99999999999}'}}", "seeds.exclude_pattern is 'a{99999999999}'"),
-    ("{generate: {prompt: '../../$(touch hacked)'}}", "generate.prompt: no template"),
+    ("{generate: {prompt: '../../$(touch hacked)'}}", "generate.prompt: there is no prompt template"),
     ("{examples: {recipe: x}, base: {objective: contrastive}}", "examples.recipe: there is no recipe 'x'"),
     ("{write: {recipe: x}, seeds: {sources: [{name: a, source: written}]}}", "write.recipe: there is no recipe 'x'"),
 ]

@@ -25,7 +25,8 @@ def rules() -> dict[str, str]:
         for part in re.split(r"^ *rule ", text, flags=re.MULTILINE)[1:]:
             found[part.partition(":")[0]] = part
     for file in (ROOT / "workflow" / "rules").glob("*.smk"):  # `use rule A as B with:` has the text of A
-        for old, new in re.findall(r"^use rule (\w+) as (\w+) with:", file.read_text(encoding="utf-8"), re.MULTILINE):
+        text = file.read_text(encoding="utf-8")
+        for old, new in re.findall(r"^ *use rule (\w+) as (\w+) with:", text, re.MULTILINE):
             found[new] = found[old]
     return {name: text for name, text in found.items() if name not in local and "localrule: True" not in text}
 
