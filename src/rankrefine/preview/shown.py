@@ -18,7 +18,7 @@ Cosines = Callable[[Sequence[str], Sequence[str]], list[float]]  # of two texts 
 
 @dataclass(frozen=True)
 class Kind:
-    """What the language model makes."""
+    """A kind of output of the language model: how it is generated and shown."""
 
     section: str  # of the key `count`
     load: Callable[[dict[str, Any]], Recipe]

@@ -82,7 +82,8 @@ def check(fields: Any, path: Path) -> dict[str, Any]:
     repeats = {repeat(name, rate): name for name, step in steps.items() for rate in step.get("mask", ())}
     if taken := next((each for each in repeats if each in steps), None):
         raise UserError(f"{path}: steps.{taken} has the name of a repeat of steps.{repeats[taken]}; rename it.")
-    return {"steps": steps, "columns": _columns(fields["columns"], [SEED, *steps], path)}
+    sentences = [name for name, step in steps.items() if step.get("parser") != "json"]
+    return {"steps": steps, "columns": _columns(fields["columns"], [SEED, *sentences], path)}
 
 
 def _is_local(step: Any) -> bool:

@@ -154,7 +154,7 @@ class Steps:
         return sentence, problem(sentence, earlier, self.limits)
 
     def _status(self, draft: Answers) -> str:
-        """Return RUNNING while a step is left whose answer an example needs; give up steps without their input."""
+        """Return RUNNING while steps are left and an example can be complete; give up steps without their input."""
         for name, step in self.steps.items():
             if name not in draft.sentences and name not in draft.reasons:
                 missing = [each for each in recipe_file.PLACEHOLDER.findall(step.input) if each in draft.reasons]

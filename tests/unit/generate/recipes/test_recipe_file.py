@@ -68,6 +68,7 @@ def test_a_recipe_that_fits() -> None:
         ),
         (RECIPE | {"columns": {"anchor": "same", "positive": "same"}}, "columns: two roles have the same step"),
         (RECIPE | {"columns": []}, "columns must name anchor and positive"),
+        (changed(parser="json"), "columns.positive is 'same', but must be one of sentence"),
         (RECIPE | {"columns": [RECIPE["columns"], {}]}, r"columns\[1\] must name anchor and positive"),
         (RECIPE | {"steps": {"same": NAMES}}, "steps must have one that asks the language model"),
         (RECIPE | {"steps": {"same": STEP, "other": NAMES | STEP}}, "steps.other has names, so it replaces names"),
