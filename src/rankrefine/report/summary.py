@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 
+from rankrefine.ranking_lists.shards import WRITTEN
 from rankrefine.report.figures.timings import duration
 from rankrefine.report.html import render
 from rankrefine.report.reading import join_shards
@@ -16,6 +17,7 @@ def summary(records: Records) -> str:
     config, experiments = history["config"]["refine"], records.experiments
     seeds = sorted({candidate["seed"] for candidate in records.selection["candidates"]})
     sources = dict.fromkeys(source for role, source, _ in _sources(pool) if role.startswith("seeds:"))
+    sources.pop(WRITTEN, None)  # its writer is named
     sentences = f"{pool['read']:,} read, {pool['kept']:,} in the pool, {lists['read']:,} used"
     trainings = f"{_count(len(experiments), 'experiment')} × {_count(len(seeds), 'seed')}"
     target, loss = f"{config['target']}, ω {config['omega']}", f"{config['loss']}, τ {config['tau']}"
