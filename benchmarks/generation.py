@@ -48,10 +48,12 @@ def main() -> None:
     parser.add_argument("--chains", type=int, default=320, help="seed sentences")
     parser.add_argument("--rounds", type=int, default=8, help="rewrites of each; the first is not guided")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--dtype", default=SETTINGS["dtype"])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--profile", action="store_true", help="time of each part of our engine's steps")
     parser.add_argument("--blocks", type=int, nargs="*", help="whole chains in blocks of these sizes")
     options = parser.parse_args()
+    SETTINGS["dtype"] = options.dtype
     with tempfile.TemporaryDirectory() as scratch:
         model = material.model(options.model, Path(scratch)).path
         texts = material.sentences(options.chains, Path(scratch))
@@ -187,7 +189,8 @@ def _weights_only(model: torch.nn.Module, rows: int) -> float:
 def profile(engine: engines.TransformersEngine, prompt: Any, pairs: Pairs) -> None:
     """Print the time of each part of a step, in a separate run; a part includes the parts that it calls."""
     spent: Counter[str] = Counter()
-    linear = packed_linear.PackedLinear if engine.model.dtype == torch.bfloat16 else torch.nn.Linear
+    packed = any(isinstance(module, packed_linear.PackedLinear) for module in engine.model.modules())
+    linear = packed_linear.PackedLinear if packed else torch.nn.Linear
     parts = {
         "whole step": (engine, "step"),
         "  model": (engines, "forward"),
@@ -195,16 +198,16 @@ def profile(engine: engines.TransformersEngine, prompt: Any, pairs: Pairs) -> No
         "    attention, own tokens": (shared_prefix, "_decode"),
         "    attention, new prompts": (shared_prefix, "_attend_prompts"),
         "    attention, shared prefix": (shared_prefix, "_attend_prefix"),
-        "  choice of tokens": (engines, "choose"),
+        "  choice of tokens": (engine, "_choose"),
         "prompts to tokens": (engine, "add"),
     }
     steps = rows = fed = 0
     forward = engines.forward
 
-    def counted(model: torch.nn.Module, batch: list[Any], cache: shared_prefix.Cache) -> torch.Tensor:
+    def counted(model: torch.nn.Module, batch: list[Any], *others: Any) -> torch.Tensor:
         nonlocal steps, rows, fed
         steps, rows, fed = steps + 1, rows + len(batch), fed + sum(len(row.feed) for row in batch)
-        return forward(model, batch, cache)
+        return forward(model, batch, *others)
 
     with ExitStack() as stack:
         stack.enter_context(mock.patch.object(engines, "forward", counted))
@@ -231,7 +234,7 @@ def _timed(function: Callable[..., Any], spent: Counter[str], name: str) -> Call
 
 def compare_blocks(folder: Path, texts: list[str], options: argparse.Namespace) -> None:
     """Print tokens per second of whole chains in blocks of several sizes."""
-    recipe = _recipe()
+    recipe = _recipe(rounds=options.rounds)
     for size in options.blocks:
         engine = engines.load(folder, recipe.prompts, recipe.sampling, size, SETTINGS, options.threads)
         started, tokens = time.perf_counter(), 0

@@ -90,7 +90,7 @@ def compare(roles: Mapping[str, str], guided: list[Answers], plain: list[Answers
 def measure(name: str, recipe: Steps, model: Path, texts: list[str], settings: dict[str, Any]) -> list[Answers]:
     """Print the row of a recipe; return its drafts."""
     engine = engines.load(model, recipe.prompts, recipe.sampling, len(texts), settings, None)
-    heads = [len(head) for head in engine._heads]
+    heads = [len(prefix) for prefix in engine._encoder.prefixes]
     tokens, add, forward = Tokens(sum(heads), sum(heads)), engine.add, engines.forward
 
     def counted_add(request: Request) -> None:
@@ -98,11 +98,11 @@ def measure(name: str, recipe: Steps, model: Path, texts: list[str], settings: d
         for row in engine._running[-1].rows:  # the rest of the prompt is not fed
             tokens.read += heads[row.prompt.prefix] + len(row.prompt.tail) - len(row.feed)
 
-    def counted_forward(model: Any, rows: list[Any], cache: Any) -> torch.Tensor:
+    def counted_forward(model: Any, rows: list[Any], *others: Any) -> torch.Tensor:
         fed = sum(len(row.feed) for row in rows)
         tokens.read += fed
         tokens.computed += fed
-        return forward(model, rows, cache)
+        return forward(model, rows, *others)
 
     engine.add = counted_add
     with mock.patch.object(engines, "forward", counted_forward):

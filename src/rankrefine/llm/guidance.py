@@ -1,7 +1,9 @@
 """Guided choice of the next token, as pure functions of logits; used by all engines."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -38,6 +40,14 @@ def guided_logits(logits: Tensor, negative: Tensor | None, scale: float | Tensor
     return torch.lerp(negative.float(), logits, scale)
 
 
+class Few(NamedTuple):
+    """Logits of the tokens that may be chosen, [rows, tokens]; those that may not have minus infinity."""
+
+    logits: Tensor  # given the prompt
+    negative: Tensor | None  # given the negative prompt
+    tokens: Tensor | None  # ids, int64 [rows, tokens]; None if the columns are the whole vocabulary
+
+
 def choose(
     logits: Tensor, negative: Tensor | None, scale: float | Tensor, sampling: Sampling, uniforms: Tensor
 ) -> Tensor:
@@ -56,17 +66,45 @@ def choose(
     Raises:
         UserError: the model's logits are not finite, which happens in float16.
     """
-    tokens, allowed = plausible(logits, sampling.plausibility)
-    if tokens is not None:  # a few dozen out of many thousands
+    few = select(logits, negative, sampling.plausibility)
+    return tokens_of(few, pick(few, scale, sampling, uniforms))
+
+
+def select(
+    logits: Tensor, negative: Tensor | Callable[[Tensor | None], Tensor] | None, nats: float, margin: float = 0.0
+) -> Few:
+    """Select the tokens within `nats` (and a margin) of the best of each row, a few dozen out of many thousands.
+
+    Args:
+        negative: logits of the whole vocabulary, or a function that computes those of the tokens int64 [rows, tokens],
+            or of the whole vocabulary if it gets None.
+    """
+    tokens, allowed = plausible(logits, nats + margin)
+    if tokens is not None:
         logits = logits.gather(1, tokens)
-        negative = negative.gather(1, tokens) if negative is not None else None
-    scores = guided_logits(logits, negative, scale)
     if allowed is not None:
-        scores = scores.masked_fill(~allowed, -torch.inf)
+        logits = logits.float().masked_fill(~allowed, -torch.inf)
+    if callable(negative):
+        negative = negative(tokens)
+    elif negative is not None and tokens is not None:
+        negative = negative.gather(1, tokens)
+    return Few(logits, negative, tokens)
+
+
+def tokens_of(few: Few, columns: Tensor) -> Tensor:
+    """Token ids of the chosen columns [rows]."""
+    return columns if few.tokens is None else few.tokens.gather(1, columns[:, None]).squeeze(1)
+
+
+def pick(few: Few, scale: float | Tensor, sampling: Sampling, uniforms: Tensor) -> Tensor:
+    """Choose a column of each row, under guidance; arguments, result and errors as those of `choose`."""
+    scores = guided_logits(few.logits, few.negative, scale)
+    if sampling.plausibility != float("inf"):
+        floor = few.logits.amax(-1, keepdim=True).float() - sampling.plausibility
+        scores = scores.masked_fill(few.logits < floor, -torch.inf)
     if not scores.amax(-1).isfinite().all():
         raise UserError(NOT_FINITE)
-    chosen = _draw(scores, sampling, uniforms)
-    return chosen if tokens is None else tokens.gather(1, chosen[:, None]).squeeze(1)
+    return _draw(scores, sampling, uniforms)
 
 
 def plausible(logits: Tensor, nats: float) -> tuple[Tensor | None, Tensor | None]:
@@ -107,20 +145,18 @@ def _draw(scores: Tensor, sampling: Sampling, uniforms: Tensor) -> Tensor:
     return torch.searchsorted(cumulative, target, right=True).squeeze(-1)
 
 
-def near_ties(
-    logits: Tensor, negative: Tensor | None, scale: float | Tensor, sampling: Sampling, uniforms: Tensor
-) -> Tensor:
-    """Rows whose choice rounding could change, bool [rows]; arguments as for `choose`.
+def near_ties(few: Few, scale: float | Tensor, sampling: Sampling, uniforms: Tensor) -> Tensor:
+    """Rows whose choice rounding could change, bool [rows]; arguments as for `pick`, from `select` with margin `NEAR`.
 
     In float32 a request gives the same tokens in any batch, except for rounding. Rounding matters only if a draw or a
     cut moved by `NEAR` gives another token, or if the two best scores are closer than that. Guidance and a low
     temperature magnify rounding, and `NEAR` with it.
     """
-    plain = choose(logits, negative, scale, sampling, uniforms)
+    plain = pick(few, scale, sampling, uniforms)
     near = torch.zeros(len(plain), dtype=torch.bool, device=plain.device)
     scales = torch.as_tensor(scale)
     # maximum over all rows: rounding error of guided logits relative to that of the model's logits
-    magnified = 1.0 if negative is None else max(1.0, float((scales.abs() + (scales - 1).abs()).max()))
+    magnified = 1.0 if few.negative is None else max(1.0, float((scales.abs() + (scales - 1).abs()).max()))
     reach = NEAR * magnified / (sampling.temperature or 1)
     for cut in (-reach, reach):
         moved = replace(
@@ -130,12 +166,12 @@ def near_ties(
             min_p=sampling.min_p * max(1 + cut, 0.0),
         )
         for shift in (-reach, reach):
-            near |= plain != choose(logits, negative, scale, moved, (uniforms + shift).clamp(0, 1 - 1e-16))
+            near |= plain != pick(few, scale, moved, (uniforms + shift).clamp(0, 1 - 1e-16))
     if sampling.temperature == 0:
-        scores = guided_logits(logits, negative, scale)
+        scores = guided_logits(few.logits, few.negative, scale)
         if sampling.plausibility != float("inf"):
-            floor = logits.amax(-1, keepdim=True).float() - sampling.plausibility
-            scores = scores.masked_fill(logits < floor, -torch.inf)
+            floor = few.logits.amax(-1, keepdim=True).float() - sampling.plausibility
+            scores = scores.masked_fill(few.logits < floor, -torch.inf)
         best = scores.topk(2, -1).values
         near |= best[:, 0] - best[:, 1] < reach
     return near

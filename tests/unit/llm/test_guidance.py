@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 from rankrefine.errors import UserError
-from rankrefine.llm.guidance import NEAR, Sampling, choose, draws, guided_logits, near_ties, plausible
+from rankrefine.llm.guidance import NEAR, Sampling, choose, draws, guided_logits, near_ties, plausible, select
 
 GREEDY = Sampling()
 
@@ -143,27 +143,31 @@ def test_extreme_draws_choose_an_allowed_token(uniform: float) -> None:
     assert 300 <= int(chosen) < 310
 
 
+def near(logits, negative, scale: float, sampling: Sampling, uniforms: torch.Tensor) -> torch.Tensor:
+    return near_ties(select(logits, negative, sampling.plausibility, NEAR), scale, sampling, uniforms)
+
+
 def test_near_ties_are_where_rounding_changes_the_choice() -> None:
     """Noise far below the threshold changes choices only in rows that were flagged, and few are."""
     generator = torch.Generator().manual_seed(3)
     positive, negative = (torch.randn(4000, 100, generator=generator) * 3 for _ in range(2))
     uniforms = torch.rand(4000, generator=generator, dtype=torch.float64)
     for sampling in (GREEDY, Sampling(plausibility=2.0), Sampling(0.8, 0.9, 0.02, 2.0), Sampling(0.8)):
-        near = near_ties(positive, negative, 1.5, sampling, uniforms)
+        found = near(positive, negative, 1.5, sampling, uniforms)
         noise = torch.randn(positive.shape, generator=generator) * NEAR / 30
         moved = choose(positive + noise, negative - noise, 1.5, sampling, uniforms)
         changed = moved != choose(positive, negative, 1.5, sampling, uniforms)
-        assert not (changed & ~near).any()
-        assert near.float().mean() < 0.02
+        assert not (changed & ~found).any()
+        assert found.float().mean() < 0.02
 
 
 def test_a_tie_is_a_near_tie() -> None:
     tied = torch.tensor([[1.0, 3.0, 3.0], [1.0, 3.0, 2.0]])
-    assert near_ties(tied, None, 1.0, GREEDY, torch.zeros(2)).tolist() == [True, False]
+    assert near(tied, None, 1.0, GREEDY, torch.zeros(2)).tolist() == [True, False]
     even = torch.tensor([[0.0, 0.0]])
     for uniform, expected in [(0.5, True), (0.4, False)]:
         drawn = torch.tensor([uniform], dtype=torch.float64)
-        assert near_ties(even, None, 1.0, Sampling(1.0), drawn).tolist() == [expected]
+        assert near(even, None, 1.0, Sampling(1.0), drawn).tolist() == [expected]
 
 
 def test_draws_depend_on_every_part_of_the_key_alone() -> None:
@@ -186,10 +190,10 @@ def test_logits_that_are_not_finite_are_an_error(plausibility: float, value: flo
 
 def test_near_ties_of_a_very_small_top_p() -> None:
     scores = torch.tensor([[3.0, 1.0, 0.0]])
-    assert not near_ties(scores, None, 1.0, Sampling(1.0, top_p=1e-5), torch.tensor([0.5])).any()
+    assert not near(scores, None, 1.0, Sampling(1.0, top_p=1e-5), torch.tensor([0.5])).any()
 
 
 def test_guidance_magnifies_rounding_and_what_counts_as_near() -> None:
     positive = torch.tensor([[1.0, 1.0 - 5e-4, 0.0]])
-    assert near_ties(positive, positive, 6.0, GREEDY, torch.zeros(1)).all()  # 5e-4 < 11 * 1e-4
-    assert not near_ties(positive, None, 1.0, GREEDY, torch.zeros(1)).any()
+    assert near(positive, positive, 6.0, GREEDY, torch.zeros(1)).all()  # 5e-4 < 11 * 1e-4
+    assert not near(positive, None, 1.0, GREEDY, torch.zeros(1)).any()

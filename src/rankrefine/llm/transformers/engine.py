@@ -6,34 +6,24 @@ already computed (for a retry both prompts are).
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from rankrefine.errors import UserError, reason
-from rankrefine.llm.guidance import NOT_FINITE, Sampling, choose, draws, near_ties
+from rankrefine.llm.guidance import NEAR, Sampling, draws, near_ties, pick, select, tokens_of
 from rankrefine.llm.interface import Completion, OutOfMemory, Request, Stop, Text
 from rankrefine.llm.prompts import Prompt
-from rankrefine.llm.tokens import (
-    FOLDED,
-    beginnings,
-    common_prefix,
-    decode,
-    encode,
-    ending,
-    folds_system,
-    label_tokens,
-    newline_tokens,
-    stop_tokens,
-)
-from rankrefine.llm.transformers import free_memory, packed_linear, shared_prefix
+from rankrefine.llm.tokens import FOLDED, decode, ending, newline_tokens, stop_tokens
+from rankrefine.llm.transformers import free_memory, label_scores, lm_head, packed_linear, shared_prefix
 from rankrefine.llm.transformers.open_model import open_model
-from rankrefine.llm.transformers.packed_forward import Encoded, Row, capacity, forward
+from rankrefine.llm.transformers.packed_forward import Row, forward
+from rankrefine.llm.transformers.prompt_encoder import Encoded, PromptEncoder
 
 
 def load(
@@ -51,12 +41,12 @@ def load(
     """
     model, tokenizer = open_model(folder, settings["device"], settings["dtype"], threads)
     shared_prefix.install(model)
-    if model.device.type == "cpu" and model.dtype == torch.bfloat16:
+    lm_head.install(model)
+    if model.device.type == "cpu":
         packed_linear.pack(model)
-    folds, probes = folds_system(tokenizer, prompts), beginnings(tokenizer)
-    heads = [common_prefix([encode(tokenizer, prompt.fill(text), folds) for text in probes]) for prompt in prompts]
+    encoder = PromptEncoder(tokenizer, prompts)
     try:
-        return TransformersEngine(model, tokenizer, sampling, max_running, settings["token_budget"], heads, folds)
+        return TransformersEngine(model, encoder, sampling, max_running, settings["token_budget"])
     except OutOfMemory as error:
         raise UserError(f"Out of memory with the prompt template alone ({error}).") from error
     except (RuntimeError, TypeError) as error:  # in the first forward pass
@@ -81,27 +71,24 @@ class TransformersEngine:
     Args:
         token_budget: maximum number of tokens whose keys and values are stored at the same time; a request that does
             not fit beside the others raises `OutOfMemory`.
-        heads: for each prompt template, the tokens that its prompts begin with, whatever the sentence.
-        folds: system messages become parts of user messages.
     """
 
     def __init__(
         self,
         model: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase,
+        encoder: PromptEncoder,
         sampling: Sampling,
         max_running: int,
         token_budget: int,
-        heads: Sequence[list[int]],
-        folds: bool = False,
     ) -> None:
-        self.folds = folds
-        self.model, self.tokenizer, self.sampling, self.token_budget = model, tokenizer, sampling, token_budget
-        self._stops = stop_tokens(tokenizer, model.generation_config.eos_token_id)
-        self._newlines = newline_tokens(tokenizer)
-        distinct = map(list, dict.fromkeys(map(tuple, heads)))
-        self._heads = sorted(distinct, key=len, reverse=True)  # the first match is the longest one
-        self._prefixes = [self._compute_prefix(head) for head in self._heads]
+        self.model, self.tokenizer, self.sampling, self.token_budget = model, encoder.tokenizer, sampling, token_budget
+        self._stops = stop_tokens(self.tokenizer, model.generation_config.eos_token_id)
+        self._newlines = newline_tokens(self.tokenizer)
+        self._encoder = encoder
+        self._prefixes = [self._compute_prefix(tokens) for tokens in encoder.prefixes]
+        with torch.inference_mode():
+            one = Row(0, Encoded(0, ()), 0, (0,))
+            self._head = lm_head.find(model, lambda: forward(model, [one], shared_prefix.Cache(model, 1)))
         usual = 2 * sampling.max_new_tokens + 32  # tokens of a rewrite as the prompt, and of the next one after it
         self.reset(max(1, min(max_running, token_budget // (2 * usual))))
 
@@ -112,7 +99,7 @@ class TransformersEngine:
             "dtype": str(self.model.dtype).removeprefix("torch."),
             "threads": torch.get_num_threads(),
             "max_running": self.max_running,
-            **(FOLDED if self.folds else {}),
+            **(FOLDED if self._encoder.folds else {}),
         }
 
     def reset(self, max_running: int | None = None) -> None:
@@ -121,7 +108,7 @@ class TransformersEngine:
         self._running: list[_Running] = []
         self._free = list(range(2 * self.max_running))
         self._kept: OrderedDict[Encoded, int] = OrderedDict()  # idle slots that store a prompt, oldest first
-        self._encoded: OrderedDict[object, Encoded] = OrderedDict()  # oldest first
+        self._encoder.forget()
         self._cache = shared_prefix.Cache(self.model, 2 * self.max_running, self._prefixes)
 
     def add(self, request: Request) -> None:
@@ -131,7 +118,8 @@ class TransformersEngine:
             UserError: its prompt and completion exceed the model's context or the token budget.
             OutOfMemory: they fit alone, but not beside the other requests.
         """
-        prompts = [self._encode(text) for text in (request.prompt, request.negative_prompt) if text is not None]
+        texts = [text for text in (request.prompt, request.negative_prompt) if text is not None]
+        prompts = [self._encoder.encode(text, recent=4 * self.max_running) for text in texts]
         if len(set(prompts)) == 1:
             prompts = prompts[:1]  # equal prompts cancel: the guided distribution is the plain one
         self._check_length(prompts, request)
@@ -145,9 +133,11 @@ class TransformersEngine:
         # plain requests, then guided ones: the logits of each kind are contiguous and never copied
         self._running.sort(key=lambda running: len(running.rows))
         negatives = [running.rows[1] for running in self._running if len(running.rows) == 2]
+        count = len(self._running)
         with free_memory.raising_out_of_memory():
             rows = [running.rows[0] for running in self._running] + negatives
-            chosen = self._choose(forward(self.model, rows, self._cache))
+            logits = forward(self.model, rows, self._cache, self._head, count)
+            chosen = self._choose(logits[:count], self._head.of if self._head else logits[count:], len(negatives))
         ended, still_running = [], []
         for running, token in zip(self._running, chosen, strict=True):
             if stop := self._advance(running, token):
@@ -158,63 +148,28 @@ class TransformersEngine:
         self._retire([running for running, *_ in ended])
         return [self._completion(running, stop, token) for running, stop, token in ended]
 
-    @torch.inference_mode()
     def score(self, prompts: Sequence[Text], labels: Sequence[str]) -> np.ndarray:
-        """Return log-probabilities of the labels, float32 [prompts, labels]; see `interface`.
+        """Return log-probabilities of the labels; see `interface`. Running requests are not touched."""
+        most = 2 * self.max_running
+        return label_scores.score(self.model, self._encoder, self._prefixes, prompts, labels, most, self.token_budget)
 
-        The keys and values of running requests are not touched. A prompt of no template has no shared prefix.
-        """
-        tokens = torch.tensor(label_tokens(self.tokenizer, prompts, labels, self.folds), device=self.model.device)
-        encoded = [self._to_score(text) for text in prompts]
-        scores = np.empty((len(prompts), len(labels)), dtype=np.float32)
-        for places in self._batches([len(prompt.tail) for prompt in encoded]):
-            rows = [Row(slot, encoded[i], 0, encoded[i].tail) for slot, i in enumerate(places)]
-            with free_memory.raising_out_of_memory():
-                cache = shared_prefix.Cache(self.model, len(rows), [*self._prefixes, []])
-                logits = forward(self.model, rows, cache).float()
-                if not logits.amax(-1).isfinite().all():
-                    raise UserError(NOT_FINITE)
-                scores[places] = logits.log_softmax(-1).gather(1, tokens[places]).cpu()
-        return scores
-
-    def _to_score(self, text: Text) -> Encoded:
-        """Encode a prompt that is not continued."""
-        tokens = encode(self.tokenizer, text, self.folds)
-        prompt = self._match(tokens) or Encoded(len(self._heads), tuple(tokens))
-        limit = shared_prefix.longest(self.model)
-        if limit is not None and len(tokens) > limit:
-            raise UserError(
-                f"The prompt for '{ending(text)}' has {len(tokens)} tokens, more than the language model's context of "
-                f"{limit} tokens; shorten it."
-            )
-        if len(prompt.tail) > self.token_budget:
-            raise UserError(
-                f"The prompt for '{ending(text)}' needs {len(prompt.tail)} tokens of keys and values, but "
-                f"generate.token_budget is {self.token_budget}; raise it."
-            )
-        return prompt
-
-    def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
-        """Divide prompts into forward passes within the token budget, by length: a pass takes room for its longest."""
-        order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
-        while order:
-            most = min(2 * self.max_running, max(1, self.token_budget // capacity(lengths[order[0]])))
-            yield order[:most]
-            del order[:most]
-
-    def _choose(self, logits: torch.Tensor) -> list[int]:
-        """Choose the next token of every running request, from the logits of all prompts, then of negative ones."""
+    def _choose(
+        self, logits: torch.Tensor, negative: torch.Tensor | Callable[[torch.Tensor | None], torch.Tensor], guided: int
+    ) -> list[int]:
+        """Choose the next token of every running request; the last `guided` ones have logits of a negative prompt."""
         all_running, device = self._running, logits.device
-        count, guided = len(all_running), len(logits) - len(all_running)
+        plain = len(all_running) - guided
         scales = torch.tensor([running.request.guidance_scale for running in all_running], device=device)
         uniforms = torch.tensor([running.uniforms[len(running.tokens)] for running in all_running], device=device)
+        exact, sampling = logits.dtype == torch.float32, self.sampling
         chosen: list[int] = []
-        for part, negative in ((slice(0, count - guided), None), (slice(count - guided, count), logits[count:])):
-            if part.start == part.stop:
+        for part, other in ((slice(0, plain), None), (slice(plain, None), negative)):
+            if not all_running[part]:
                 continue
-            arguments = (logits[part], negative, scales[part], self.sampling, uniforms[part])
-            chosen += choose(*arguments).tolist()
-            if logits.dtype == torch.float32:
+            few = select(logits[part], other, sampling.plausibility, NEAR if exact else 0.0)
+            arguments = (few, scales[part], sampling, uniforms[part])
+            chosen += tokens_of(few, pick(*arguments)).tolist()
+            if exact:
                 for running, near in zip(all_running[part], near_ties(*arguments).tolist(), strict=True):
                     running.near_ties += near
         return chosen
@@ -250,28 +205,6 @@ class TransformersEngine:
                 else:
                     self._kept[row.prompt] = row.slot
 
-    def _encode(self, text: Text) -> Encoded:
-        """Encode a prompt. Recent ones are cached: a prompt comes again as the next negative prompt."""
-        key = text if isinstance(text, str) else tuple((message["role"], message["content"]) for message in text)
-        if (prompt := self._encoded.pop(key, None)) is None:
-            prompt = self._match(encode(self.tokenizer, text, self.folds))
-        if prompt is None:
-            raise UserError(
-                f"This model's tokenizer merges the beginning of '{ending(text)}' with the prompt template; put a "
-                "line break before {sentence} in the template."
-            )
-        self._encoded[key] = prompt
-        if len(self._encoded) > 4 * self.max_running:
-            self._encoded.popitem(last=False)
-        return prompt
-
-    def _match(self, tokens: list[int]) -> Encoded | None:
-        """Divide a prompt into the longest shared prefix that it begins with and the tokens after it."""
-        for prefix, head in enumerate(self._heads):
-            if len(tokens) > len(head) and tokens[: len(head)] == head:
-                return Encoded(prefix, tuple(tokens[len(head) :]))
-        return None
-
     def _check_length(self, prompts: list[Encoded], request: Request) -> None:
         new = self.sampling.max_new_tokens
         whole = max(self._cache.prefix_lengths[prompt.prefix] + len(prompt.tail) for prompt in prompts)
@@ -293,10 +226,10 @@ class TransformersEngine:
             )
 
     @torch.inference_mode()
-    def _compute_prefix(self, head: list[int]) -> shared_prefix.Prefix:
-        if not head:
+    def _compute_prefix(self, tokens: list[int]) -> shared_prefix.Prefix:
+        if not tokens:
             return []
         cache = shared_prefix.Cache(self.model, 1)
         with free_memory.raising_out_of_memory():
-            forward(self.model, [Row(0, Encoded(0, ()), 0, tuple(head))], cache)
-        return cache.as_prefix(0, len(head))
+            forward(self.model, [Row(0, Encoded(0, ()), 0, tuple(tokens))], cache)
+        return cache.as_prefix(0, len(tokens))

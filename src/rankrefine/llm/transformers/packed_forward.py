@@ -2,22 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from transformers import PreTrainedModel
 
 from rankrefine.llm.transformers import free_memory
+from rankrefine.llm.transformers.lm_head import Head
+from rankrefine.llm.transformers.prompt_encoder import Encoded
 from rankrefine.llm.transformers.shared_prefix import Cache, Packed
 
 ROOM = 16  # the capacity of the cache grows in multiples of this many tokens
-
-
-class Encoded(NamedTuple):
-    """An encoded prompt: index of its shared prefix, and the tokens after it."""
-
-    prefix: int
-    tail: tuple[int, ...]
 
 
 @dataclass
@@ -30,8 +24,13 @@ class Row:
     feed: tuple[int, ...]  # tokens for the next step
 
 
-def forward(model: PreTrainedModel, rows: Sequence[Row], cache: Cache) -> torch.Tensor:
-    """Feed each row its tokens; return the logits after the last one of each, [rows, vocabulary]."""
+def forward(
+    model: PreTrainedModel, rows: Sequence[Row], cache: Cache, head: Head | None = None, full: int | None = None
+) -> torch.Tensor:
+    """Feed each row its tokens; return the logits after the last one of each, [rows, vocabulary].
+
+    With the model's `head`, only those of the first `full` rows; `head.of` computes the others.
+    """
     order = sorted(range(len(rows)), key=lambda i: len(rows[i].feed) > 1)  # stable: decoding rows first
     ordered = [rows[i] for i in order]
     device = model.device
@@ -51,6 +50,8 @@ def forward(model: PreTrainedModel, rows: Sequence[Row], cache: Cache) -> torch.
     packed = Packed(
         cache, slots, positions.to(device), prefixes, decoding, prompts.to(device), prompt_lengths.to(device)
     )
+    if head is not None:
+        head.full = full
     logits = model(
         input_ids=tokens[None],
         position_ids=(positions + torch.tensor(cache.prefix_lengths)[prefixes]).to(device)[None],

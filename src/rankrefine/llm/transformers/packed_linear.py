@@ -1,10 +1,14 @@
-"""Linear layers whose weights have the layout of the processor's matrix kernels.
+"""Linear layers whose weights have the layout of the processor's matrix kernels (oneDNN).
 
-Otherwise oneDNN reorders the weights at every call, a fixed 10 ms per step for a model of 135 M parameters on two
-cores: a third of a step with few rows, a thirtieth of one with many.
+In bfloat16 oneDNN would otherwise reorder the weights at every call. In float32 torch would call MKL, which is slower
+for few rows (by half at 32) and for the head, and no faster for many. The layout is not chosen by a measurement: both
+round differently, and the same seed must give the same bytes.
 """
 
 import torch
+from transformers import PreTrainedModel
+
+DTYPES = {torch.bfloat16, torch.float32}
 
 
 class PackedLinear(torch.nn.Module):
@@ -20,8 +24,10 @@ class PackedLinear(torch.nn.Module):
         return torch.ops.mkldnn._linear_pointwise(inputs, self.weight, self.bias, "none", [], "")
 
 
-def pack(model: torch.nn.Module) -> None:
-    """Replace the linear layers of a model for inference on the processor in bfloat16."""
+def pack(model: PreTrainedModel) -> None:
+    """Replace the linear layers of a model for inference on the processor, in a dtype for which torch has oneDNN's."""
+    if model.dtype not in DTYPES or not torch.backends.mkldnn.is_available():
+        return
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
             if type(child) is torch.nn.Linear:

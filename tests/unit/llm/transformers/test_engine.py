@@ -20,7 +20,7 @@ from rankrefine.llm.interface import OutOfMemory, Request
 from rankrefine.llm.prompts import Prompt, fold
 from rankrefine.llm.tokens import decode, encode, open_tokenizer
 from rankrefine.llm.transformers import engine as engine_module
-from rankrefine.llm.transformers import free_memory
+from rankrefine.llm.transformers import free_memory, lm_head, prompt_encoder
 from rankrefine.llm.transformers.shared_prefix import longest
 
 GREEDY = Sampling(temperature=0, max_new_tokens=12)
@@ -123,10 +123,33 @@ def test_the_shared_prefix_changes_nothing(folder: Path, monkeypatch: pytest.Mon
     some = requests(8)
     engine = load(folder, SAMPLED)
     assert engine._cache.prefix_lengths[0] > 5
-    monkeypatch.setattr(engine_module, "common_prefix", lambda prompts: [])
+    monkeypatch.setattr(prompt_encoder, "common_prefix", lambda prompts: [])
     without = load(folder, SAMPLED)
     assert without._cache.prefix_lengths == [0]
     assert complete(engine, some) == complete(without, some)
+
+
+def test_sparing_the_head_changes_nothing(folder: Path) -> None:
+    """The tokens of the negative prompt's logits that are computed alone have the same logits as in all."""
+    few = Sampling(temperature=0.9, plausibility=0.4, max_new_tokens=12)  # an eighth of the small vocabulary at most
+    engine, whole = load(folder, few), load(folder, few)
+    whole._head = None
+    spared = []
+    of = engine._head.of
+    engine._head.of = lambda tokens: spared.append(tokens is not None) or of(tokens)
+    some = requests(30, 3.0)
+    assert complete(engine, some) == complete(whole, some)
+    assert sum(spared) > len(spared) / 2
+    tokens = torch.tensor([[3, 1], [0, 3]])
+    engine._head._rest = torch.randn(2, engine._head.weight.shape[1])
+    torch.testing.assert_close(of(tokens), of(None).gather(1, tokens))
+
+
+def test_a_model_that_scales_its_logits_keeps_its_head(folder: Path) -> None:
+    engine = load(folder, GREEDY)
+    hidden = torch.randn(1, 1, engine._head.weight.shape[1])
+    assert lm_head.find(engine.model, lambda: engine._head(hidden)[0]) is engine._head
+    assert lm_head.find(engine.model, lambda: engine._head(hidden)[0] / 8) is None
 
 
 SHORT = Prompt("short", "1" * 64, ({"role": "user", "content": "{sentence}"},))
@@ -146,13 +169,13 @@ def of_templates(count: int) -> list[Request]:
 
 def test_each_template_has_a_shared_prefix_and_a_prompt_takes_the_longest_that_fits(folder: Path) -> None:
     engine = load(folder, GREEDY, prompts=(*TEMPLATES, PROMPT))
-    heads = engine._heads
+    heads = engine._encoder.prefixes
     assert len(heads) == len(set(map(tuple, heads))) == 4  # equal ones are computed once
     assert [len(head) for head in heads] == engine._cache.prefix_lengths
     for template in TEMPLATES:
         tokens = encode(engine.tokenizer, template.fill("cat sees a dog"))
         fitting = [head for head in heads if tokens[: len(head)] == head]
-        encoded = engine._encode(template.fill("cat sees a dog"))
+        encoded = engine._encoder.encode(template.fill("cat sees a dog"), 9)
         assert heads[encoded.prefix] == max(fitting, key=len)
         assert heads[encoded.prefix] + list(encoded.tail) == tokens
     assert heads[0][: len(heads[1])] == heads[1], "no template begins with another one: no longest match was tested"
@@ -172,7 +195,7 @@ def test_templates_in_one_batch_give_the_tokens_of_each_alone(
         alone = complete(load(folder, sampling, max_running=1, prompts=[template]), own)
         assert len(alone) == 3
         assert alone == {request.id: together[request.id] for request in own}
-    monkeypatch.setattr(engine_module, "common_prefix", lambda prompts: [])
+    monkeypatch.setattr(prompt_encoder, "common_prefix", lambda prompts: [])
     assert together == complete(load(folder, sampling, max_running=9, prompts=TEMPLATES), some)
 
 
@@ -203,9 +226,9 @@ def test_kept_prompts_of_several_templates_change_nothing(folder: Path) -> None:
     """The tails of two prompts are equal where their prefixes differ; neither may be taken for the other."""
     first, second = (Prompt(name, "3" * 64, f"{name} {{sentence}} rewrite :") for name in ("the old", "one red"))
     engine, fresh = (load(folder, SAMPLED, max_running=2, prompts=(first, second)) for _ in range(2))
-    assert len(engine._heads) == 2
+    assert len(engine._encoder.prefixes) == 2
     for i, text in enumerate(sentences(6)):
-        assert engine._encode(first.fill(text)).tail == engine._encode(second.fill(text)).tail
+        assert engine._encoder.encode(first.fill(text), 9).tail == engine._encoder.encode(second.fill(text), 9).tail
         for j, pair in enumerate([(first, second), (second, first), (first, None), (second, None)]):
             prompts = [template and template.fill(text) for template in pair]
             request = Request(i, *prompts, 1.5, (1, i, j))

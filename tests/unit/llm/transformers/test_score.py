@@ -17,6 +17,7 @@ from rankrefine.llm.interface import OutOfMemory, Request, Sampling, Text
 from rankrefine.llm.prompts import Prompt, fold
 from rankrefine.llm.tokens import open_tokenizer
 from rankrefine.llm.transformers import engine as engine_module
+from rankrefine.llm.transformers import label_scores
 
 CHAT = Prompt(
     "chat", "0" * 64, ({"role": "system", "content": "rewrite the one"}, {"role": "user", "content": "{sentence}"})
@@ -67,8 +68,8 @@ def plain_pass(folder: Path, prompts: Sequence[Text], labels: Sequence[str]) -> 
 def test_scores_are_the_librarys_log_softmax(folder: Path) -> None:
     prompts = texts()
     engine = load(folder)
-    assert {engine._to_score(text).prefix for text in prompts} == {0, 1, 2}, "two templates, and no template"
-    assert all(len(head) > 3 for head in engine._heads), "nothing was shared"
+    assert {engine._encoder.encode_any(text).prefix for text in prompts} == {0, 1, 2}, "two templates, and no template"
+    assert all(len(prefix) > 3 for prefix in engine._encoder.prefixes), "nothing was shared"
     found = engine.score(prompts, LABELS)
     expected = plain_pass(folder, prompts, LABELS)
     assert found.shape == (20, 5)
@@ -85,8 +86,8 @@ def test_batches_their_order_and_shared_prefixes_change_nothing(
     expected = load(folder).score(prompts, LABELS)
     engine = load(folder, **settings)
     engine.reset(settings.get("max_running", 8))  # also where the budget has no room for so many requests
-    forward = engine_module.forward
-    monkeypatch.setattr(engine_module, "forward", lambda *all: (passes.append(all), forward(*all))[1])
+    forward = label_scores.forward
+    monkeypatch.setattr(label_scores, "forward", lambda *all: (passes.append(all), forward(*all))[1])
     np.testing.assert_allclose(engine.score(prompts, LABELS), expected, rtol=0, atol=1e-5)
     assert [sum(len(rows) for _, rows, _ in passes), len(passes) > 1] == [20, True]
     for _, rows, cache in passes:
@@ -103,7 +104,7 @@ def test_a_label_may_have_another_token_after_each_prompt(folder: Path, monkeypa
     prompts, engine = texts(), load(folder)
     words = [[WORDS[i], WORDS[i + 1]] for i in range(20)]
     tokens = [engine.tokenizer.convert_tokens_to_ids(pair) for pair in words]
-    monkeypatch.setattr(engine_module, "label_tokens", lambda *_: tokens)
+    monkeypatch.setattr(label_scores, "label_tokens", lambda *_: tokens)
     expected = np.concatenate([plain_pass(folder, [text], pair) for text, pair in zip(prompts, words, strict=True)])
     np.testing.assert_allclose(engine.score(prompts, ["x", "y"]), expected, rtol=0, atol=1e-5)
 
