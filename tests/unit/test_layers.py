@@ -17,8 +17,8 @@ from rankrefine import digest
 SRC = Path(rankrefine.__file__).parent
 GROUND = {
     *("errors", "locks", "io", "yaml_file", "provenance", "digest", "gpus", "sources", "hub_names", "results_folder"),
-    *("score_table", "data_card", "data_files", "text", "llm", "vllm_guidance", "encoders", "ranking_lists"),
-    *("training", "assets"),
+    *("score_table", "data_card", "progress", "data_files", "text", "llm", "vllm_guidance", "encoders"),
+    *("ranking_lists", "training", "assets"),
 }
 STAGES = {
     "seeds",

@@ -29,7 +29,7 @@ TEXTS = [f"The {adjective} boat left the harbour." for adjective in ("old", "red
 
 
 def ended(sentences: list[str], status: str, tokens: int = 0) -> Chain:
-    chain = Chain(0, "id", sentences[0], status=status, tokens=tokens)
+    chain = Chain(0, "id", sentences[0], status=status, tokens=tokens, accepted=len(sentences) - 1)
     chain.sentences = sentences
     return chain
 
@@ -59,12 +59,12 @@ def test_chains_are_shown_with_similarities_and_why_they_ended() -> None:
 def test_the_hours_follow_from_the_work_that_is_done() -> None:
     done = [ended(["s", "a", "b", "c", "d"], "complete", 30), ended(["s", "a"], "repeat", 10)]
     half = [ended(["s", "a", "b"], "running", 15), ended(["s", "a", "b"], "running", 15)]
-    whole = Pace.of(done, [1, 0.25], seconds=36)
+    whole = Pace.of(done, recipe(4), seconds=36)
     assert whole.share == 1  # a chain that was given up takes no more time
     assert whole.hours(2000) == pytest.approx(10)
-    assert Pace.of(half, [0.5, 0.5], seconds=18).hours(2000) == pytest.approx(10)
-    assert Pace.of(half, [0.5, 0.5], seconds=36).hours(2000) == pytest.approx(20)
-    nothing = Pace.of([ended(["s"], "running")], [0], seconds=9)
+    assert Pace.of(half, recipe(4), seconds=18).hours(2000) == pytest.approx(10)
+    assert Pace.of(half, recipe(4), seconds=36).hours(2000) == pytest.approx(20)
+    nothing = Pace.of([ended(["s"], "running")], recipe(4), seconds=9)
     assert nothing.hours(5) == float("inf")
     assert "would take an unknown time (nothing was finished) on this machine" in nothing.sentence(5, "seeds.count")
     sentence = whole.sentence(2000, "seeds.count")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from rankrefine import io
+from rankrefine.encoders.counting import counting
 from rankrefine.encoders.embed import embed
 from rankrefine.encoders.opening import open_encoder
 from rankrefine.errors import UserError
@@ -66,7 +67,7 @@ def load(
 def _embed(path: Path, sentences: list[str], section: dict[str, Any], threads: int | None, file: Path) -> None:
     """Write the normalised embeddings of an encoder, [sentences, dim] float32."""
     encoder, rows = open_encoder(path, section["guide_pooling"], threads=threads), None
-    with io.atomic(file) as temporary:
+    with counting(encoder, f"guide {path.name}", len(sentences)), io.atomic(file) as temporary:
         for start in range(0, len(sentences), CHUNK):
             chunk = embed(encoder, sentences[start : start + CHUNK], section["max_length"]).numpy()
             if not np.isfinite(chunk).all():

@@ -75,4 +75,5 @@ def train(
         hyperparameters,
         folder,
         Collator(preprocessor(model, hyperparameters.max_length), guide),
+        "base",
     )

@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from rankrefine import __version__, gpus, io
+from rankrefine import __version__, gpus, io, progress
 from rankrefine.cli import signature
 from rankrefine.cli.commands import COMMANDS, rule
 from rankrefine.config import views
@@ -59,13 +59,14 @@ def _run(command: str, options: dict[str, Any], count: int | None) -> None:
 
 
 def _set_up_logging(file: Path | None) -> None:
-    """Log to the terminal, and with time stamps to `file`; show progress bars on a terminal only."""
+    """Log to stderr, and with time stamps to `file`; show progress bars on a terminal only."""
     if not sys.stderr.isatty():
         os.environ.setdefault("TQDM_DISABLE", "1")  # also for the libraries' bars; before tqdm is imported
     logging.captureWarnings(True)
     logging.raiseExceptions = False  # a log file on a full disk would fill the terminal with tracebacks
     terminal = logging.StreamHandler()
     terminal.setFormatter(logging.Formatter("%(message)s"))
+    terminal.addFilter(progress.is_for_stderr)
     logging.getLogger("py.warnings").setLevel(logging.ERROR)
     logging.basicConfig(level=logging.WARNING, handlers=[terminal])
     if file is not None:

@@ -12,12 +12,12 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from tqdm import tqdm
 
 from rankrefine import data_card, io
 from rankrefine.consolidate.card import render
 from rankrefine.consolidate.list_rules import list_problem
 from rankrefine.errors import UserError
+from rankrefine.progress import track
 from rankrefine.provenance import Record
 from rankrefine.ranking_lists.schema import SHARD
 from rankrefine.ranking_lists.shards import declared
@@ -53,7 +53,7 @@ def run(config: dict[str, Any], shards: Path, pool_stats: Path, output: Path, st
     origins: dict[str, dict[str, Any]] = {}
     with io.atomic(output) as temporary:
         with pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer:
-            for name, (_, rows) in tqdm(names.items(), desc="consolidate", unit="shard", disable=None):
+            for name, (_, rows) in track(names.items(), "consolidate", "shard {done} of {total}"):
                 table, shard = _read(shards / f"{name}.parquet", rows), io.read_json(shards / f"{name}.json")
                 columns = {key: shard[key] for key in ORIGIN}
                 columns["sampling"] = json.dumps(shard["sampling"], sort_keys=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,6 @@ def embed(model: SentenceTransformer, sentences: Sequence[str], max_length: int)
         normalize_embeddings=True,
         convert_to_tensor=True,
         processing_kwargs=cut(model, max_length),
-        show_progress_bar=sys.stderr.isatty(),
+        show_progress_bar=False,
     )
     return embeddings.float().cpu()[[row[sentence] for sentence in sentences]]

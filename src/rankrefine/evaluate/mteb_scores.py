@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,7 +47,7 @@ def evaluate(encoder: SentenceTransformer, task: AbsTask) -> tuple[list[Metric],
             cache=mteb.ResultCache(folder),
             prediction_folder=folder,
             co2_tracker=False,
-            encode_kwargs={"batch_size": BATCH_SIZE, "show_progress_bar": sys.stderr.isatty()},
+            encode_kwargs={"batch_size": BATCH_SIZE, "show_progress_bar": False},
         )
         file = Path(folder) / task.prediction_file_name  # some tasks save no predictions
         predictions = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}

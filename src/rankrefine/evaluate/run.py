@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rankrefine import io
 from rankrefine.assets.manifest import load_manifest
+from rankrefine.encoders.counting import count_in_encode
 from rankrefine.encoders.opening import open_encoder
 from rankrefine.errors import UserError
 from rankrefine.evaluate.embedding_cache import EmbeddingCache, cache_folder
@@ -51,6 +52,7 @@ def run(
     record = Record("evaluate", settings, *packages)
     task, manifest = PreparedTask.read(prepared), load_manifest(model)
     encoder = open_encoder(manifest.path, pooling, prompt, threads)
+    count_in_encode(encoder, f"{name} on {task.task}")
     device = str(encoder.device)
     folder = embedding_cache and cache_folder(embedding_cache, manifest, settings, device, code or [])
     cache = EmbeddingCache(encoder, task.task, folder)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from tqdm import tqdm
 
 from rankrefine import io
 from rankrefine.assets.manifest import load_manifest
@@ -18,6 +17,7 @@ from rankrefine.llm.facts import facts
 from rankrefine.llm.interface import Engine, OutOfMemory, Sampling, Text
 from rankrefine.llm.scoring import expected
 from rankrefine.llm.scoring_prompts import KEY, PairPrompt, load
+from rankrefine.progress import Progress
 from rankrefine.provenance import Record
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ def rate(
     """
     scores: list[float] = []
     prior = _score([prompt.fill("", "")], engine, prompt)[0] if calibrate else None
-    with tqdm(total=len(pairs), desc="likelihood", unit="pair", disable=None) as bar:
+    with Progress("likelihood", len(pairs), "{done} of {total} pairs") as progress:
         for start in range(0, len(pairs), size):
             texts = [prompt.fill(*pair) for pair in pairs[start : start + size]]
             found = expected(_score(texts, engine, prompt), prompt.values, prior)
@@ -80,7 +80,7 @@ def rate(
                     "The language model gives scores that are not finite; set generate.dtype to float32 or bfloat16."
                 )
             scores += found.tolist()
-            bar.update(len(texts))
+            progress.to(len(scores))
     return scores
 
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from rankrefine import io
 from rankrefine.assets.manifest import load_manifest
+from rankrefine.encoders.counting import counting
 from rankrefine.encoders.embed import embed
 from rankrefine.encoders.opening import open_encoder
 from rankrefine.errors import UserError
@@ -37,7 +38,8 @@ def run(config: dict[str, Any], examples: Path, model: Path, threads: int | None
     section, manifest, table = config["examples"], load_manifest(model), io.read_table(examples)
     encoder = open_encoder(manifest.path, section["scorer_pooling"], threads=threads)
     texts = {role: table[role].to_pylist() for role in ROLES}
-    vectors = {role: embed(encoder, [text or "" for text in texts[role]], section["max_length"]) for role in ROLES}
+    with counting(encoder, "rate", sum(len(set(column)) for column in texts.values())):
+        vectors = {role: embed(encoder, [text or "" for text in texts[role]], section["max_length"]) for role in ROLES}
     if not all(vector.isfinite().all() for vector in vectors.values()):
         raise UserError(f"examples.scorer: {manifest.path} gives embeddings that are not finite; choose another one.")
     cosines = {role: (vectors["anchor"] * vectors[role]).sum(1).tolist() for role in RATED}

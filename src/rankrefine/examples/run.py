@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from tqdm import tqdm
 
 from rankrefine import data_card, io
 from rankrefine.assets.manifest import load_manifest
@@ -16,6 +15,7 @@ from rankrefine.data_files.columns import anything, text
 from rankrefine.errors import UserError, about
 from rankrefine.examples.card import render
 from rankrefine.examples.rules import ROLES, Rules, score_of
+from rankrefine.progress import track
 from rankrefine.provenance import Record
 from rankrefine.ranking_lists.shards import shards as declared
 from rankrefine.text.duplicates import Contamination
@@ -63,7 +63,7 @@ def run(
     limits = Limits(min_words=section["min_words"], max_words=section["max_words"])
     rules, tally, made_by, kept = Rules(limits, contamination), Tally(), {}, []
     rows = _written(config, shards, made_by) if data is None else _imported(section, data, made_by)
-    for row in tqdm(rows, desc="examples", unit="example", disable=None):
+    for row in track(rows, "examples", "{done} examples"):
         tally.read(row["source"])
         reason = row.pop("given_up", None) or rules.problem(row)
         if reason is None:

@@ -6,29 +6,33 @@ the block alone, so an interrupted job gives the same bytes on the same machine.
 """
 
 import logging
-import time
 from collections import Counter
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from tqdm import tqdm
 
 from rankrefine import io
 from rankrefine.assets.manifest import Manifest, load_manifest
 from rankrefine.errors import UserError
-from rankrefine.generate import blocks
+from rankrefine.generate import blocks, pace
 from rankrefine.generate.journal import Journal
 from rankrefine.generate.recipes.recipe import COMPLETE, Draft, Recipe, schema
 from rankrefine.llm.facts import facts
 from rankrefine.llm.interface import Engine
 from rankrefine.locks import locked
+from rankrefine.progress import Progress
 from rankrefine.provenance import Record
 
 log = logging.getLogger(__name__)
 
 STAGES = {"write": "write", "examples": "synthesize", "seeds": "generate"}  # by the section with the key `count`
+COUNTS = {  # in messages about the progress of a stage
+    "write": "request {done} of {total}",
+    "synthesize": "seed sentence {done} of {total}",
+    "generate": "list {done} of {total}",
+}
 RECIPES = {"write": "genres", "examples": "steps"}  # of these sections, in place of `generate.recipe`
 ENOUGH = 20  # completions that show whether a parser works
 
@@ -82,7 +86,8 @@ def run(
         engine = load_engine(settings, recipe, model, min(settings["block_size"], seeds.num_rows), threads)
         inputs = _inputs(record, recipe, model, engine, code)
         journal = Journal(folder, inputs, schema(recipe.columns))
-        table, counts = _all_blocks(seeds, settings["block_size"], engine, recipe, journal, f"{stage} {output.stem}")
+        with Progress(f"{stage} {output.stem}", seeds.num_rows, COUNTS[stage]) as progress:
+            table, counts = _all_blocks(seeds, settings["block_size"], engine, recipe, journal, progress)
         io.write_table(output, table)
         dropped = Counter(status for status in table["status"].to_pylist() if status != COMPLETE)
         if not engine_facts.counts_near_ties or engine.describe()["dtype"] != "float32":
@@ -174,34 +179,23 @@ def _inputs(
 
 
 def _all_blocks(
-    seeds: pa.Table, size: int, engine: Engine, recipe: Recipe, journal: Journal, name: str
+    seeds: pa.Table, size: int, engine: Engine, recipe: Recipe, journal: Journal, progress: Progress
 ) -> tuple[pa.Table, dict[str, Any]]:
-    """Return rows and statistics of all blocks: those in the journal, and the others, generated now, under `name`."""
+    """Return rows and statistics of all blocks: those in the journal, and the others, generated now."""
     tables, counts = [], []
-    generated = tokens = 0
-    began = time.monotonic()
-    with tqdm(total=seeds.num_rows, desc=name, unit="seed", disable=None) as bar:
-        for number, first in enumerate(range(0, seeds.num_rows, size)):
-            block = seeds.slice(first, size)
-            finished = journal.read(number, block)
-            if finished is not None:
-                log.info("%s: using finished block %d.", name, number)
-                bar.update(block.num_rows)
-            else:
-                drafts, seconds = blocks.run(block, engine, recipe, _progress(bar, first))
-                _check_parsed(drafts, recipe)
-                finished = blocks.table(drafts, recipe, block["source"]), blocks.statistics(drafts, seconds)
-                journal.write(number, block, *finished)
-                generated += block.num_rows
-                tokens += finished[1]["tokens"]
-                done, elapsed = first + block.num_rows, time.monotonic() - began
-                if left := elapsed / generated * (seeds.num_rows - done):
-                    log.info(
-                        "%s: %d of %d seed sentences, %.0f tokens/s, about %.0f min left",
-                        *(name, done, seeds.num_rows, tokens / elapsed, left / 60),
-                    )
-            tables.append(finished[0])
-            counts.append(finished[1])
+    for number, first in enumerate(range(0, seeds.num_rows, size)):
+        block = seeds.slice(first, size)
+        finished = journal.read(number, block)
+        if finished is not None:
+            log.info("%s: using finished block %d.", progress.name, number)
+            progress.skip(block.num_rows)
+        else:
+            drafts, seconds = blocks.run(block, engine, recipe, _shown(progress, recipe, first, seeds.num_rows))
+            _check_parsed(drafts, recipe)
+            finished = blocks.table(drafts, recipe, block["source"]), blocks.statistics(drafts, seconds)
+            journal.write(number, block, *finished)
+        tables.append(finished[0])
+        counts.append(finished[1])
     return pa.concat_tables(tables), blocks.total(counts)
 
 
@@ -217,12 +211,13 @@ def _check_parsed(drafts: list[Draft], recipe: Recipe) -> None:
             )
 
 
-def _progress(bar: tqdm, first: int) -> Any:
-    """Callback for `blocks.run` that shows the progress of the block whose first row is `first`."""
+def _shown(progress: Progress, recipe: Recipe, first: int, rows: int) -> Any:
+    """Callback for `blocks.run` that shows the progress of the block whose first row is `first`, of `rows`."""
 
     def show(drafts: list[Draft], ended: int, seconds: float) -> None:
-        speed = sum(draft.tokens for draft in drafts) / max(seconds, 1e-9)
-        bar.set_postfix_str(f"{speed:.0f} tokens/s", refresh=False)
-        bar.update(first + ended - bar.n)  # negative when a block restarts
+        share = pace.share(drafts, recipe)
+        note = f"{share:.0%} of the work" if len(drafts) == rows else f"{share:.0%} of the block"
+        whole = (first + share * len(drafts)) / rows
+        progress.to(first + ended, f"{note}, {pace.speed(drafts, seconds):.0f} tokens/s", whole)
 
     return show

@@ -21,7 +21,10 @@ def run(drafts: Iterable[Draft], engine: Engine, recipe: Recipe) -> Iterator[int
         engine.add(recipe.request(draft))
     ended = 0
     while running:
-        for completion in engine.step():
+        completions = engine.step()
+        for draft in running.values():
+            draft.steps += 1
+        for completion in completions:
             draft = running[completion.id]
             draft.count(completion)
             recipe.take(draft, completion)

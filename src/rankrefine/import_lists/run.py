@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from tqdm import tqdm
 
 from rankrefine import io
 from rankrefine.assets.manifest import Manifest, load_manifest
 from rankrefine.data_files import tables
 from rankrefine.errors import UserError
 from rankrefine.import_lists import parse
+from rankrefine.progress import track
 from rankrefine.provenance import Record
 from rankrefine.ranking_lists.schema import SHARD
 from rankrefine.text.duplicates import Contamination, KnownSentences
@@ -74,7 +74,7 @@ def run(
 
 def _usable(values: Iterable[Any], known: KnownSentences, source: str, tally: Tally) -> Iterator[list[str]]:
     """Yield the usable lists: the first one of each seed sentence that is not in an evaluation set."""
-    for row, value in enumerate(tqdm(values, desc="import lists", unit="list", disable=None), start=1):
+    for row, value in enumerate(track(values, "import-lists", "{done} lists"), start=1):
         tally.read(source)
         sentences, reason = parse.as_list(value)
         if reason is None:

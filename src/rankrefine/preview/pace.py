@@ -4,7 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rankrefine.generate.recipes.recipe import COMPLETE, RUNNING, Draft
+from rankrefine.generate import pace
+from rankrefine.generate.recipes.recipe import COMPLETE, RUNNING, Draft, Recipe
 
 
 @dataclass(frozen=True)
@@ -12,18 +13,16 @@ class Pace:
     """Speed of generation."""
 
     drafts: int  # number of drafts
-    share: float  # finished part of their work, 0 to 1; a draft that was given up has no work left
+    share: float  # finished part of their work, 0 to 1
     given_up: int  # drafts that ended early
-    tokens: int  # of all completions, including rejected ones
+    speed: float  # tokens per second, with those of rejected completions
     seconds: float  # elapsed time
 
     @classmethod
-    def of(cls, drafts: Sequence[Draft], done: Sequence[float], seconds: float) -> "Pace":
-        """Return the pace of drafts after `seconds`; `done` is the finished part of each."""
-        shares = [share if draft.status == RUNNING else 1.0 for draft, share in zip(drafts, done, strict=True)]
+    def of(cls, drafts: Sequence[Draft], recipe: Recipe, seconds: float) -> "Pace":
+        """Return the pace of drafts after `seconds`."""
         given_up = sum(draft.status not in (RUNNING, COMPLETE) for draft in drafts)
-        tokens = sum(draft.tokens for draft in drafts)
-        return cls(len(drafts), sum(shares) / len(drafts), given_up, tokens, seconds)
+        return cls(len(drafts), pace.share(drafts, recipe), given_up, pace.speed(drafts, seconds), seconds)
 
     def hours(self, count: int) -> float:
         """Hours that `count` drafts would take at this pace; infinite if no work is finished yet."""
@@ -31,10 +30,9 @@ class Pace:
 
     def sentence(self, count: int, key: str) -> str:
         """Speed, and the estimate for the value `count` of the config key `key`, in words."""
-        speed = self.tokens / max(self.seconds, 1e-9)
         return (
             f"{self.drafts} at the same time: {self.share:.0%} of their work in {self.seconds:.0f} s, "
-            f"{speed:.0f} tokens/s, {self.given_up} given up.\n"
+            f"{self.speed:.0f} tokens/s, {self.given_up} given up.\n"
             f"All {count} ({key}) would take {_duration(self.hours(count))} on this machine, one shard after another."
         )
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
-from tqdm import tqdm
 
 from rankrefine import io, sources
 from rankrefine.assets.manifest import load_manifest
@@ -24,13 +23,14 @@ from rankrefine.config.views import first_teacher
 from rankrefine.encoders.embed import embed
 from rankrefine.encoders.opening import open_encoder
 from rankrefine.errors import UserError
-from rankrefine.generate import blocks
+from rankrefine.generate import blocks, pace
 from rankrefine.generate.recipes.recipe import Draft, Recipe
 from rankrefine.generate.run import load_engine
 from rankrefine.llm.facts import facts
 from rankrefine.llm.interface import Engine
 from rankrefine.preview import shown
 from rankrefine.preview.pace import Pace
+from rankrefine.progress import Progress
 from rankrefine.ranking_lists.shards import folders
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ def run(
     print(kind.show(drafts[:count], recipe, _cosines(judge, judging, threads)))
     if of != "sentences":
         print(f"Cosines by {source}.")
-    print(Pace.of(drafts, [kind.done(draft, recipe) for draft in drafts], seconds).sentence(needed, key))
+    print(Pace.of(drafts, recipe, seconds).sentence(needed, key))
 
 
 def _problem(config: dict[str, Any], of: str) -> str | None:
@@ -153,10 +153,11 @@ def _make(config: dict[str, Any], files: list[Path]) -> None:
 
 def _timed(seeds: pa.Table, engine: Engine, recipe: Recipe, limit: float = SECONDS) -> tuple[list[Any], float]:
     """Run a block for about `limit` seconds, or until the first completion; return its drafts and the seconds."""
-    with tqdm(total=seeds.num_rows, desc="preview", unit="seed", disable=None) as bar:
+    with Progress("preview", seeds.num_rows, "seed sentence {done} of {total}") as progress:
 
         def after_step(drafts: list[Draft], ended: int, seconds: float) -> bool:
-            bar.update(ended - bar.n)
+            share = max(pace.share(drafts, recipe), min(seconds / max(limit, 1e-9), 1.0))  # whichever ends first
+            progress.to(ended, f"{pace.speed(drafts, seconds):.0f} tokens/s", share)
             return seconds > limit and any(draft.stops for draft in drafts)
 
         return blocks.run(seeds, engine, recipe, after_step)

@@ -23,7 +23,6 @@ class Kind:
     section: str  # of the key `count`
     load: Callable[[dict[str, Any]], Recipe]
     show: Callable[[Sequence[Any], Any, Cosines], str]
-    done: Callable[[Any, Any], float]  # finished part of a running draft's work, 0 to 1
 
 
 def chains(drafts: Sequence[Chain], recipe: Ranking, cosines: Cosines) -> str:
@@ -75,12 +74,7 @@ def _ending(draft: Draft) -> Iterator[str]:
 
 
 KINDS = {
-    "lists": Kind("seeds", ranking.load, chains, lambda chain, recipe: (len(chain.sentences) - 1) / recipe.rounds),
-    "examples": Kind(
-        "examples",
-        steps.load,
-        examples,
-        lambda draft, recipe: (len(draft.sentences) + len(draft.reasons)) / len(recipe.steps),
-    ),
-    "sentences": Kind("write", genres.load, sentences, lambda draft, recipe: 0.0),
+    "lists": Kind("seeds", ranking.load, chains),
+    "examples": Kind("examples", steps.load, examples),
+    "sentences": Kind("write", genres.load, sentences),
 }

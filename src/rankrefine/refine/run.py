@@ -82,6 +82,7 @@ def run(
     inputs = record.inputs() | provenance | digests | {"processes": processes}
     with work_folder(output.with_name(".work"), inputs) as folder:
         job = Job(
+            name=f"refine {name}/{config['seed']}",
             config=config,
             lists=ranking_lists,
             teacher_files=teacher_embeddings,

@@ -6,6 +6,7 @@ from typing import Any
 
 from rankrefine import io
 from rankrefine.assets.manifest import load_manifest
+from rankrefine.encoders.counting import counting
 from rankrefine.encoders.embed import embed
 from rankrefine.encoders.opening import open_encoder
 from rankrefine.errors import UserError
@@ -36,7 +37,8 @@ def run(config: dict[str, Any], lists: Path, model: Path, threads: int | None, o
     ranking_lists, manifest = read_lists(lists), load_manifest(model)
     sentences = ranking_lists.flat
     encoder = open_encoder(manifest.path, section["teacher_pooling"], section["teacher_prompt"], threads)
-    embeddings = embed(encoder, sentences, section["max_length"])
+    with counting(encoder, "teacher", len(set(sentences))):
+        embeddings = embed(encoder, sentences, section["max_length"])
     if not embeddings.isfinite().all():
         raise UserError(f"The teacher {manifest.path} gives embeddings that are not finite; choose another teacher.")
     teacher = {"model": manifest.source, "revision": manifest.revision}

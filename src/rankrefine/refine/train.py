@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
+from rankrefine.encoders.counting import counting
 from rankrefine.encoders.embed import embed
 from rankrefine.encoders.lengths import PASS_CPU, PASS_GPU, preprocessor
 from rankrefine.encoders.opening import go_offline, open_encoder
@@ -34,6 +35,7 @@ log = logging.getLogger(__name__)
 class Job:
     """Inputs of a training, the same in all its processes."""
 
+    name: str  # in messages about its progress
     config: dict[str, Any]
     lists: Lists
     teacher_files: list[Path]  # embeddings of the lists, one file for each teacher
@@ -62,7 +64,10 @@ def train(job: Job, teacher: list[Tensor] | None = None) -> dict[str, Any]:
         teacher, _ = teacher_embeddings.read_mixed(job.teacher_files, job.weights, lists)
     evaluator = _evaluator(job, hyperparameters.max_length)
     student = open_encoder(job.base, threads=job.threads)
-    anchor = embed(student, lists.flat, hyperparameters.max_length).split(lists.sizes) if section["anchor"] else None
+    anchor = None
+    if section["anchor"]:
+        with counting(student, f"{job.name}, anchor", len(set(lists.flat))):
+            anchor = embed(student, lists.flat, hyperparameters.max_length).split(lists.sizes)
     base_score = 100 * float(evaluator(student)[development.METRIC]) if section["layers"] else None
     prepare(student, section, job.config["base"]["pooling"], hyperparameters.random_seed)
     held_out = set(job.held_out)
@@ -84,6 +89,7 @@ def train(job: Job, teacher: list[Tensor] | None = None) -> dict[str, Any]:
         hyperparameters,
         job.folder,
         collator,
+        job.name,
         job.report_to,
     )
     # a shortened student is compared with the whole base encoder, not with its first layers

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from tqdm import tqdm
 
 from rankrefine import io
 from rankrefine.assets.manifest import Manifest, load_manifest
 from rankrefine.data_files import tables
 from rankrefine.errors import UserError
+from rankrefine.progress import track
 from rankrefine.provenance import Record
 from rankrefine.ranking_lists.shards import WRITTEN
 from rankrefine.seeds import from_model
@@ -83,7 +83,7 @@ def _candidates(
     for source in config["seeds"]["sources"]:
         lines = _lines(source, manifests, shards)
         is_blank = True
-        for name, line in tqdm(lines, desc=f"read {source['name']}", unit=" sentences", disable=None):
+        for name, line in track(lines, f"seeds, {source['name']}", "{done} sentences"):
             tally.read(name)
             text = normalise((line or "")[:LONGEST])
             is_blank = is_blank and not text
@@ -129,7 +129,7 @@ def _without_repeats(
     known = KnownSentences(Contamination(texts, section["overlap_ngram"], section["overlap_limit"]))
     near = NearDuplicates(section["near_duplicate_threshold"], len(candidates))
     keep = []
-    for text, source in tqdm(_rows(candidates), total=len(candidates), desc="compare", disable=None):
+    for text, source in track(_rows(candidates), "seeds, repeats", "{done} of {total} sentences", len(candidates)):
         tokens = words(text)
         reason = known.reason(tokens)
         keep.append(reason is None)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from sentence_transformers import SentenceTransformer
-from tqdm import tqdm
 from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 
@@ -56,14 +55,8 @@ class BestStep(TrainerCallback, ExportableState):
             "development": self.scores,
         }
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Open the progress bar."""
-        disable = None if distributed.is_first() else True  # None disables it without a terminal
-        self.bar = tqdm(total=state.max_steps, initial=state.global_step, desc="train", unit="step", disable=disable)
-
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Log the last step, whatever the interval."""
-        self.bar.update()
         control.should_log |= state.global_step == state.max_steps
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **kwargs: Any) -> None:
@@ -85,7 +78,6 @@ class BestStep(TrainerCallback, ExportableState):
             raise DeadEnd(f"The development score at step {state.global_step} is not a number: all cosines are equal.")
         self.scores.append({"step": state.global_step, "score": score})
         log.info("step %d, development score %.2f", state.global_step, score)
-        self.bar.set_postfix_str(f"development {score:.2f}")
         if self.best["step"] == state.global_step:
             if distributed.is_first():
                 with io.atomic(best_model(self.folder, state.global_step)) as temporary:
@@ -99,7 +91,3 @@ class BestStep(TrainerCallback, ExportableState):
         for folder in self.folder.glob("best-*"):
             if folder != best_model(self.folder, int(self.best["step"])) and distributed.is_first():
                 shutil.rmtree(folder)
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Close the progress bar."""
-        self.bar.close()

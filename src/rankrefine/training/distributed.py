@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from rankrefine import progress
 from rankrefine.errors import DeadEnd, UserError
 
 
@@ -78,7 +79,9 @@ def _call(log_files: list[str], function: Callable[..., Any], *arguments: Any) -
     """Call `function` in a new process; the first process logs to the log files of its parent."""
     logging.raiseExceptions = False  # as in the command line
     if is_first():
-        logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[logging.StreamHandler()])
+        terminal = logging.StreamHandler()
+        terminal.addFilter(progress.is_for_stderr)
+        logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[terminal])
         for file in log_files:
             handler = logging.FileHandler(file, encoding="utf-8")
             handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))

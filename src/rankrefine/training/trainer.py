@@ -24,6 +24,7 @@ from rankrefine.errors import DeadEnd, DiskFull, UserError
 from rankrefine.training import distributed, lora
 from rankrefine.training.best_step import BestStep
 from rankrefine.training.hyperparameters import Hyperparameters
+from rankrefine.training.step_progress import StepProgress
 
 log = logging.getLogger(__name__)
 LOGS = 50  # points of the loss curve
@@ -108,6 +109,7 @@ def train(
     hyperparameters: Hyperparameters,
     folder: Path,
     collator: Callable[[list[Any]], dict[str, Any]],
+    name: str,
     report_to: list[str] | None = None,
 ) -> dict[str, Any]:
     """Train an encoder and save its best model in the work folder, as `best_model`.
@@ -120,6 +122,7 @@ def train(
         hyperparameters: Hyperparameters of the training.
         folder: Work folder of the training. If it has a checkpoint, the training resumes from it.
         collator: Builds a batch from a list of examples.
+        name: Name of the training in messages about its progress.
         report_to: Experiment trackers (default: none).
 
     Returns:
@@ -136,7 +139,7 @@ def train(
         loss=loss,
         data_collator=collator,
         evaluator=evaluator,
-        callbacks=[best_step],
+        callbacks=[best_step, StepProgress(name)],
     )
     trainer.remove_callback(PrinterCallback)  # it prints every log to stdout
     if checkpoint:

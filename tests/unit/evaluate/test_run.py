@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from miniature.encoder import build as build_encoder
 from scipy.stats import spearmanr
 from sklearn.metrics import average_precision_score
 
-from rankrefine import io
+from rankrefine import io, progress
 from rankrefine.assets.manifest import write_manifest
 from rankrefine.encoders.opening import open_encoder
 from rankrefine.errors import UserError
@@ -209,6 +210,22 @@ def test_tasks_share_encoded_texts(tmp_path: Path, prepared: Path) -> None:
     other = _model(tmp_path / "other", np.random.default_rng(9).normal(size=(len(WORDS), 16)))
     run.run(prepared, other, "other", 1, tmp_path / "other.json", embedding_cache=cache)
     assert json.loads((tmp_path / "other.json").read_text())["encoded"] == first["encoded"]
+
+
+def test_an_evaluation_counts_the_texts_that_it_encodes(
+    tmp_path: Path, prepared: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(progress, "EVERY", 0.0)  # a line for each batch
+    caplog.set_level("INFO", logger="rankrefine")
+    model, cache = _model(tmp_path), tmp_path / "cache"
+    run.run(prepared, model, "base", 1, tmp_path / "out.json", embedding_cache=cache)
+    encoded = json.loads((tmp_path / "out.json").read_text())["encoded"]
+    lines = [re.fullmatch(r"base on \w+: (\d+) of (\d+) sentences.*", message) for message in caplog.messages]
+    counts = [(int(line[1]), int(line[2])) for line in lines if line]
+    assert sum(total for done, total in counts if done == total) == encoded
+    caplog.clear()
+    run.run(prepared, model, "base", 1, tmp_path / "again.json", embedding_cache=cache)
+    assert not [message for message in caplog.messages if "sentences" in message]
 
 
 def test_embeddings_of_different_code_are_not_used(tmp_path: Path, prepared: Path) -> None:

@@ -22,7 +22,7 @@ import torch
 from miniature.encoder import build as build_encoder
 from safetensors.torch import load_file
 
-from rankrefine import io
+from rankrefine import io, progress
 from rankrefine.assets.manifest import write_manifest
 from rankrefine.config import load as config
 from rankrefine.encoders.lengths import preprocessor
@@ -158,6 +158,29 @@ def test_teacher_embeds_each_list_in_order(inputs: Path):
     assert stats["sentences"] == len(expected)
     assert stats["by_rank"][0]["mean"] == pytest.approx(1)
     assert 0 < stats["in_order"] <= 1
+
+
+def test_teacher_and_training_say_how_far_they_are(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setattr(progress, "EVERY", 0.0)  # a line for each step
+    caplog.set_level("INFO", logger="rankrefine")
+    lists = io.read_table(inputs / "lists.parquet")["sentences"].to_pylist()
+    count = len({sentence for sentences in lists for sentence in sentences})
+    embed(copy(inputs, tmp_path / "copy"))
+    lines = [message for message in caplog.messages if message.startswith("teacher:") and "of" in message]
+    assert lines[-1] == f"teacher: {count} of {count} sentences"
+    assert lines[0].startswith(f"teacher: 32 of {count} sentences")
+    caplog.clear()
+    history = refine(inputs, tmp_path / "out")
+    lines = [message for message in caplog.messages if message.startswith("refine refined/7: step")]
+    scores = {int(score["step"]): f"development score {score['score']:.2f}" for score in history["development"]}
+    assert [step for step in range(7) if any(line.split()[3] == str(step) for line in lines)] == list(range(7))
+    for line in lines:
+        step, total, *notes = line.removeprefix("refine refined/7: step ").replace(" of 6", ", 6").split(", ")
+        # of the last score, which belongs to this step or to one of the two before it
+        assert total == "6" and notes[0] in [scores.get(int(step) - back) for back in range(3)], line
+    assert any(line.endswith("less than 1 min left") for line in lines)
 
 
 def test_teacher_cuts_sentences_and_writes_the_same_bytes_again(inputs: Path, tmp_path: Path):

@@ -6,7 +6,6 @@ row to `OWN` in `rankrefine.evaluate.catalogue`.
 
 from __future__ import annotations
 
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
@@ -115,7 +114,7 @@ class TableTask(Task):
                 yield from column
 
     def evaluate(self, encoder: SentenceTransformer, prepared: PreparedTask) -> Result:
-        options = {"batch_size": BATCH_SIZE, "show_progress_bar": sys.stderr.isatty()}
+        options = {"batch_size": BATCH_SIZE, "show_progress_bar": False}
         return Result(self.score(lambda sentences: encoder.encode(sentences, **options), self.tables(prepared)))
 
     def tables(self, prepared: PreparedTask) -> Tables:

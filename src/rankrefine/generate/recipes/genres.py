@@ -39,6 +39,8 @@ class Genres:
         pa.field("sentences", pa.list_(pa.string())),  # empty if the draft was given up
     )
 
+    requests: ClassVar[int] = 1
+
     name: str
     sha256: str  # of the recipe's file
     genres: Mapping[str, tuple[Prompt, ...]]  # the instructions of each genre, each with each of its exemplar sets

@@ -46,6 +46,11 @@ class Ranking:
         """The one template."""
         return (self.prompt,)
 
+    @property
+    def requests(self) -> int:
+        """One for each round."""
+        return self.rounds
+
     def start(self, row: int, seed_id: str, text: str) -> Chain:
         """Return a chain that consists of its seed sentence."""
         return Chain(row, seed_id, text)

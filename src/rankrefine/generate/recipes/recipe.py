@@ -33,12 +33,14 @@ class Draft:
     near_ties: int = 0
     redone: int = 0
     accepted: int = 0  # number of accepted completions
+    steps: int = 0  # of the engine since the current request began, each at least one token
     rejected: Counter[str] = field(default_factory=Counter)  # rejected completions by reason
     stops: Counter[str] = field(default_factory=Counter)  # all completions by `Completion.stop`
     parsed: Counter[tuple[str, bool]] = field(default_factory=Counter)  # by step; False: nothing found
 
     def count(self, completion: Completion) -> None:
         """Add a completion to the sums."""
+        self.steps = 0
         self.tokens += len(completion.tokens)
         self.near_ties += completion.near_ties
         self.redone += completion.redone
@@ -67,6 +69,7 @@ class Recipe(Protocol):
     columns: Sequence[pa.Field]  # of a finished row besides the common ones (see `schema`)
     prompts: Sequence[Prompt]  # templates of all requests
     sampling: Sampling
+    requests: int  # of a draft without retries
 
     def start(self, row: int, seed_id: str, text: str) -> Draft:
         """Return a new draft."""

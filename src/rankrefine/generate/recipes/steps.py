@@ -70,6 +70,11 @@ class Steps:
         """The prompts of all steps."""
         return tuple(prompt for step in self.steps.values() if isinstance(step, Step) for prompt in step.prompts)
 
+    @property
+    def requests(self) -> int:
+        """One for each step that asks for an answer."""
+        return sum(isinstance(step, Step) for step in self.steps.values())
+
     def start(self, row: int, seed_id: str, text: str) -> Answers:
         """Return a draft with the answers of the steps that replace names and numbers."""
         draft = Answers(row, seed_id, text)

@@ -27,6 +27,8 @@ class Paraphrase:
 
     columns: ClassVar[tuple[pa.Field, ...]] = (pa.field("paraphrase", pa.string()),)
 
+    requests: ClassVar[int] = 1
+
     prompts: tuple[Prompt, ...]
     sampling: Sampling
     random_seed: int
