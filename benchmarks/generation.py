@@ -26,7 +26,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rankrefine.config import load as configuration
-from rankrefine.generate import blocks
+from rankrefine.generate import blocks, workers
 from rankrefine.generate.recipes import ranking
 from rankrefine.generate.recipes.ranking import Ranking
 from rankrefine.llm.interface import Request
@@ -233,19 +233,19 @@ def _timed(function: Callable[..., Any], spent: Counter[str], name: str) -> Call
 
 
 def compare_blocks(folder: Path, texts: list[str], options: argparse.Namespace) -> None:
-    """Print tokens per second of whole chains in blocks of several sizes."""
+    """Print tokens per second of whole chains in blocks of several sizes, one or several of them at the same time."""
     recipe = _recipe(rounds=options.rounds)
-    for size in options.blocks:
-        engine = engines.load(folder, recipe.prompts, recipe.sampling, size, SETTINGS, options.threads)
-        started, tokens = time.perf_counter(), 0
-        for first in range(0, len(texts), size):
-            chains, _ = blocks.run(material.seeds(texts[first : first + size]), engine, recipe, lambda *_: None)
-            tokens += sum(chain.tokens for chain in chains)
-        rate = tokens / (time.perf_counter() - started)
-        print(
-            f"blocks of {size:4d}, {engine.max_running} at the same time: {rate:.0f} tokens/s, {tokens} tokens",
-            flush=True,
-        )
+    for _ in range(options.repeats):
+        for size in options.blocks:
+            parts = [material.seeds(texts[first : first + size]) for first in range(0, len(texts), size)]
+            engine = engines.load(folder, recipe.prompts, recipe.sampling, size, SETTINGS, options.threads)
+            for parallel in ([engine], engine.split(len(parts))):
+                started = time.perf_counter()
+                with workers.run(list(enumerate(parts)), parallel, recipe, lambda _: lambda *_: None) as ended:
+                    tokens = sum(chain.tokens for _, chains, _ in ended for chain in chains)
+                rate = tokens / (time.perf_counter() - started)
+                running = f"{len(parallel)} x {parallel[0].max_running} at the same time"
+                print(f"blocks of {size:4d}, {running}: {rate:.0f} tokens/s, {tokens} tokens", flush=True)
 
 
 def _recipe(**settings: Any) -> Ranking:

@@ -64,6 +64,11 @@ class Progress:
         self._draw()
         self._bar.close()
 
+    @property
+    def done(self) -> int:
+        """Number of finished units."""
+        return self._done
+
     def skip(self, units: int) -> None:
         """Count units that an earlier process has finished; they say nothing about the time that is left."""
         if self._total:

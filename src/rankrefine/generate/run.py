@@ -16,7 +16,7 @@ import pyarrow as pa
 from rankrefine import io
 from rankrefine.assets.manifest import Manifest, load_manifest
 from rankrefine.errors import UserError
-from rankrefine.generate import blocks, pace
+from rankrefine.generate import blocks, pace, workers
 from rankrefine.generate.journal import Journal
 from rankrefine.generate.recipes.recipe import COMPLETE, Draft, Recipe, schema
 from rankrefine.llm.facts import facts
@@ -83,14 +83,18 @@ def run(
     model = load_manifest(llm) if llm is not None else None
     folder = output.with_suffix(".blocks")
     with locked(folder):
-        engine = load_engine(settings, recipe, model, min(settings["block_size"], seeds.num_rows), threads)
+        size = settings["block_size"]
+        parts = [seeds.slice(start, size) for start in range(0, seeds.num_rows, size)]
+        # split for all blocks, not for those that are left: an interrupted job must give the same bytes
+        engines = load_engine(settings, recipe, model, min(size, seeds.num_rows), threads).split(len(parts))
+        engine = engines[0].describe()
         inputs = _inputs(record, recipe, model, engine, code)
         journal = Journal(folder, inputs, schema(recipe.columns))
         with Progress(f"{stage} {output.stem}", seeds.num_rows, COUNTS[stage]) as progress:
-            table, counts = _all_blocks(seeds, settings["block_size"], engine, recipe, journal, progress)
+            table, counts = _all_blocks(parts, engines, recipe, journal, progress)
         io.write_table(output, table)
         dropped = Counter(status for status in table["status"].to_pylist() if status != COMPLETE)
-        if not engine_facts.counts_near_ties or engine.describe()["dtype"] != "float32":
+        if not engine_facts.counts_near_ties or engine["dtype"] != "float32":
             counts["near_ties"] = None  # meaningless in low precision
         kept, speed = table.num_rows - dropped.total(), counts["tokens"] / max(counts["generating_seconds"], 1e-9)
         io.write_json(
@@ -106,7 +110,7 @@ def run(
                 model=model.source if model else settings["engine"],
                 revision=model.revision if model else None,
                 **recipe.describe(),
-                **engine.describe(),
+                **engine,
             ),
         )
         journal.remove()
@@ -165,7 +169,7 @@ def _read(pool: Path, first: int, rows: int, budget: int, pool_stats: Path, key:
 
 
 def _inputs(
-    record: Record, recipe: Recipe, model: Manifest | None, engine: Engine, code: list[str] | None
+    record: Record, recipe: Recipe, model: Manifest | None, engine: dict[str, Any], code: list[str] | None
 ) -> dict[str, Any]:
     """Return everything that determines the output of a block, except for its seed sentences."""
     return {
@@ -174,29 +178,28 @@ def _inputs(
         "model": model.files if model else None,
         "code": code,
         # a block that ran with fewer concurrent requests, because memory was full, is equally valid
-        "engine": {key: value for key, value in engine.describe().items() if key != "max_running"},
+        "engine": {key: value for key, value in engine.items() if key != "max_running"},
     }
 
 
 def _all_blocks(
-    seeds: pa.Table, size: int, engine: Engine, recipe: Recipe, journal: Journal, progress: Progress
+    parts: list[pa.Table], engines: list[Engine], recipe: Recipe, journal: Journal, progress: Progress
 ) -> tuple[pa.Table, dict[str, Any]]:
     """Return rows and statistics of all blocks: those in the journal, and the others, generated now."""
-    tables, counts = [], []
-    for number, first in enumerate(range(0, seeds.num_rows, size)):
-        block = seeds.slice(first, size)
-        finished = journal.read(number, block)
-        if finished is not None:
-            log.info("%s: using finished block %d.", progress.name, number)
-            progress.skip(block.num_rows)
-        else:
-            drafts, seconds = blocks.run(block, engine, recipe, _shown(progress, recipe, first, seeds.num_rows))
+    finished = {number: found for number, part in enumerate(parts) if (found := journal.read(number, part))}
+    for number in finished:
+        log.info("%s: using finished block %d.", progress.name, number)
+        progress.skip(parts[number].num_rows)
+    waiting = [(number, part) for number, part in enumerate(parts) if number not in finished]
+    shown = pace.Shown(progress, recipe, sum(part.num_rows for part in parts))
+    with workers.run(waiting, engines, recipe, shown.after_step) as ended:
+        for number, drafts, seconds in ended:
             _check_parsed(drafts, recipe)
-            finished = blocks.table(drafts, recipe, block["source"]), blocks.statistics(drafts, seconds)
-            journal.write(number, block, *finished)
-        tables.append(finished[0])
-        counts.append(finished[1])
-    return pa.concat_tables(tables), blocks.total(counts)
+            part = parts[number]
+            finished[number] = blocks.table(drafts, recipe, part["source"]), blocks.statistics(drafts, seconds)
+            journal.write(number, part, *finished[number])
+    tables, counts = zip(*(finished[number] for number in range(len(parts))), strict=True)
+    return pa.concat_tables(tables), blocks.total(list(counts))
 
 
 def _check_parsed(drafts: list[Draft], recipe: Recipe) -> None:
@@ -209,15 +212,3 @@ def _check_parsed(drafts: list[Draft], recipe: Recipe) -> None:
                 f"{recipe.describe()['prompt']}: the parser of {step} finds nothing in {nothing} of {total} "
                 "completions; use a larger language model, or other instructions and exemplars."
             )
-
-
-def _shown(progress: Progress, recipe: Recipe, first: int, rows: int) -> Any:
-    """Callback for `blocks.run` that shows the progress of the block whose first row is `first`, of `rows`."""
-
-    def show(drafts: list[Draft], ended: int, seconds: float) -> None:
-        share = pace.share(drafts, recipe)
-        note = f"{share:.0%} of the work" if len(drafts) == rows else f"{share:.0%} of the block"
-        whole = (first + share * len(drafts)) / rows
-        progress.to(first + ended, f"{note}, {pace.speed(drafts, seconds):.0f} tokens/s", whole)
-
-    return show

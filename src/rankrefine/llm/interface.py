@@ -77,6 +77,12 @@ class Engine(Protocol):
         at most `max_running` requests at the same time.
         """
 
+    def split(self, count: int) -> list[Engine]:
+        """Return engines that may run at the same time, in threads of their own, at most `count`; they take the place
+        of this one. `[self]` if the engine runs one batch at a time. The number is a function of `count` and of what
+        `describe` says alone.
+        """
+
     def add(self, request: Request) -> None:
         """Add a request. At most `max_running` may be unfinished."""
 

@@ -23,6 +23,10 @@ class FakeEngine:
         """Forget all requests."""
         self._waiting: list[Request] = []
 
+    def split(self, count: int) -> list["FakeEngine"]:
+        """Return this engine alone."""
+        return [self]
+
     def add(self, request: Request) -> None:
         """Add a request."""
         self._waiting.append(request)

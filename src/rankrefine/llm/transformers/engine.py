@@ -7,6 +7,7 @@ already computed (for a retry both prompts are).
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from copy import copy, deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from rankrefine.llm.transformers import free_memory, label_scores, lm_head, pack
 from rankrefine.llm.transformers.open_model import open_model
 from rankrefine.llm.transformers.packed_forward import Row, forward
 from rankrefine.llm.transformers.prompt_encoder import Encoded, PromptEncoder
+
+FEWEST = 64  # requests that an engine should run at the same time
 
 
 def load(
@@ -89,18 +92,43 @@ class TransformersEngine:
         with torch.inference_mode():
             one = Row(0, Encoded(0, ()), 0, (0,))
             self._head = lm_head.find(model, lambda: forward(model, [one], shared_prefix.Cache(model, 1)))
-        usual = 2 * sampling.max_new_tokens + 32  # tokens of a rewrite as the prompt, and of the next one after it
-        self.reset(max(1, min(max_running, token_budget // (2 * usual))))
+        self.threads, self.workers = torch.get_num_threads(), 1
+        self.reset(min(max_running, self._seats()))
+
+    def _seats(self) -> int:
+        """Requests that usually fit into the token budget at the same time."""
+        usual = 2 * self.sampling.max_new_tokens + 32  # of a rewrite as the prompt, and of the next one after it
+        return max(1, self.token_budget // (2 * usual))
 
     def describe(self) -> dict[str, Any]:
         """Return device, dtype, threads, the number of requests that the token budget allows, and any folding."""
         return {
             "device": torch.cuda.get_device_name() if self.model.device.type == "cuda" else "cpu",
             "dtype": str(self.model.dtype).removeprefix("torch."),
-            "threads": torch.get_num_threads(),
+            "threads": self.threads * self.workers,
+            "workers": self.workers,
             "max_running": self.max_running,
             **(FOLDED if self._encoder.folds else {}),
         }
+
+    def split(self, count: int) -> list["TransformersEngine"]:
+        """Return engines that share the model, and its threads and token budget in equal parts; see `interface`.
+
+        On a processor a step has many small parts that one thread does as fast as several.
+        """
+        if self.model.device.type != "cpu" or _has_changing_positions(self.model):
+            return [self]
+        most = min(count, self.threads, max(1, self._seats() // FEWEST))
+        count = max(number for number in range(1, most + 1) if self.threads % number == 0)
+        return [self._part(count) for _ in range(count)] if count > 1 else [self]
+
+    def _part(self, count: int) -> "TransformersEngine":
+        part = copy(self)
+        part._encoder = deepcopy(self._encoder)  # tokenizers are not made for several threads
+        part.tokenizer = part._encoder.tokenizer
+        part.workers, part.threads, part.token_budget = count, self.threads // count, self.token_budget // count
+        part.reset(min(self.max_running, part._seats()))
+        return part
 
     def reset(self, max_running: int | None = None) -> None:
         """Forget everything but the shared prefixes; run at most `max_running` requests at the same time."""
@@ -130,6 +158,8 @@ class TransformersEngine:
     @torch.inference_mode()
     def step(self) -> list[Completion]:
         """Add one token to every running request; return the completed ones."""
+        if torch.get_num_threads() != self.threads:  # it is a setting of each thread
+            torch.set_num_threads(self.threads)
         # plain requests, then guided ones: the logits of each kind are contiguous and never copied
         self._running.sort(key=lambda running: len(running.rows))
         negatives = [running.rows[1] for running in self._running if len(running.rows) == 2]
@@ -233,3 +263,10 @@ class TransformersEngine:
         with free_memory.raising_out_of_memory():
             forward(self.model, [Row(0, Encoded(0, ()), 0, tuple(tokens))], cache)
         return cache.as_prefix(0, len(tokens))
+
+
+def _has_changing_positions(model: PreTrainedModel) -> bool:
+    """Return True if the model's rotary positions change with the longest sequence: engines must not share them."""
+    kinds = [getattr(module, "rope_type", None) for module in model.modules()]
+    names = {name for kind in kinds if kind for name in (kind.values() if isinstance(kind, dict) else [kind])}
+    return any("dynamic" in name or name == "longrope" for name in names)

@@ -4,6 +4,7 @@ Guidance reads the logits of a negative prompt only for the tokens that are plau
 each row. The head is a fifth of the weights of a model of 135 M parameters.
 """
 
+import threading
 from collections.abc import Callable
 
 import torch
@@ -18,28 +19,31 @@ class Head(torch.nn.Module):
     def __init__(self, layer: torch.nn.Linear) -> None:
         super().__init__()
         self.layer, self.weight, self.bias = layer, layer.weight, layer.bias
-        self.full: int | None = (
-            None  # number of leading rows whose logits the next call of `forward` returns; None for all
-        )
-        self._rest: Tensor | None = None  # hidden states of the others, for `of`
+        self._of_thread = threading.local()  # engines in several threads share a model
+
+    def spare(self, full: int | None) -> None:
+        """Let the next call return the logits of the first `full` rows alone; None for all."""
+        self._of_thread.full = full
 
     def forward(self, hidden: Tensor) -> Tensor:
         """(1, rows, D) to (1, rows, V)."""
-        if self.full is not None:
-            hidden, self._rest = hidden[:, : self.full], hidden[0, self.full :]
-            self.full = None
+        full = getattr(self._of_thread, "full", None)
+        if full is not None:
+            hidden, self._of_thread.rest = hidden[:, :full], hidden[0, full:]  # for `of`
+            self._of_thread.full = None
         return self.layer(hidden)
 
     def of(self, tokens: Tensor | None) -> Tensor:
         """Logits of the rows that `forward` left out, for `tokens` int64 [rows, n], or all if None: [rows, n or V]."""
+        rest = self._of_thread.rest
         if tokens is None:
-            return self.layer(self._rest)
+            return self.layer(rest)
         # one product for the tokens of all rows: many rows have the same ones
         used = torch.zeros(len(self.weight), dtype=torch.bool, device=tokens.device)
         used[tokens.flatten()] = True
         columns = used.nonzero().squeeze(1)
         bias = None if self.bias is None else self.bias[columns]
-        logits = linear(self._rest, self.weight[columns], bias)
+        logits = linear(rest, self.weight[columns], bias)
         return logits.gather(1, (used.cumsum(0) - 1)[tokens])
 
 

@@ -51,7 +51,7 @@ def forward(
         cache, slots, positions.to(device), prefixes, decoding, prompts.to(device), prompt_lengths.to(device)
     )
     if head is not None:
-        head.full = full
+        head.spare(full)
     logits = model(
         input_ids=tokens[None],
         position_ids=(positions + torch.tensor(cache.prefix_lengths)[prefixes]).to(device)[None],

@@ -137,6 +137,10 @@ class VLLMEngine:
         self.max_running = max_running or self.max_running
         self.guided.reset()
 
+    def split(self, count: int) -> list["VLLMEngine"]:
+        """Return this engine alone: vLLM has threads of its own."""
+        return [self]
+
     def add(self, request: Request) -> None:
         """Add a request.
 

@@ -6,6 +6,7 @@ import json
 import random
 import shutil
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -141,7 +142,7 @@ def test_sparing_the_head_changes_nothing(folder: Path) -> None:
     assert complete(engine, some) == complete(whole, some)
     assert sum(spared) > len(spared) / 2
     tokens = torch.tensor([[3, 1], [0, 3]])
-    engine._head._rest = torch.randn(2, engine._head.weight.shape[1])
+    engine._head._of_thread.rest = torch.randn(2, engine._head.weight.shape[1])
     torch.testing.assert_close(of(tokens), of(None).gather(1, tokens))
 
 
@@ -437,3 +438,33 @@ def test_files_in_the_kernels_cache_do_not_count_as_used(tmp_path: Path, cached:
     (tmp_path / limit).write_text("max\n")
     assert free_memory.free_in_group(tmp_path, *names) == []
     assert free_memory.free_in_group(tmp_path / "none", *names) == []
+
+
+def test_engines_that_share_a_model_run_at_the_same_time(folder: Path) -> None:
+    """In threads of their own, and with the results of one engine."""
+    engine = engine_module.load(folder, (PROMPT,), SAMPLED, 8, SETTINGS, 4)
+    assert engine.split(1) == [engine]
+    parts = engine.split(3)  # 3 does not divide the threads
+    assert len(parts) == 2
+    assert [part.describe()["threads"] for part in parts] == [4, 4]
+    assert [part.token_budget for part in parts] == [32768, 32768]
+    some = [requests(30)[::2], requests(30)[1::2]]
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(complete, parts, some))
+    assert found[0] | found[1] == complete(load(folder, SAMPLED), requests(30))
+
+
+def test_an_engine_splits_no_further_than_there_is_room_for(folder: Path) -> None:
+    few = engine_module.FEWEST * 2 * (2 * SAMPLED.max_new_tokens + 32)  # tokens of as many requests
+    for budget, count in ((few, 1), (2 * few, 2), (3 * few, 2), (4 * few, 4)):
+        engine = engine_module.load(folder, (PROMPT,), SAMPLED, 8, SETTINGS | {"token_budget": budget}, 4)
+        assert len(engine.split(9)) == count
+
+
+def test_positions_that_change_with_the_sequence_are_not_shared(folder: Path, tmp_path: Path) -> None:
+    changing = shutil.copytree(folder, tmp_path / "llm")
+    config = json.loads((changing / "config.json").read_text())
+    config["rope_parameters"] = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}
+    (changing / "config.json").write_text(json.dumps(config))
+    engine = engine_module.load(changing, (PROMPT,), SAMPLED, 8, SETTINGS, 4)
+    assert engine.split(2) == [engine]
