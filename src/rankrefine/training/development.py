@@ -6,6 +6,7 @@ their generated order, which needs no labels.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,6 @@ from rankrefine.training.held_out import SHORTEST
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.evaluation import EmbeddingSimilarityEvaluator
 
 METRIC = "spearman_cosine"
 HELD_OUT_LISTS = "held-out lists"  # in records, the source of the development data if there are none
@@ -37,34 +37,46 @@ def read(path: Path) -> tuple[list[str], list[str], list[float]]:
     return columns["sentence1"], columns["sentence2"], columns["score"]
 
 
-def evaluator(path: Path) -> EmbeddingSimilarityEvaluator:
+def evaluator(path: Path) -> Any:
     """Return an evaluator that computes `METRIC` (-1..1) on the validation pairs; errors are those of `read`."""
-    from sentence_transformers.sentence_transformer.evaluation import EmbeddingSimilarityEvaluator
-
     first, second, scores = read(path)
-    return EmbeddingSimilarityEvaluator(
-        first, second, scores, batch_size=BATCH, main_similarity="cosine", show_progress_bar=False, write_csv=False
-    )
+
+    def spearman(model: SentenceTransformer) -> float:
+        one, other = np.split(_embed(model, first + second), 2)
+        return spearmanr((one * other).sum(1), scores).statistic
+
+    return _evaluator(spearman)
 
 
 def list_evaluator(lists: list[list[str]], max_length: int) -> Any:
     """Return an evaluator that computes the mean `order_kept` of lists of three and more as `METRIC` (-1..1)."""
+    sentences = [sentence for own in lists for sentence in own]
+    ends = np.cumsum([len(own) for own in lists])
+
+    def mean_order(model: SentenceTransformer) -> float:
+        vectors = _embed(model, sentences, processing_kwargs=cut(model, max_length))
+        ordered = [rows for rows in np.split(vectors, ends[:-1]) if len(rows) >= SHORTEST]
+        return np.mean([order_kept(rows @ rows.T) for rows in ordered])
+
+    return _evaluator(mean_order)
+
+
+def _evaluator(score: Callable[[SentenceTransformer], float]) -> Any:
+    """Return an evaluator of sentence-transformers with one metric."""
     from sentence_transformers.base.evaluation import BaseEvaluator
 
-    class GeneratedOrder(BaseEvaluator):
+    class Evaluator(BaseEvaluator):
         def __call__(self, model: SentenceTransformer, *args: Any, **kwargs: Any) -> dict[str, float]:
-            vectors = model.encode(
-                [sentence for sentences in lists for sentence in sentences],
-                batch_size=BATCH,
-                normalize_embeddings=True,
-                processing_kwargs=cut(model, max_length),
-                show_progress_bar=False,
-            )
-            ends = np.cumsum([len(sentences) for sentences in lists])
-            ordered = [rows for rows in np.split(vectors, ends[:-1]) if len(rows) >= SHORTEST]
-            return {METRIC: float(np.mean([order_kept(rows @ rows.T) for rows in ordered]))}
+            return {METRIC: float(score(model))}
 
-    return GeneratedOrder()
+    return Evaluator()
+
+
+def _embed(model: SentenceTransformer, sentences: list[str], **options: Any) -> np.ndarray:
+    """Return normalised embeddings [sentences, dim]; equal sentences are embedded once."""
+    row = {sentence: i for i, sentence in enumerate(dict.fromkeys(sentences))}
+    options |= {"batch_size": BATCH, "normalize_embeddings": True, "show_progress_bar": False}
+    return model.encode(list(row), **options)[[row[sentence] for sentence in sentences]]
 
 
 def order_kept(cosines: np.ndarray) -> float:

@@ -10,6 +10,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from rankrefine import io
+from rankrefine.encoders.opening import open_encoder
 from rankrefine.errors import UserError
 from rankrefine.training import development
 from rankrefine.training.held_out import held_out
@@ -39,6 +40,20 @@ def test_development_data_are_the_validation_split(tmp_path: Path):
 def test_unusable_development_data_are_refused(tmp_path: Path, changed: dict, message: str):
     with pytest.raises(UserError, match=message):
         development.read(development_folder(tmp_path, **changed))
+
+
+def test_the_score_is_that_of_the_librarys_evaluator(tmp_path: Path) -> None:
+    from miniature.encoder import build
+    from sentence_transformers.sentence_transformer.evaluation import EmbeddingSimilarityEvaluator
+
+    encoder = open_encoder(build(tmp_path / "encoder"))
+    first = ["a boat", "a boat", "the red house near the road", "one cat"]
+    second = ["one cat", "the old boat", "a boat", "the man sees a dog and never leaves"]
+    scores = [1.0, 3.0, 2.0, 4.0]
+    folder = development_folder(tmp_path, sentence1=first, sentence2=second, score=scores)
+    library = EmbeddingSimilarityEvaluator(first, second, scores, main_similarity="cosine", write_csv=False)
+    found = development.evaluator(folder)(encoder)[development.METRIC]
+    assert found == pytest.approx(library(encoder)["spearman_cosine"], abs=1e-6)
 
 
 def by_position(length: int) -> np.ndarray:
