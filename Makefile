@@ -3,6 +3,7 @@
 # make test-slow     tests with real models
 # make test-pythons  unit tests without torch on python3.12 and newer, if installed, or on PYTHONS
 # make test-slurm    miniature workflow on a SLURM cluster of two nodes on this machine (installs Debian's SLURM)
+# make test-gpu      generation and training on an NVIDIA GPU with made-up models, and their speed; fails without a GPU
 # make test-crash    miniature workflow, killed eight times at random moments, gives the same bytes
 # make vllm          .venv-vllm, the environment of the vllm engine on a CPU
 #
@@ -16,7 +17,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 VLLM := $(VENV)-vllm
 
-.PHONY: run test test-slow test-pythons test-slurm test-crash vllm lint setup reference clean-venv
+.PHONY: run test test-slow test-pythons test-slurm test-gpu test-crash vllm lint setup reference clean-venv
 
 run: $(READY)
 	@$(BIN)/python workflow/run.py $(if $(CORES),--cores $(CORES)) $(ARGS)
@@ -33,6 +34,10 @@ test-pythons: $(READY)
 
 test-slurm: $(READY)
 	$(BIN)/python -m pytest -m slurm tests/slurm
+
+test-gpu: $(READY)
+	$(BIN)/python -m pytest -m gpu tests/gpu
+	$(BIN)/python benchmarks/gpu_speed.py
 
 test-crash: $(READY)
 	$(BIN)/python tools/crash.py --kills 8

@@ -11,13 +11,13 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import material
 import torch
 from tqdm import tqdm
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from rankrefine.config import load as configuration
 from rankrefine.generate import blocks
@@ -28,7 +28,7 @@ from rankrefine.llm.tokens import encode
 from rankrefine.llm.transformers import engine as engines
 
 ROUNDS = 5
-SETTINGS = configuration.complete({})["generate"] | {"rounds": ROUNDS}
+SETTINGS = configuration.defaults()["generate"] | {"rounds": ROUNDS}
 SCALE = SETTINGS["guidance_scale"]
 RECIPE = ranking.load({"seed": 1, "generate": SETTINGS})
 LEAST_CHANGED = 0.02
@@ -49,17 +49,51 @@ def main() -> int:
 
 def compare(folder: Path, pairs: list[tuple[str, str]], most: int) -> int:
     """Print the number of equal completions; return 0 if all differences are near-ties and guidance mattered."""
-    prompt = RECIPE.prompt
-    engine = engines.load(folder, [prompt], Sampling(max_new_tokens=most), 64, SETTINGS | {"dtype": "float32"}, None)
-    ours = _complete(engine, [Request(i, *map(prompt.fill, pair), SCALE, (i,)) for i, pair in enumerate(pairs)])
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    engine = engines.load(
+        folder, RECIPE.prompts, Sampling(max_new_tokens=most), 64, SETTINGS | {"dtype": "float32"}, None
+    )
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval().to(engine.model.device)
+    found = compared(engine, model, pairs)
+    print(found, *found.wrong, sep="\n")
+    return int(bool(found.wrong) or found.share <= LEAST_CHANGED)
+
+
+@dataclass
+class Comparison:
+    """Our completions beside the library's."""
+
+    pairs: int = 0
+    ties: int = 0  # completions that part where the two best guided logits are closer than `NEAR`
+    wrong: list[str] = field(default_factory=list)  # a line for each of the others that part
+    steps: int = 0  # the library's tokens
+    changed: int = 0  # those that plain decoding would not have chosen
+
+    @property
+    def share(self) -> float:
+        """Share of the tokens that guidance changed."""
+        return self.changed / self.steps
+
+    def __str__(self) -> str:
+        equal = self.pairs - self.ties - len(self.wrong)
+        return (
+            f"{self.pairs} pairs: {equal} equal, {self.ties} part at near-ties, {len(self.wrong)} differ\n"
+            f"guidance changed {self.changed} of {self.steps} choices ({self.share:.1%})"
+        )
+
+
+def compared(
+    engine: engines.TransformersEngine, model: PreTrainedModel, pairs: list[tuple[str, str]], scale: float = SCALE
+) -> Comparison:
+    """Complete all pairs of sentences with the engine, whose sampling is greedy, and with the library's `model`."""
+    fill, most = RECIPE.prompt.fill, engine.sampling.max_new_tokens
+    ours = complete(engine, [Request(i, *map(fill, pair), scale, (i,)) for i, pair in enumerate(pairs)])
     ends = engine._stops | engine._newlines
-    ties, wrong, changed, steps = 0, [], 0, 0
+    result = Comparison(len(pairs))
     for i, pair in enumerate(tqdm(pairs, "library", disable=None)):
-        prompts = [encode(engine.tokenizer, prompt.fill(text)) for text in pair]
-        guided, plain, scores = _library(model, *prompts, most, sorted(ends))
-        changed += sum(a != b for a, b in zip(guided, plain, strict=True))
-        steps += len(guided)
+        prompts = [encode(engine.tokenizer, fill(text)) for text in pair]
+        guided, plain, scores = _library(model, *prompts, scale, most, sorted(ends))
+        result.changed += sum(a != b for a, b in zip(guided, plain, strict=True))
+        result.steps += len(guided)
         expected = guided[:-1] if guided[-1] in ends else guided
         if list(ours[i].tokens) == expected:
             continue
@@ -67,14 +101,11 @@ def compare(folder: Path, pairs: list[tuple[str, str]], most: int) -> int:
         place = min(len(ours[i].tokens), len(expected)) if place is None else place  # one of them ended before
         best = scores[place].topk(2).values
         gap = float(best[0] - best[1])
-        ties += gap < NEAR
-        if gap >= NEAR:
-            wrong.append(f"pair {i}, token {place}: the two best logits are {gap:.5f} apart")
-    share = changed / steps
-    print(f"{len(pairs)} pairs: {len(pairs) - ties - len(wrong)} equal, {ties} part at near-ties, {len(wrong)} differ")
-    print(f"guidance changed {changed} of {steps} choices ({share:.1%})")
-    print(*wrong, sep="\n", end="" if not wrong else "\n")
-    return int(bool(wrong) or share <= LEAST_CHANGED)
+        if gap < NEAR:
+            result.ties += 1
+        else:
+            result.wrong.append(f"pair {i}, token {place}: the two best logits are {gap:.5f} apart")
+    return result
 
 
 def _sampled_pairs(folder: Path, texts: list[str]) -> list[tuple[str, str]]:
@@ -83,7 +114,8 @@ def _sampled_pairs(folder: Path, texts: list[str]) -> list[tuple[str, str]]:
     return [(s[k], s[k - 1]) for k in range(1, ROUNDS) for s in (chain.sentences for chain in chains) if len(s) > k]
 
 
-def _complete(engine: engines.TransformersEngine, requests: list[Request]) -> dict[int, Completion]:
+def complete(engine: engines.TransformersEngine, requests: list[Request]) -> dict[int, Completion]:
+    """Return all completions by the ids of their requests; a waiting request takes each place that becomes free."""
     waiting, completed, running = list(requests), {}, 0
     while waiting or running:
         while waiting and running < engine.max_running:
@@ -97,15 +129,15 @@ def _complete(engine: engines.TransformersEngine, requests: list[Request]) -> di
 
 @torch.inference_mode()
 def _library(
-    model: Any, prompt: list[int], negative: list[int], most: int, ends: list[int]
+    model: PreTrainedModel, prompt: list[int], negative: list[int], scale: float, most: int, ends: list[int]
 ) -> tuple[list[int], list[int], torch.Tensor]:
     """Return the library's guided tokens, the choices of plain decoding in their place, and the guided scores."""
-    ids = torch.tensor([prompt])
+    ids = torch.tensor([prompt], device=model.device)
     out = model.generate(
         ids,
         attention_mask=torch.ones_like(ids),
-        guidance_scale=SCALE,
-        negative_prompt_ids=torch.tensor([negative]),
+        guidance_scale=scale,
+        negative_prompt_ids=torch.tensor([negative], device=model.device),
         do_sample=False,
         max_new_tokens=most,
         eos_token_id=ends,

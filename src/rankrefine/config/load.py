@@ -58,6 +58,11 @@ def complete(config: Any, origin: str = "config") -> dict[str, Any]:
     return completed
 
 
+def defaults() -> dict[str, Any]:
+    """Return the configuration in which no key is set, without validation, which needs jsonschema."""
+    return _fill({}, schema())
+
+
 def _validated(config: Any, origin: str) -> dict[str, Any]:
     if problem := next(unusable(config), None):
         raise UserError(f"{origin}: {problem}")

@@ -28,6 +28,10 @@ def test_an_empty_config_is_the_reference() -> None:
     assert config.complete({}) == config.load(str(ROOT / "config.yaml"))
 
 
+def test_the_defaults_alone_are_the_completed_empty_config() -> None:
+    assert config.defaults() == config.complete({})
+
+
 def test_the_reference_files_are_written_from_the_schema() -> None:
     hint = "run `make reference`"
     assert (ROOT / "config.yaml").read_text(encoding="utf-8") == reference.as_yaml(), hint
