@@ -13,6 +13,7 @@ import torch
 
 from rankrefine.llm.transformers import engine as engines
 from rankrefine.llm.transformers import packed_linear, shared_prefix
+from rankrefine.llm.transformers.lm_head import Head
 from rankrefine.llm.transformers.packed_forward import Row
 
 REPEATS = 10
@@ -92,19 +93,27 @@ def decoding(engine: engines.TransformersEngine) -> Iterator[Work]:
     model, forward, work = engine.model, engines.forward, Work()
     sizes = {layer: layer.weight.shape[0] * layer.weight.shape[1] for layer in linear_layers(model)}
     total = sum(sizes.values())
-    head = sizes[model.get_output_embeddings()]
+    last = model.get_output_embeddings()
+    of_head = sizes[last.layer if isinstance(last, Head) else last]
     config = model.config.get_text_config()
     width = 4 * config.num_attention_heads * config.num_hidden_layers  # flops of attention per key and unit of width
 
-    def counted(model: torch.nn.Module, rows: list[Row], cache: shared_prefix.Cache) -> torch.Tensor:
+    def counted(
+        model: torch.nn.Module,
+        rows: list[Row],
+        cache: shared_prefix.Cache,
+        head: Head | None = None,
+        full: int | None = None,
+    ) -> torch.Tensor:
+        computed = len(rows) if head is None or full is None else full  # of the others a few logits are
         fed = sum(len(row.feed) for row in rows)
         own = sum(row.length + len(row.feed) for row in rows)
         keys = sum(_keys(cache.prefix_lengths[row.prompt.prefix] + row.length, len(row.feed)) for row in rows)
         prefixes = sum(cache.prefix_lengths[prefix] for prefix in {row.prompt.prefix for row in rows})
-        work.flops += 2 * (total - head) * fed + 2 * head * len(rows) + width * cache.width * keys
+        work.flops += 2 * (total - of_head) * fed + 2 * of_head * computed + width * cache.width * keys
         work.bytes += total * model.dtype.itemsize + (own + prefixes) * cache.bytes(1) / cache.slots
         work.rows += len(rows)
-        return forward(model, rows, cache)
+        return forward(model, rows, cache, head, full)
 
     with mock.patch.object(engines, "forward", counted):
         yield work

@@ -172,8 +172,8 @@ def near_ties(few: Few, scale: float | Tensor, sampling: Sampling, uniforms: Ten
         if sampling.plausibility != float("inf"):
             floor = few.logits.amax(-1, keepdim=True).float() - sampling.plausibility
             scores = scores.masked_fill(few.logits < floor, -torch.inf)
-        best = scores.topk(2, -1).values
-        near |= best[:, 0] - best[:, 1] < reach
+        best = scores.topk(min(2, scores.shape[1]), -1).values
+        near |= best[:, 0] - best[:, 1:].amax(-1) < reach if best.shape[1] > 1 else False
     return near
 
 

@@ -170,6 +170,13 @@ def test_a_tie_is_a_near_tie() -> None:
         assert near(even, None, 1.0, Sampling(1.0), drawn).tolist() == [expected]
 
 
+def test_a_token_that_alone_is_plausible_has_no_tie() -> None:
+    alone = torch.tensor([[9.0, *[0.0] * 15]])
+    few = select(alone, alone, 2.0, NEAR)
+    assert few.logits.shape == (1, 1)
+    assert not near_ties(few, 1.5, Sampling(plausibility=2.0), torch.zeros(1)).any()
+
+
 def test_draws_depend_on_every_part_of_the_key_alone() -> None:
     base = draws(20, 2024, "abc", 1, 0)
     assert np.array_equal(base, draws(20, 2024, "abc", 1, 0))
