@@ -59,7 +59,7 @@ def test_all_work_of_decoding_is_counted(size, device) -> None:
     model, (prefix,) = engine.model, engine._cache.prefix_lengths
     tails = [len(engine._encoder.encode(text, 9).tail) for text in pair]
     head = model.lm_head.weight.numel()
-    others = sum(layer.weight.numel() for layer in model.model.modules() if isinstance(layer, torch.nn.Linear))
+    others = sum(layer.weight.shape[0] * layer.weight.shape[1] for layer in bounds.linear_layers(model.model))
     read = sum(tail + steps - 1 for tail in tails)
     # a token attends to the prefix, to itself and to all before it
     keys = sum(prefix + place + 1 for tail in tails for place in range(tail + steps - 1))
