@@ -1,7 +1,5 @@
 """Headline of the report: what was gained on which test, in words."""
 
-from typing import Any
-
 from rankrefine import hub_names
 from rankrefine.report.records import Records, genre
 from rankrefine.score_table import RAW, Score

@@ -20,8 +20,8 @@ from rankrefine.ranking_lists import lists as ranking_lists
 from rankrefine.ranking_lists import similarity_to_seed as similarity
 from rankrefine.ranking_lists import teacher_embeddings as embeddings
 from rankrefine.refine.targets import targets
-from rankrefine.report import tables, target_order, timings
 from rankrefine.report import run as report
+from rankrefine.report import tables, target_order, timings
 from rankrefine.report.collect import collect, join_shards
 from rankrefine.report.contents import CONTENTS
 from rankrefine.report.figures import lists, style, training
