@@ -9,7 +9,7 @@ from rankrefine.report.figures.style import DARK
 _ROOT = re.compile(r".*?<svg [^>]*?(viewBox=\"[^\"]*\")[^>]*>", re.DOTALL)  # with the XML declaration before it
 _STYLE = re.compile(r"\s*<defs>\s*<style.*?</style>\s*</defs>", re.DOTALL)  # its selector * would style the whole page
 _REFERENCE = re.compile(r'(?<= id=")|(?<=href="#)|(?<=url\(#)')
-_FONT = re.compile(r"font: (?:(\d+) )?([\d.]+px) [^;\"]*")
+_FONT = re.compile(r"font-family: [^;\"]*(?:; )?")
 _COLOR = re.compile("|".join(DARK))
 
 
@@ -23,8 +23,7 @@ def inline(svg: str, name: str, title: str, description: str) -> Markup:
         description: What it shows, for readers who do not see it.
     """
     text = _STYLE.sub("", svg, count=1).replace("xlink:href", "href")
-    text = _REFERENCE.sub(f"{name}-", text)
-    text = _FONT.sub(lambda match: f"font-size: {match[2]}" + (f"; font-weight: {match[1]}" if match[1] else ""), text)
+    text = _REFERENCE.sub(f"{name}-", _FONT.sub("", text))
     text = _COLOR.sub(lambda match: f"var({variable(match[0])})", text)
     label = f'role="img" aria-labelledby="{name}-title" aria-describedby="{name}-desc"'
     texts = f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-desc">{escape(description)}</desc>'

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -88,7 +89,7 @@ def test_every_id_is_unique_and_every_reference_leads_to_one(page: Element) -> N
 def test_headings_and_landmarks_have_an_order(page: Element) -> None:
     levels = [int(element.tag[1]) for element in page.all("") if re.fullmatch(r"h[1-6]", element.tag)]
     assert levels[0] == 1 and levels.count(1) == 1
-    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after - before <= 1 for before, after in pairwise(levels))
     assert [len(list(page.all(tag))) for tag in ("main", "nav", "footer")] == [1, 1, 1]
     sections = list(page.all("section"))
     assert all("aria-labelledby" in section.attributes for section in sections)
@@ -125,16 +126,17 @@ def test_figures_have_a_text_alternative_and_the_colours_of_the_page(page: Eleme
 
 
 def test_ids_of_figures_do_not_meet() -> None:
-    svg = """<?xml version="1.0"?><svg xmlns:xlink="http://www.w3.org/1999/xlink" width="9pt" viewBox="0 0 9 9" version="1.1">
- <defs><style type="text/css">*{stroke-linejoin: round}</style></defs><g id="a" clip-path="url(#p)"><use xlink:href="#m"/>
- <text style="font: 700 9px 'DejaVu Sans', sans-serif; fill: #0072b2">#a 1.234</text></g></svg>"""
+    svg = """<?xml version="1.0"?><svg xmlns:xlink="http://www.w3.org/1999/xlink" width="9pt" viewBox="0 0 9 9">
+ <defs><style type="text/css">*{stroke-linejoin: round}</style></defs>
+ <g id="a" clip-path="url(#p)"><use xlink:href="#m"/>
+ <text style="font-size: 9px; font-family: 'DejaVu Sans', sans-serif; fill: #0072b2">#a 1.234</text></g></svg>"""
     made = str(inline(svg, "one", "A <b>", "x & y"))
     assert made.startswith('<svg viewBox="0 0 9 9" role="img"') and "style>" not in made
     for part in (
         'id="one-a"',
         "url(#one-p)",
         ' href="#one-m"',
-        "font-size: 9px; font-weight: 700; fill: var(--c0072b2)",
+        "font-size: 9px; fill: var(--c0072b2)",
     ):
         assert part in made, part
     assert ">#a 1.234</text>" in made and '<title id="one-title">A &lt;b&gt;</title>' in made
