@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from rankrefine.report.figures.style import (
     BLUE,
     GREY,
+    LONGEST,
     ORANGE,
     PALE,
     RED,
@@ -51,7 +52,7 @@ def similarity(records: Records) -> Figure:
 def target_order(records: Records) -> Figure:
     """Draw the share of pairs that each experiment's targets rank in generated order, and as the teacher does."""
     agreements = records.agreements
-    height = 1.0 + 0.36 * len(agreements)
+    height = 1.0 + 0.42 * len(agreements)
     figure = Figure(figsize=(WIDTH, height + 3.2))
     top, bottom = figure.subplots(2, 1, height_ratios=(height, 3.0))
     _shares(top, agreements)
@@ -70,7 +71,7 @@ def _shares(axes: Axes, agreements: list[Agreement]) -> None:
     axes.plot([], [], "o", color=BLUE, label="as generated")
     axes.plot([], [], "s", color=ORANGE, label="as the teacher")
     names = [each.name if each.target in each.name else f"{short(each.name)}\n({each.target})" for each in agreements]
-    rows(axes, names)
+    rows(axes, names, longest=2 * LONGEST)
     axes.tick_params(axis="y", labelsize=9 if len(agreements) > 1 else 11)
     axes.set_xlim(0.5 if all(min(each.generated, each.teacher) > 0.5 for each in agreements) else 0, 1.02)
     axes.set_xlabel("share of pairs that the targets rank this way")

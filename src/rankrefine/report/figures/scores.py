@@ -27,7 +27,7 @@ from rankrefine.report.records import Records, genre
 from rankrefine.score_table import RAW, Score
 
 REPRESENTATION = "Representation"
-COLUMNS, SHORTEST = 2, 20  # panels beside each other, and characters of a name beside them
+COLUMNS, SHORTEST = 2, 24  # panels beside each other, and characters of a name beside them
 
 
 @rc_context(STYLE)
@@ -55,7 +55,7 @@ def compared(records: Records) -> list[Score]:
 
 
 def _line(row: Score, several: bool) -> str:
-    """Return the label of a line: the task, or its genre indented below it, and the metric if there are several."""
+    """Return the label of a line: the task or, below it, its genre; with the metric if there are several."""
     name = row.task if row.subset == "all" else genre(row.subset)
     return f"{name}, {row.measure}" if several else name
 
@@ -82,7 +82,7 @@ def models(records: Records) -> Figure:
         _panel(axes, panel, drawn, records)
         labels = [row.model for row in panel]
         rows(axes, labels, LONGEST if columns == 1 else SHORTEST)
-        axes.tick_params(labelleft=not (place % columns and labels == before))
+        axes.tick_params(labelleft=not (place % columns and labels == before), labelsize=10)
         axes.set_title(title, loc="left", fontsize=10)
         before = labels
     figure.supxlabel("difference to the base", fontsize=11)
@@ -106,7 +106,7 @@ def _panel(axes: Axes, lines: Sequence[Score], drawn: Sequence[Score], records: 
         marker = "D" if row.is_mean else "o"
         size = 8.5 if whole else 6.5
         axes.plot(row.delta, y, marker, color=color, markerfacecolor=face, markersize=size, markeredgewidth=1.5)
-        label_row(axes, y, row.show("delta"), color, "bold" if whole else "normal")
+        label_row(axes, y, row.show("delta"), color, "bold" if whole and color == BLUE else "normal")
     zero_line(axes)
 
 
