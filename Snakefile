@@ -1,7 +1,7 @@
 # rankrefine: plain sentences -> ranking lists from a language model -> a better sentence encoder.
 #
 #   snakemake --cores all                     run everything, with config.yaml
-#   snakemake --cores all consolidate         up to one stage: seeds, consolidate, scores, page
+#   snakemake --cores all consolidate         up to one stage: seeds, consolidate, scores, report
 #   snakemake --cores all --until teacher     up to all jobs of a rule: generate, teacher, refine, evaluate
 #   snakemake -n                              show what would run, and why
 from snakemake.utils import min_version

@@ -53,7 +53,7 @@ def test_every_rule_is_a_command_with_its_name_and_a_module_of_its_package() -> 
         assert not found or file.stem in found | {"assets"}, f"{file.name} has no rule of its name"
         rules |= found
     others = {"config", "preview", "list-tasks"}
-    assert rules - {"local_asset", "gguf_asset", "page"} == {rule(command) for command in COMMANDS} - {
+    assert rules - {"local_asset", "gguf_asset"} == {rule(command) for command in COMMANDS} - {
         rule(command) for command in others
     }
     for command, module in {module: (command, module) for command, module in reversed(COMMANDS.items())}.values():

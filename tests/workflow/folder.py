@@ -43,7 +43,6 @@ class Python:
         self._jobs.mkdir()
         self._snakemake = ForkServer(folder, "snakemake", PLANNING, {})
         self._rankrefine = ForkServer(self._jobs, "rankrefine", JOBS, VARIABLES)
-        # for jobs alone: the rule `page` passes an open file to Snakemake, which a fork of another process cannot read
         self._program = str(executable(self._jobs))
 
     def run(self, *arguments: str, **request: object) -> subprocess.CompletedProcess[str]:

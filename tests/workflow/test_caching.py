@@ -32,8 +32,7 @@ READERS = {
     "evaluate": {"scores"},
     "scores": {"export", "report"},
     "export": {"report"},
-    "report": {"page"},
-    "page": set(),
+    "report": set(),
 }
 # where the language model writes the training examples and some of the seed sentences
 WRITING_READERS = READERS | {
@@ -479,7 +478,7 @@ def extended(text: str) -> str:
         ("src/rankrefine/report/run.py", {"report"}),
         ("src/rankrefine/cli/commands.py", set()),
         ("src/rankrefine/report/templates/scores.html", {"report"}),
-        ("workflow/report/scores.rst", {"page"}),
+        ("src/rankrefine/report/captions/similarity.rst", {"report"}),
     ],
 )
 def test_changed_code_plans_its_stage_and_what_follows(edited, file: str, rules: set[str]) -> None:
@@ -488,7 +487,7 @@ def test_changed_code_plans_its_stage_and_what_follows(edited, file: str, rules:
 
 def test_changed_code_of_a_task_reruns_that_task_alone(edited) -> None:
     folder = edited("src/rankrefine/evaluate/tasks/representation.py", extended)
-    expected = {"task": 1, "overlap": 1, "evaluate": 3, "scores": 1, "export": 1, "report": 1, "page": 1}
+    expected = {"task": 1, "overlap": 1, "evaluate": 3, "scores": 1, "export": 1, "report": 1}
     assert folder.planned() == expected
 
 
@@ -502,7 +501,6 @@ def test_a_larger_count_plans_new_shards_and_a_partly_filled_last_one(finished) 
         "scores": 1,
         "export": 1,
         "report": 1,
-        "page": 1,
     }
     # 20 seeds in shards of 8: the third has 4 and grows to 8, a fourth has 1
     finished.configure("seeds.count", 25)
@@ -529,7 +527,7 @@ def test_a_smaller_count_is_what_a_fresh_run_would_give(finished, fresh) -> None
 
 def test_a_new_task_runs_alone(finished) -> None:
     finished.configure("evaluate.tasks", {"STSBenchmark": "sts", "Representation": None, "SICK-R": "sts2"})
-    expected = {"task": 1, "overlap": 1, "evaluate": 3, "scores": 1, "export": 1, "report": 1, "page": 1}
+    expected = {"task": 1, "overlap": 1, "evaluate": 3, "scores": 1, "export": 1, "report": 1}
     assert finished.planned() == expected
 
 

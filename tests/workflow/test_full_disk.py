@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-WRITTEN = ("output", "stats", "card", "manifest", "history", "parquet", "table", "mteb", "cards", "selection")
+WRITTEN = ("output", "stats", "card", "manifest", "history", "parquet", "table", "mteb", "cards", "selection", "page")
 RECORDS = (".json", ".md")  # they hold times
 # kB that are left: the first file fails, or one in the middle
 STAGES = {
@@ -162,17 +162,3 @@ def test_make_run_says_so_also_where_snakemake_itself_cannot_write(
     assert disk.make_run("consolidate").returncode == 0
     data = [Path("results", name) for name in ("seeds", "generate", "consolidate")]
     assert content(small, data) == content(finished_run, data)
-
-
-def test_the_page_which_snakemake_writes_says_so_too(small: Path, finished_run: Path, python) -> None:
-    disk = Disk(small, finished_run, python)
-    (small / "results" / "report.html").unlink()
-    disk.leave(300)
-    completed = disk.make_run("results/report.html")
-    assert completed.returncode == 1
-    assert "The disk is full (results/logs/page.log); free some space and run again." in completed.stderr
-    assert not (small / "results" / "report.html").exists()
-    disk.free()
-    again = disk.make_run("results/report.html")
-    assert again.returncode == 0, again.stderr
-    assert (small / "results" / "report.html").stat().st_size > 300_000

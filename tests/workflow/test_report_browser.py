@@ -1,24 +1,22 @@
-"""The report page in a real browser, without a network: every figure and table is there, and the console is clean."""
+"""The report in a real browser, without a network: accessible, legible at every width, and with a clean console."""
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Frame, Page, sync_playwright
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 OPTIONS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND"),
 ]
-# warning of a library that Snakemake embeds in its page; it is not loaded from that address
-KNOWN = re.compile(r"^warning: cdn\.tailwindcss\.com should not be used in production")
-CATEGORY = re.compile(r"^\d \w")
 
 
 @pytest.fixture(scope="module")
@@ -33,92 +31,106 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-class Opened:
-    """The open report page, with its console messages and requests."""
+@pytest.fixture
+def opened(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Call it with a run, a width and further options of the browser's page: the open report.
 
-    def __init__(self, page: Page, path: Path) -> None:
-        self.page, self.messages, self.requests = page, [], []
+    At the end of the test, nothing must have been written to the console or requested but the page itself.
+    """
+    messages, requests, pages = [], [], []
+
+    def open_report(run: Path, width: int = 900, **options: Any) -> Page:
+        page = browser.new_page(viewport={"width": width, "height": 700}, **options)
+        pages.append(page)
         page.set_default_timeout(10_000)
-        page.on("console", lambda message: self.log(message.type, message.text))
-        page.on("pageerror", lambda error: self.messages.append(f"uncaught: {error}"))
-        page.on("request", lambda request: self.requests.append(request.url))
-        page.goto(path.as_uri())
-        page.get_by_text("Workflow", exact=True).wait_for()
+        page.on("console", lambda message: messages.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: messages.append(f"uncaught: {error}"))
+        page.on("request", lambda request: requests.append(request.url))
+        page.goto((run / "results" / "report.html").as_uri())
+        return page
 
-    def log(self, kind: str, text: str) -> None:
-        if kind != "log":  # Snakemake logs every item that it shows
-            self.messages.append(f"{kind}: {text}")
-
-    def categories(self) -> list[str]:
-        return [text for text in self.page.locator("ul li a span").all_inner_texts() if CATEGORY.match(text)]
-
-    def open(self, category: str) -> list[str]:
-        """Show a category, and return the names of its items."""
-        self.page.locator("nav ol a").first.click()
-        self.page.locator("ul li a span", has_text=category).click()
-        self.page.locator("tbody tr").first.wait_for()
-        return [row.split("\t")[0].strip() for row in self.page.locator("tbody tr").all_inner_texts()]
-
-    def click(self, item: int, icon: str) -> None:
-        self.page.locator("tbody tr").nth(item).locator(f"a[iconname={icon}]").click()
-
-
-def visible_figure(page: Page) -> None:
-    """The figure has a size, and its upper left corner can be seen beside the menu."""
-    figure = page.locator(".h-screen.items-center img")
-    figure.wait_for()
-    natural = figure.evaluate(
-        "async image => { await image.decode(); return [image.naturalWidth, image.naturalHeight] }"
-    )
-    assert min(natural) > 50
-    box, menu = figure.bounding_box(), page.locator("nav").first.bounding_box()
-    assert box["y"] >= 0 and box["x"] >= menu["x"] + menu["width"] - 1 and box["width"] > 500
-    assert figure.get_attribute("src").startswith("data:image/svg+xml")
-
-
-def visible_page(page: Page) -> None:
-    """The page has a title and a table with rows, and its text contrasts with its background."""
-    page.locator("iframe").wait_for()
-    frame: Frame = page.locator("iframe").element_handle().content_frame()
-    frame.wait_for_load_state()
-    assert frame.locator("h1").inner_text()
-    assert frame.locator("table").count() > 0
-    rows = frame.locator("table tr").all_inner_texts()
-    assert len(rows) >= 2 and any(row.strip() for row in rows)
-    style = frame.locator("body").evaluate(
-        "body => [getComputedStyle(body).color, getComputedStyle(body).backgroundColor]"
-    )
-    text, background = (sum(map(int, re.findall(r"\d+", color)[:3])) / 765 for color in style)
-    assert abs(text - background) > 0.6
+    yield open_report
+    for page in pages:
+        page.close()
+    assert messages == []
+    assert [url[:80] for url in requests if not url.startswith("file:")] == []
 
 
 @pytest.mark.parametrize(
     ("run", "width", "scheme"),
-    [("finished_run", 1280, "light"), ("finished_run", 800, "dark"), ("writing_run", 1280, "light")],
+    [
+        ("finished_run", 400, "light"),
+        ("finished_run", 900, "dark"),
+        ("finished_run", 1600, "light"),
+        ("writing_run", 400, "dark"),
+        ("writing_run", 1600, "dark"),
+    ],
 )
-def test_every_item_is_shown_and_the_console_is_clean(
-    browser: Browser, request: pytest.FixtureRequest, run: str, width: int, scheme: str
+def test_it_is_accessible_and_fits_the_window(
+    opened: Callable[..., Page], request: pytest.FixtureRequest, run: str, width: int, scheme: str
 ) -> None:
-    results = request.getfixturevalue(run) / "results"
-    # the window is lower than the figures
-    page = browser.new_page(viewport={"width": width, "height": 400}, color_scheme=scheme)
-    try:
-        opened = Opened(page, results / "report.html")
-        shown = []
-        for category in opened.categories():
-            for place, name in enumerate(opened.open(category)):
-                opened.open(category)
-                opened.click(place, "eye")
-                page.locator(".h-screen.items-center").locator("img, iframe").wait_for()
-                is_figure = page.locator("iframe").count() == 0
-                (visible_figure if is_figure else visible_page)(page)
-                shown.append(".svg" if is_figure else ".html")
-                opened.click(place, "information-circle")
-                caption = page.locator("nav .prose")
-                caption.wait_for()
-                assert len(caption.inner_text()) > 60, name
-        assert sorted(shown) == sorted(path.suffix for path in (results / "report").iterdir())
-        assert [text for text in opened.messages if not KNOWN.match(text)] == []
-        assert [url[:80] for url in opened.requests if not url.startswith(("data:", "blob:", "file:"))] == []
-    finally:
-        page.close()
+    page = opened(request.getfixturevalue(run), width, color_scheme=scheme)
+    page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true })")
+    found = Axe().run(page).response
+    assert [(each["id"], each["nodes"][0]["html"]) for each in found["violations"]] == []
+    assert {"color-contrast", "svg-img-alt", "heading-order", "region"} <= {each["id"] for each in found["passes"]}
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    figures = [figure.bounding_box() for figure in page.locator("figure svg").all()]
+    assert len(figures) >= 7
+    assert all(figure["x"] >= 0 and figure["width"] >= 350 and figure["height"] >= 50 for figure in figures)
+
+
+def test_the_result_is_in_the_first_window(opened: Callable[..., Page], finished_run: Path) -> None:
+    page = opened(finished_run, 400)
+    for part in (page.locator("h1"), page.locator(".number b")):
+        box = part.bounding_box()
+        assert box["y"] > 0 and box["y"] + box["height"] < 350
+
+
+def test_a_reader_picks_a_list_and_compares_models(opened: Callable[..., Page], finished_run: Path) -> None:
+    page = opened(finished_run)
+    lists = page.locator("[data-list]")
+    name = lists.nth(2).get_attribute("data-list")
+    choice = page.get_by_role("combobox", name="List")
+    choice.select_option(name)
+    assert [each.is_visible() for each in lists.all()] == [place == 2 for place in range(lists.count())]
+    assert lists.nth(2).locator("tbody tr").last.is_visible()
+    assert page.locator("#lists output").inner_text() == f"1 of {lists.count()} shown"
+    choice.select_option("")
+    assert all(each.is_visible() for each in lists.all())
+    page.get_by_role("combobox", name="Show").select_option("teacher")
+    page.get_by_role("combobox", name="beside").select_option("refined")
+    rows = page.locator(".scores tr[data-model]")
+    shown = {row.get_attribute("data-model") for row in rows.all() if row.is_visible()}
+    assert shown == {"teacher", "refined"} and rows.count() > len(shown)
+
+
+def test_without_scripts_everything_is_there(opened: Callable[..., Page], finished_run: Path) -> None:
+    page = opened(finished_run, java_script_enabled=False)
+    assert page.locator("select").count() == 0
+    assert all(each.is_visible() for each in page.locator("[data-list], [data-model], figure svg").all())
+    closed = page.locator("#lists details:not([open])").first
+    closed.locator("summary").click()
+    assert closed.locator("tbody tr").last.is_visible() or page.locator("#lists details[open]").count() == 2
+
+
+def test_the_keyboard_skips_to_the_result_and_shows_where_it_is(
+    opened: Callable[..., Page], finished_run: Path
+) -> None:
+    page = opened(finished_run)
+    page.keyboard.press("Tab")
+    skip = page.locator(".skip")
+    assert skip.evaluate("link => link === document.activeElement") and skip.bounding_box()["x"] >= 0
+    assert skip.evaluate("link => getComputedStyle(link).outlineStyle") == "solid"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "result"
+
+
+def test_it_prints_light_and_with_closed_parts_open(opened: Callable[..., Page], finished_run: Path) -> None:
+    page = opened(finished_run, color_scheme="dark", java_script_enabled=False)
+    page.emulate_media(media="print")
+    style = "body => [getComputedStyle(body).backgroundColor, getComputedStyle(body).color]"
+    assert page.locator("body").evaluate(style) == ["rgb(255, 255, 255)", "rgb(27, 28, 31)"]
+    assert not page.locator("nav").is_visible()
+    assert page.locator("#lists details:not([open]) tbody tr").last.bounding_box()["height"] > 5
+    assert page.pdf(format="A4").startswith(b"%PDF")

@@ -53,9 +53,6 @@ def show_errors():
     ended = {file: found[1] for file, line in reversed(lines) if (found := end.match(line))}
     for file, reason in ended.items():
         print(f"\nSLURM ended a job: {reason} ({file})", file=sys.stderr)
-    # in the log of the rule `page`, where Snakemake writes the file; other jobs report a full disk as a rankrefine error
-    for file in dict.fromkeys(file for file, line in lines if "No space left on device" in line):
-        print(f"\nThe disk is full ({file}); free some space and run again.", file=sys.stderr)
     for message in dict.fromkeys(line.partition("error: ")[2] for _, line in lines if "rankrefine: error: " in line):
         print(f"\nrankrefine: error: {message}", file=sys.stderr)
 

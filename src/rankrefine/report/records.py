@@ -87,3 +87,8 @@ class Records:
         """Experiment of a row, which is a mean or a single training; the model's name for other encoders."""
         name, _, seed = row.model.rpartition("/")
         return name if seed.isdigit() and name in self.experiments else row.model
+
+
+def genre(subset: str) -> str:
+    """Return the name of a subset for readers: STS Benchmark's own are main-captions, main-forums and main-news."""
+    return subset.removeprefix("main-")

@@ -1,7 +1,4 @@
-"""Command `report`: draw the figures and write the pages of the report.
-
-Each file is self-contained. Snakemake's report page embeds them with the captions of `workflow/report`.
-"""
+"""Command `report`: draw the figures, and write the page that shows them with all results."""
 
 import logging
 from importlib import import_module
@@ -12,18 +9,20 @@ from rankrefine import io
 from rankrefine.report.collect import collect
 from rankrefine.report.contents import items
 from rankrefine.report.figures.style import save
+from rankrefine.report.page import page as assemble
 
 log = logging.getLogger(__name__)
 
 
-def run(config: dict[str, Any], inputs: Path, teacher: Path, output: Path) -> None:
-    """Draw the figures and write the pages of the report.
+def run(config: dict[str, Any], inputs: Path, teacher: Path, output: Path, page: Path) -> None:
+    """Draw the figures, and write the page that shows them with all results.
 
     Args:
         config: Completed configuration. All results come from the records of the stages.
         inputs: Results folder of the run.
         teacher: Folder with the embeddings and statistics of the teacher to show.
-        output: Folder to write; on an error nothing is written.
+        output: Folder to write with the figures as SVG; on an error nothing is written.
+        page: HTML file to write.
 
     Raises:
         UserError: a file of an earlier stage is missing or damaged.
@@ -32,9 +31,7 @@ def run(config: dict[str, Any], inputs: Path, teacher: Path, output: Path) -> No
     with io.atomic(output) as folder:
         folder.mkdir()
         for item in contents:
-            content = getattr(import_module(item.path), item.stem)(records)
-            if isinstance(content, str):
-                (folder / item.file).write_text(content, encoding="utf-8")
-            else:
-                save(content, folder / item.file)
-    log.info("report: %d figures and pages in %s.", len(contents), output)
+            save(getattr(import_module(item.path), item.name)(records), folder / item.file)
+        drawn = {item.name: (folder / item.file).read_text(encoding="utf-8") for item in contents}
+        io.write_text(page, assemble(records, drawn))
+    log.info("report: %s, with %d figures in %s.", page, len(contents), output)

@@ -62,9 +62,12 @@ def written(folder: Path, **section: Any) -> dict[str, Any]:
 
 
 def texts(folder: Path, config: dict[str, Any]) -> dict[str, str]:
-    """Write the report; return the text of its files by name."""
-    report.run(config, folder, folder / "teacher" / "minilm", folder / "report")
-    return {path.name: " ".join(path.read_text(encoding="utf-8").split()) for path in (folder / "report").iterdir()}
+    """Write the report; return the text of its figures by name, and of the sections of the page by id."""
+    report.run(config, folder, folder / "teacher" / "minilm", folder / "report", folder / "report.html")
+    figures = {path.name: " ".join(path.read_text("utf-8").split()) for path in (folder / "report").iterdir()}
+    page = " ".join((folder / "report.html").read_text(encoding="utf-8").split())
+    sections = re.findall(r'<section id="(\w+)".*?</section>', page), re.findall(r"<section .*?</section>", page)
+    return figures | dict(zip(*sections, strict=True))
 
 
 @pytest.fixture
@@ -85,8 +88,8 @@ def test_a_run_has_the_items_of_its_configuration_alone() -> None:
     assert new == {
         "none": [],
         "base": ["base_training.svg"],
-        "examples": ["base_training.svg", "base_examples.html"],
-        "scorer": ["base_training.svg", "base_examples.html", "base_scores.svg"],
+        "examples": ["base_training.svg"],
+        "scorer": ["base_training.svg", "base_scores.svg"],
     }
     assert found["scorer"] == CONTENTS
 
@@ -102,34 +105,34 @@ def test_a_training_without_a_better_step_and_with_one_loss_is_drawn(results: Pa
     io.write_json(path, io.read_json(path) | changes)
     found = texts(results, config)
     assert ">kept: the start itself<" in found["base_training.svg"]
-    assert "60.00 before, 60.00 after (step 0)" in found["summary.html"] and ">1 step<" in found["provenance.html"]
+    assert "60.00 before, 60.00 after (step 0)" in found["provenance"] and ">1 step<" in found["provenance"]
 
 
 def test_the_page_has_examples_with_scores_and_drops_by_reason(results: Path) -> None:
-    page = texts(results, written(results))["base_examples.html"]
+    page = texts(results, written(results))["base"]
     for part in (
         *(
-            "<th>anchor</th><th>positive</th><th>negative</th>",
+            '<th scope="col">anchor</th><th scope="col">positive</th><th scope="col">negative</th>',
             ">An anchor.<",
-            ">0.25</span> A positive.",
-            ">1.00</span>",
+            ">0.25</b> A positive.",
+            ">1.00</b>",
         ),
         *(
-            ">0.75</span> A negative.",
+            ">0.75</b> A negative.",
             "<b>hub:org/writer@v1</b> c0ffee with the recipe <b>mine</b>",
             "5c0e: 1 changed roles, 0 repaired",
         ),
         *("positive: too short", "40.0 %", "positive: below min_positive", "33.3 %", "a | b | &lt;script&gt;"),
     ):
         assert part in page, part
-    assert "<script" not in page and "None" not in page
+    assert "<script" not in page and "None" not in page and "base_scores-title" in page
 
 
 def test_the_page_has_as_many_examples_as_the_configuration_asks_for(results: Path) -> None:
     config = written(results)
-    assert "Another anchor." in texts(results, config)["base_examples.html"]
+    assert "Another anchor." in texts(results, config)["base"]
     config["report"]["examples"] = 1
-    assert "Another anchor." not in texts(results, config)["base_examples.html"]
+    assert "Another anchor." not in texts(results, config)["base"]
 
 
 def test_examples_without_negatives_and_a_scorer_have_no_such_column(results: Path) -> None:
@@ -137,9 +140,10 @@ def test_examples_without_negatives_and_a_scorer_have_no_such_column(results: Pa
     rows = [{"anchor": "a", "positive": "p", "negative": None}]
     io.write_table(results / "examples" / "examples.parquet", pa.Table.from_pylist(rows))
     found = texts(results, config)
-    assert "<th>anchor</th><th>positive</th></tr>" in found["base_examples.html"]
-    assert 'class="s"' not in found["base_examples.html"] and "base_scores.svg" not in found
-    assert ">Scorer<" not in found["summary.html"] and ">scorer<" not in found["provenance.html"]
+    table = found["base"].partition('<table class="examples">')[2]
+    assert '<th scope="col">anchor</th><th scope="col">positive</th></tr>' in table
+    assert "<b>" not in table and "base_scores.svg" not in found and "base_scores-title" not in found["base"]
+    assert ">Scorer<" not in found["provenance"] and ">scorer<" not in found["provenance"]
 
 
 def test_the_histogram_has_counts_medians_and_the_threshold_within_the_scores(results: Path) -> None:
@@ -170,13 +174,13 @@ def test_summary_and_provenance_name_what_wrote_and_trained(results: Path) -> No
         ),
         *("2 kept of 5", "written with the recipe mine by hub:org/writer@v1 (c0ffee)", "hub:org/scorer@v1 (5c0e)"),
     ):
-        assert part in found["summary.html"], part
+        assert part in found["provenance"], part
     for part in (
         *(">base encoder, start<", ">guide<", ">writer of examples<", ">scorer<", "cd" * 32, "[same]"),
         *("2 shards, 100 tokens, 25 tokens/s", "examples.top_p", "examples.min_positive", ">10 steps<"),
     ):
-        assert part in found["provenance.html"], part
-    stages = re.findall(r'<td class="k">(\w+)</td>', found["timings.html"])
+        assert part in found["provenance"], part
+    stages = re.findall(r'<th scope="row">(\w+)</th>', found["time"])
     assert {"synthesize", "examples", "rate", "curate"} <= set(stages)
 
 
@@ -190,16 +194,16 @@ def test_a_language_model_that_scores_is_named_with_its_prompt(results: Path) ->
     path = results / "examples" / "curated.json"
     io.write_json(path, io.read_json(path) | {"repaired": 3, "random_pairs": 4})
     found = texts(results, config)
-    assert ">likelihood</td>" in found["timings.html"] and "4 pairs/s" in found["timings.html"]
-    assert "ef" * 32 in found["provenance.html"] and "[labels]" in found["provenance.html"]
-    assert "<b>fake</b>: 1 changed roles, 3 repaired, 4 random pairs added." in found["base_examples.html"]
+    assert ">likelihood</th>" in found["time"] and "4 pairs/s" in found["time"]
+    assert "ef" * 32 in found["provenance"] and "[labels]" in found["provenance"]
+    assert "<b>fake</b>: 1 changed roles, 3 repaired, 4 random pairs added." in found["base"]
 
 
 def test_imported_examples_name_their_file(results: Path) -> None:
     found = texts(results, written(results, recipe="import", file="a.csv", scorer=None))
-    assert "imported from a.csv (r1)" in found["summary.html"]
-    assert "Imported from <b>a.csv</b>" in found["base_examples.html"] and "recipe" not in found["base_examples.html"]
-    assert ">imported examples<" in found["provenance.html"] and ">synthesize<" not in found["timings.html"]
+    assert "imported from a.csv (r1)" in found["provenance"]
+    assert "Imported from <b>a.csv</b>" in found["base"] and "with the recipe" not in found["base"]
+    assert ">imported examples<" in found["provenance"] and ">synthesize<" not in found["time"]
 
 
 def test_writers_of_seed_sentences_are_named(results: Path) -> None:
@@ -211,10 +215,10 @@ def test_writers_of_seed_sentences_are_named(results: Path) -> None:
         io.write_json(results / "write" / f"{name}.json", shard | made)
     io.write_text(results / "benchmarks" / "write" / "00000.tsv", "s\n58\n")
     found = texts(results, configuration())
-    assert "written by hub:org/writer@v1 (c0ffee)" in found["summary.html"]
+    assert "written by hub:org/writer@v1 (c0ffee)" in found["provenance"]
     for part in (">writer of seed sentences<", "cd" * 32, "[news]", "write.top_p", "2 shards, 100 tokens"):
-        assert part in found["provenance.html"], part
-    row = re.search(r'<td class="k">write</td>(.*?)</tr>', found["timings.html"])[1]
+        assert part in found["provenance"], part
+    row = re.search(r'<th scope="row">write</th>(.*?)</tr>', found["time"])[1]
     assert all(part in row for part in (">2</td>", "1 min", "25 tokens/s")), row
 
 

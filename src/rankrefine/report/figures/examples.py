@@ -5,7 +5,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rankrefine.report.figures.style import BLUE, ORANGE, STYLE
+from rankrefine.report.figures.style import BLUE, ORANGE, STYLE, WIDTH
 from rankrefine.report.records import Records
 
 BINS = 40
@@ -20,7 +20,7 @@ def base_scores(records: Records) -> Figure:
     scores = {role: examples.scores[role] for role in LOOKS}
     together = np.concatenate(list(scores.values()))
     edges = np.histogram_bin_edges(together[np.isfinite(together)], BINS)
-    figure = Figure(figsize=(7.5, 4.2))
+    figure = Figure(figsize=(WIDTH, 4.2))
     axes = figure.subplots()
     for role, values in scores.items():
         _histogram(axes, role, values[np.isfinite(values)], edges)
@@ -31,7 +31,7 @@ def base_scores(records: Records) -> Figure:
     axes.set_xlabel("score of the text with its anchor, by the scorer")
     axes.set_ylabel("examples")
     axes.yaxis.get_major_locator().set_params(integer=True)
-    axes.legend(fontsize=9, loc="upper left", bbox_to_anchor=(0, -0.18), ncols=2)
+    axes.legend(fontsize=10, loc="upper left", bbox_to_anchor=(0, -0.18), ncols=2)
     both = np.isfinite(scores["positive"]) & np.isfinite(scores["negative"])
     if both.any():
         nearer = np.mean(scores["positive"][both] > scores["negative"][both])

@@ -4,7 +4,21 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rankrefine.report.figures.style import BLUE, GREY, ORANGE, RED, STYLE, Look, label_bar, looks, rows, short
+from rankrefine.report.figures.style import (
+    BLUE,
+    GREY,
+    LONGEST,
+    ORANGE,
+    PALE,
+    RED,
+    STYLE,
+    WIDTH,
+    Look,
+    label_bar,
+    looks,
+    rows,
+    short,
+)
 from rankrefine.report.records import Record, Records
 from rankrefine.report.target_order import Agreement
 
@@ -16,7 +30,7 @@ def similarity(records: Records) -> Figure:
     """Draw the teacher's cosine to the seed sentence by rank: mean, bands of lists, and the mean of sorted lists."""
     ranks = records.similarity["by_rank"]
     x = [entry["rank"] for entry in ranks]
-    figure = Figure(figsize=(7.5, 4.4))
+    figure = Figure(figsize=(WIDTH, 4.2))
     axes = figure.subplots()
     for low, high, opacity in (("q10", "q90", 0.15), ("q25", "q75", 0.3)):
         label = f"{low[1:]} to {high[1:]} % of lists"
@@ -28,7 +42,7 @@ def similarity(records: Records) -> Figure:
     axes.set_xlabel("rank in the list (0 is the seed sentence)")
     axes.set_ylabel("teacher cosine to the seed")
     axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.legend()
+    figure.legend(loc="outside lower center", ncols=2, fontsize=10)
     if (share := records.similarity.get("in_order")) is not None:
         axes.set_title(f"neighbouring rewrites in the generated order: {100 * share:.1f} %", loc="left", fontsize=11)
     return figure
@@ -38,25 +52,26 @@ def similarity(records: Records) -> Figure:
 def target_order(records: Records) -> Figure:
     """Draw the share of pairs that each experiment's targets rank in generated order, and as the teacher does."""
     agreements = records.agreements
-    figure = Figure(figsize=(10, max(3.4, 1.6 + 0.34 * len(agreements))))
-    left, right = figure.subplots(1, 2, width_ratios=(5, 4))
-    _shares(left, agreements)
-    _shares_by_rank(right, records)
+    height = 1.0 + 0.42 * len(agreements)
+    figure = Figure(figsize=(WIDTH, height + 3.2))
+    top, bottom = figure.subplots(2, 1, height_ratios=(height, 3.0))
+    _shares(top, agreements)
+    _shares_by_rank(bottom, records)
     if len(agreements) > 1:
-        figure.legend(handles=right.get_lines(), loc="outside right upper", fontsize=9)
+        figure.legend(handles=bottom.get_lines(), loc="outside lower center", fontsize=10, ncols=2)
     return figure
 
 
 def _shares(axes: Axes, agreements: list[Agreement]) -> None:
     """Draw a line for each experiment between the shares of both orders."""
     for y, each in enumerate(agreements):
-        axes.plot([each.generated, each.teacher], [y, y], color="#C8C8C8", linewidth=2, zorder=1)
+        axes.plot([each.generated, each.teacher], [y, y], color=PALE, linewidth=2, zorder=1)
         axes.plot(each.generated, y, "o", color=BLUE, markersize=8)
         axes.plot(each.teacher, y, "s", color=ORANGE, markersize=8)
     axes.plot([], [], "o", color=BLUE, label="as generated")
     axes.plot([], [], "s", color=ORANGE, label="as the teacher")
     names = [each.name if each.target in each.name else f"{short(each.name)}\n({each.target})" for each in agreements]
-    rows(axes, names)
+    rows(axes, names, longest=2 * LONGEST)
     axes.tick_params(axis="y", labelsize=9 if len(agreements) > 1 else 11)
     axes.set_xlim(0.5 if all(min(each.generated, each.teacher) > 0.5 for each in agreements) else 0, 1.02)
     axes.set_xlabel("share of pairs that the targets rank this way")
@@ -90,11 +105,11 @@ def drops(records: Records) -> Figure:
         ("of them trained on", _trained(records)),
     ]
     falls = [
-        ("Raw sentences: why they are not in the pool", _pieces(pool)),
-        ("Rewritten seeds: why they are not ranking lists", _pieces(lists)),
+        ("Dropped on the way to the pool", _pieces(pool)),
+        ("Dropped on the way to ranking lists", _pieces(lists)),
     ]
     lengths = [len(levels), *(len(pieces) for _, pieces in falls)]
-    figure = Figure(figsize=(8.5, 2.0 + 0.27 * sum(lengths)))
+    figure = Figure(figsize=(WIDTH, 2.0 + 0.27 * sum(lengths)))
     panels = figure.subplots(3, 1, height_ratios=[length + 1.2 for length in lengths])
     _levels(panels[0], levels)
     for axes, (title, pieces) in zip(panels[1:], falls, strict=True):

@@ -1,4 +1,4 @@
-"""Figures of the scores: differences to the base, and alignment against uniformity."""
+"""Figures of the scores: differences to the base, of one experiment and of all, and alignment against uniformity."""
 
 from collections.abc import Sequence
 
@@ -10,8 +10,11 @@ from matplotlib.figure import Figure
 from rankrefine.report.figures.style import (
     BLUE,
     GREY,
+    INK,
     LONGEST,
+    PAPER,
     STYLE,
+    WIDTH,
     Look,
     label_row,
     looks,
@@ -20,60 +23,70 @@ from rankrefine.report.figures.style import (
     short,
     zero_line,
 )
-from rankrefine.report.records import Records
+from rankrefine.report.records import Records, genre
 from rankrefine.score_table import RAW, Score
 
 REPRESENTATION = "Representation"
-FEW = 2  # maximum number of models that share a panel with all tasks; with more, each task has its own panel
-COLUMNS = 3
-Panel = tuple[str, list[str], list[Score]]  # title, label of each line, row of each line
+COLUMNS, SHORTEST = 2, 24  # panels beside each other, and characters of a name beside them
 
 
 @rc_context(STYLE)
 def differences(records: Records) -> Figure:
-    """Draw the difference to the base by task, subset and model: intervals, and single trainings below their mean."""
-    drawn = [row for row in records.scores if row.delta == row.delta and row.task != REPRESENTATION]
-    lines = [row for row in drawn if row.model == records.experiment(row)]
+    """Draw the difference of the exported experiment to the base, with a line for each task and genre."""
+    drawn = compared(records)
+    lines = [row for row in drawn if row.model == records.chosen]
     if not lines:
-        return message("No model has a difference to the base.")
-    models = len({row.model for row in lines})
-    panels = _together(lines, models) if models <= FEW else _by_task(lines)
-    columns = 1 if models <= FEW else min(COLUMNS, len(panels))
-    lengths = [len(labels) for _, labels, _ in panels]
-    heights = [max(lengths[i : i + columns]) + 2.0 for i in range(0, len(panels), columns)]
-    figure = Figure(figsize=(8 if columns == 1 else 3.3 * columns + 1, 0.6 + 0.29 * sum(heights)))
-    grid = figure.subplots(len(heights), columns, height_ratios=heights, squeeze=False)
-    for axes in grid.flat[len(panels) :]:
-        axes.axis("off")
-    for place, (axes, (title, labels, panel)) in enumerate(zip(grid.flat, panels, strict=False)):
+        return message("The exported experiment has no difference to the base.")
+    several = len({row.metric for row in lines}) > 1
+    panels = [[row for row in lines if (row.metric in RAW) == raw] for raw in (False, True)]
+    panels = [panel for panel in panels if panel]
+    figure = Figure(figsize=(WIDTH, 1.1 + 0.36 * (len(lines) + len(panels))))
+    grid = figure.subplots(len(panels), 1, height_ratios=[len(panel) + 1.0 for panel in panels], squeeze=False)
+    for axes, panel in zip(grid.flat, panels, strict=True):
         _panel(axes, panel, drawn, records)
-        rows(axes, labels, 60 if columns == 1 else LONGEST)
-        if place % columns and labels == panels[place - 1][1]:
-            axes.tick_params(labelleft=False)
-        axes.set_title(title, loc="left", fontsize=10 if columns > 1 else 11)
-    figure.supxlabel("difference to the base", fontsize=11)
+        rows(axes, [_line(row, several) for row in panel], 40)
+        axes.set_xlabel("difference to the base" if several else f"difference to the base ({panel[0].measure})")
     return figure
 
 
-def _together(lines: Sequence[Score], models: int) -> list[Panel]:
-    """Return one panel for all metrics that are x 100, with tasks and subsets as lines, and one for the others."""
-    panels = []
-    for raw in (False, True):
-        own = [row for row in lines if (row.metric in RAW) == raw]
-        labels = [f"{row.place}: {row.measure.removesuffix(' × 100')}" for row in own]
-        if models > 1:
-            labels = [f"{label}  {row.model}" for label, row in zip(labels, own, strict=True)]
-        if own:
-            panels.append(("not × 100" if raw else "× 100", labels, own))
-    return panels
+def compared(records: Records) -> list[Score]:
+    """Return the rows with a difference to the base; those of the task Representation have a figure of their own."""
+    return [row for row in records.scores if row.delta == row.delta and row.task != REPRESENTATION]
 
 
-def _by_task(lines: Sequence[Score]) -> list[Panel]:
-    """Return one panel for each task, subset and metric, with the models as lines."""
+def _line(row: Score, several: bool) -> str:
+    """Return the label of a line: the task or, below it, its genre; with the metric if there are several."""
+    name = row.task if row.subset == "all" else genre(row.subset)
+    return f"{name}, {row.measure}" if several else name
+
+
+@rc_context(STYLE)
+def models(records: Records) -> Figure:
+    """Draw the difference of every model to the base, one panel for each task."""
+    drawn = [row for row in compared(records) if row.subset == "all"]
+    lines = [row for row in drawn if row.model == records.experiment(row)]
     groups: dict[str, list[Score]] = {}
     for row in lines:
-        groups.setdefault(f"{row.place}\n{row.measure}", []).append(row)
-    return [(title, [row.model for row in own], own) for title, own in groups.items()]
+        groups.setdefault(f"{row.task}\n{row.measure}", []).append(row)
+    if not groups:
+        return message("No model has a difference to the base.")
+    columns = min(COLUMNS, len(groups))
+    lengths = [len(own) for own in groups.values()]
+    heights = [max(lengths[i : i + columns]) + 2.0 for i in range(0, len(lengths), columns)]
+    figure = Figure(figsize=(WIDTH, 0.6 + 0.29 * sum(heights)))
+    grid = figure.subplots(len(heights), columns, height_ratios=heights, squeeze=False)
+    for axes in grid.flat[len(groups) :]:
+        axes.axis("off")
+    before: list[str] = []
+    for place, (axes, (title, panel)) in enumerate(zip(grid.flat, groups.items(), strict=False)):
+        _panel(axes, panel, drawn, records)
+        labels = [row.model for row in panel]
+        rows(axes, labels, LONGEST if columns == 1 else SHORTEST)
+        axes.tick_params(labelleft=not (place % columns and labels == before), labelsize=10)
+        axes.set_title(title, loc="left", fontsize=10)
+        before = labels
+    figure.supxlabel("difference to the base", fontsize=11)
+    return figure
 
 
 def _panel(axes: Axes, lines: Sequence[Score], drawn: Sequence[Score], records: Records) -> None:
@@ -85,12 +98,15 @@ def _panel(axes: Axes, lines: Sequence[Score], drawn: Sequence[Score], records: 
             for other in drawn
             if other.key == row.key and other.model != row.model and records.experiment(other) == row.model
         ]
-        axes.plot([row.delta_low, row.delta_high], [y, y], color=color, linewidth=2, solid_capstyle="butt")
+        whole = row.subset == "all"
+        style = {"color": color, "linewidth": 3.2 if whole else 1.8, "solid_capstyle": "butt"}
+        axes.plot([row.delta_low, row.delta_high], [y, y], **style)
         axes.plot(trainings, [y + 0.27] * len(trainings), "o", color=color, markersize=3.5, markeredgewidth=0)
-        face = color if row.significant else "white"
+        face = color if row.significant else PAPER
         marker = "D" if row.is_mean else "o"
-        axes.plot(row.delta, y, marker, color=color, markerfacecolor=face, markersize=6.5, markeredgewidth=1.5)
-        label_row(axes, y, row.show("delta"), color)
+        size = 8.5 if whole else 6.5
+        axes.plot(row.delta, y, marker, color=color, markerfacecolor=face, markersize=size, markeredgewidth=1.5)
+        label_row(axes, y, row.show("delta"), color, "bold" if whole and color == BLUE else "normal")
     zero_line(axes)
 
 
@@ -102,11 +118,11 @@ def representation(records: Records) -> Figure:
         return message("This run has no task Representation (evaluate.tasks), so there are no points to draw.")
     names = dict.fromkeys(records.experiment(row) for row, _ in points)
     assigned = looks([name for name in names if name != "base"], records.chosen)
-    figure = Figure(figsize=(8.5, 5))
+    figure = Figure(figsize=(WIDTH, 4.0))
     axes = figure.subplots()
     for row, uniformity in points:
         name = records.experiment(row)
-        look = assigned.get(name, Look("black", "s"))
+        look = assigned.get(name, Look(INK, "s"))
         if row.model != name:  # a single training beside its mean
             style = {"markersize": 3.5, "alpha": 0.6, "markeredgewidth": 0}
             axes.plot(row.value, uniformity, "o", color=look.color, **style)
@@ -118,7 +134,7 @@ def representation(records: Records) -> Figure:
     axes.margins(0.12)
     arrow = {"arrowstyle": "->", "color": GREY}
     axes.annotate("better", (0.02, 0.02), (0.12, 0.12), "axes fraction", color=GREY, arrowprops=arrow)
-    figure.legend(loc="outside right upper")
+    figure.legend(loc="outside lower center", ncols=3)
     return figure
 
 

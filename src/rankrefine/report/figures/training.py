@@ -9,7 +9,19 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rankrefine.export.experiments import summaries
-from rankrefine.report.figures.style import BLUE, GREY, RED, STYLE, Look, label_row, looks, rows, short, zero_line
+from rankrefine.report.figures.style import (
+    BLUE,
+    GREY,
+    RED,
+    STYLE,
+    WIDTH,
+    Look,
+    label_row,
+    looks,
+    rows,
+    short,
+    zero_line,
+)
 from rankrefine.report.records import Record, Records
 
 POINTS = 400  # points of all lines of a kind together: long or many trainings must not make a large file
@@ -21,20 +33,20 @@ def training(records: Records) -> Figure:
     names = records.experiments
     assigned = looks(names, records.chosen)
     points, relative = max(20, POINTS // len(records.histories)), len(names) > 1
-    figure = Figure(figsize=(9.5 if relative else 7.5, 5.8))
+    figure = Figure(figsize=(WIDTH, 5.4 + (0.12 * len(names) if relative else 0)))
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     for name in sorted(names, key=lambda name: name == records.chosen):  # the chosen one on top
         look, width = assigned[name], 2.6 if name == records.chosen else 1.6
         _development(top, records.histories_of(name), look, width)
         _loss(bottom, records.histories_of(name), look, width, points, relative)
-    top.legend(handles=_references(top, records.history, "base", "exported"), fontsize=9)
+    top.legend(handles=_references(top, records.history, "base", "exported"), fontsize=10)
     _label(top, bottom, "training loss,\nrelative to its start" if relative else "training loss")
     if relative:
         lines = [
             Line2D([], [], color=look.color, linestyle=look.dashes, linewidth=2.2, label=short(name))
             for name, look in assigned.items()
         ]
-        figure.legend(handles=lines, loc="outside right upper")
+        figure.legend(handles=lines, loc="outside lower center", ncols=2)
     figure.align_ylabels()
     return figure
 
@@ -43,11 +55,11 @@ def training(records: Records) -> Figure:
 def base_training(records: Records) -> Figure:
     """Draw development score and loss of the base encoder's own training by step."""
     history, look = records.base.history, Look(BLUE)
-    figure = Figure(figsize=(7.5, 5.8))
+    figure = Figure(figsize=(WIDTH, 5.4))
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     _development(top, [history], look, 2.6)
     _loss(bottom, [history], look, 2.6, POINTS, relative=False)
-    top.legend(handles=_references(top, history, "start", "kept"), fontsize=9)
+    top.legend(handles=_references(top, history, "start", "kept"), fontsize=10)
     _label(top, bottom, "training loss")
     bottom.xaxis.get_major_locator().set_params(integer=True)
     figure.align_ylabels()
@@ -109,7 +121,7 @@ def _references(axes: Axes, history: Record, start: str, kept: str) -> list[Line
 def experiments(records: Records) -> Figure:
     """Draw each experiment's gain on development data: single trainings, and their mean with standard deviation."""
     gains = summaries(records.selection["candidates"], [])
-    figure = Figure(figsize=(7.5, 1.3 + 0.36 * len(gains)))
+    figure = Figure(figsize=(WIDTH, 1.3 + 0.36 * len(gains)))
     axes = figure.subplots()
     for y, row in enumerate(gains):
         several = row.seeds > 1

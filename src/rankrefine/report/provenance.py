@@ -1,18 +1,16 @@
-"""HTML pages about the run as a whole: a summary, and the provenance of the result."""
+"""Facts of the run, and everything that its result depends on."""
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 from rankrefine.ranking_lists.shards import WRITTEN
-from rankrefine.report.figures.timings import duration
-from rankrefine.report.html import render
 from rankrefine.report.reading import join_shards
 from rankrefine.report.records import Base, Record, Records
-from rankrefine.score_table import RAW, Score
 
 
-def summary(records: Records) -> str:
-    """Render the main result in one sentence, and the main facts of the run."""
+def facts(records: Records) -> list[tuple[str, str, str]]:
+    """Return the main facts of the run: name, value, and a note."""
     history, pool, lists = records.history, records.seeds, records.consolidate
     config, experiments = history["config"]["refine"], records.experiments
     seeds = sorted({candidate["seed"] for candidate in records.selection["candidates"]})
@@ -21,7 +19,7 @@ def summary(records: Records) -> str:
     sentences = f"{pool['read']:,} read, {pool['kept']:,} in the pool, {lists['read']:,} used"
     trainings = f"{_count(len(experiments), 'experiment')} × {_count(len(seeds), 'seed')}"
     target, loss = f"{config['target']}, ω {config['omega']}", f"{config['loss']}, τ {config['tau']}"
-    facts = [
+    return [
         ("Base encoder", _name(history["base"]), "the encoder to refine, and the reference for all differences"),
         *_base_facts(records.base),
         ("Teacher", _teachers(history["teachers"]), "its similarities are part of the targets"),
@@ -32,12 +30,7 @@ def summary(records: Records) -> str:
         ("Loss", loss, "minimised by the training"),
         ("Trainings", f"{trainings} ({', '.join(map(str, seeds))})", ", ".join(experiments)),
         ("Exported", records.selection["chosen"], records.selection.get("why", "")),
-        ("Time", duration(sum(stage.seconds for stage in records.stages)), "sum over all jobs"),
     ]
-    overlap = [record for record in records.overlap if record["found"]]
-    warnings = [record["warning"] for record in records.overlap if record["warning"]]
-    fields = {"result": result(records), "facts": facts, "overlap": overlap, "warnings": warnings}
-    return render("summary", title="Summary of the run", **fields)
 
 
 def _base_facts(base: Base | None) -> list[tuple[str, str, str]]:
@@ -91,54 +84,24 @@ def _sizes(lists: Record) -> str:
     return f" of {' to '.join(map(str, dict.fromkeys((sizes[0], sizes[-1]))))} sentences" if sizes else ""
 
 
-def _main_row(rows: list[Score], model: str) -> Score | None:
-    """Return the main result of `model`: Spearman on the first whole task, or else the first metric that is x 100."""
-    own = [row for row in rows if row.model == model and row.delta == row.delta and row.subset == "all"]
-    main = [row for row in own if row.metric == "spearman"] or [row for row in own if row.metric not in RAW]
-    return main[0] if main else None
-
-
-def result(records: Records) -> str:
-    """Return the main result as a sentence."""
-    name = records.chosen
-    row = _main_row(records.scores, name)
-    if row is None:
-        return f"{name} was exported; the score table has no difference to the base for it."
-    base = next((other for other in records.scores if other.key == row.key and other.model == "base"), None)
-    text = f"{name} {'gains' if row.delta >= 0 else 'loses'} {row.show('delta').lstrip('+-')} on {row.task} "
-    text += f"({row.measure})" + (f" as the mean of {row.seeds} seeds" if row.is_mean else "")
-    text += f", from {base.show('value')} to {row.show('value')}" if base else ""
-    if row.delta_low != row.delta_low:
-        return f"{text}; there is no interval."
-    interval = f"{100 * records.confidence:g} % interval of the difference"
-    conclusion = (
-        "The interval excludes zero: the difference is larger than the choice of examples explains."
-        if row.significant
-        else "The interval includes zero: the difference may be due to the choice of examples."
-    )
-    return f"{text} ({interval}: {row.show('delta_low')} to {row.show('delta_high')}). {conclusion}"
-
-
-def provenance(records: Records) -> str:
-    """Render models, data, prompts, parameters, versions and times."""
+def provenance(records: Records) -> dict[str, Any]:
+    """Return models, data, prompts, stages, parameters and versions, as rows of tables."""
     history, stages = records.history, _stages(records)
     writer = "imported lists" if records.generate["imported"] else "language model"
-    return render(
-        "provenance",
-        title="Provenance of the result",
-        models=[
+    return {
+        "models": [
             *((writer, *model) for model in records.generate["models"]),
             *(("teacher", *_source(teacher)) for teacher in history["teachers"]),
             ("base encoder", *_source(history["base"])),
             *_base_models(records),
             ("exported encoder", records.selection["chosen"], ""),
         ],
-        data=[*_sources(records.seeds), ("development data", *_source(history["development_data"]))],
-        prompts=[*records.generate["prompts"], *_prompts(records)],
-        stages=[(name, record["seconds"], note) for name, record, note in stages],
-        parameters=sorted(_parameters(records, stages).items()),
-        versions=_versions([record for _, record, _ in stages]),
-    )
+        "data": [*_sources(records.seeds), ("development data", *_source(history["development_data"]))],
+        "prompts": [*records.generate["prompts"], *_prompts(records)],
+        "stages": [(name, record["seconds"], note) for name, record, note in stages],
+        "parameters": sorted(_parameters(records, stages).items()),
+        "versions": _versions([record for _, record, _ in stages]),
+    }
 
 
 def _base_models(records: Records) -> list[tuple[str, str, str]]:
