@@ -135,7 +135,8 @@ def generation(results: Path, dtype: torch.dtype) -> float:
 
 def folder_of(results: Path, name: str) -> Path:
     """Return the folder of an asset."""
-    return Path(json.loads((results / f"assets/{name}.json").read_text(encoding="utf-8"))["path"])
+    path = json.loads((results / f"assets/{name}.json").read_text(encoding="utf-8"))["path"]
+    return results.parent / path  # relative to the folder of the run
 
 
 @torch.inference_mode()
