@@ -6,10 +6,12 @@ import io
 import re
 import tokenize
 import tomllib
+from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 import rankrefine
 
@@ -24,6 +26,13 @@ def pins(lines: list[str]) -> dict[str, str]:
     return {name(line): line.partition("==")[2].strip() for line in lines if "==" in line}
 
 
+def needs(package: str) -> list[str]:
+    try:
+        return requires(package) or []
+    except PackageNotFoundError:
+        pytest.skip(f"{package} is not installed in this environment")
+
+
 def test_pins_ranges_and_environment_agree() -> None:
     exact = pins((ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines())
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -34,6 +43,21 @@ def test_pins_ranges_and_environment_agree() -> None:
     inside = pins(environment["dependencies"][-1]["pip"])
     assert set(inside) == direct | {"setuptools"}
     assert all(exact[package] == version for package, version in inside.items())
+
+
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13", "3.14"])
+def test_the_pins_are_complete(python: str) -> None:
+    """pip installs them without looking for dependencies (Makefile)."""
+    exact = pins((ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines())
+    target = {"python_version": python, "python_full_version": f"{python}.0", "extra": ""}
+    for package, version in exact.items():
+        for line in needs(package):
+            needed = Requirement(line)
+            if needed.marker and not needed.marker.evaluate(target):
+                continue
+            pinned = exact.get(name(needed.name))
+            assert pinned, f"{package} {version} needs {line}, which has no pin"
+            assert needed.specifier.contains(pinned, prereleases=True), f"{package} {version} needs {line}"
 
 
 def test_versions_agree() -> None:
