@@ -63,6 +63,7 @@ rule all:
 onstart:
     refuse_orphans()
     results_folder.stamp(Path("results"))
+    show_machine()
 
 
 onsuccess:

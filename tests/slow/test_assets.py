@@ -14,6 +14,7 @@ from rankrefine.assets import convert, embedded, local
 from rankrefine.assets.manifest import load_manifest
 from rankrefine.config import load as config
 from rankrefine.data_files import tables as read
+from rankrefine.machine import weights
 from rankrefine.seeds import run as seeds
 from rankrefine.text.words import words
 
@@ -65,6 +66,14 @@ def test_sts_benchmark(asset: Callable[[str], Path]) -> None:
     assert all(0 <= row["score"] <= 5 for found in rows.values() for row in found)
     assert rows["test"][0]["sentence1"] == "A girl is styling her hair."
     assert rows["test"][0]["score"] == 2.5
+
+
+@pytest.mark.parametrize("name", weights.EMBEDDED)
+def test_the_table_of_weights_agrees_with_the_files(asset: Callable[[str], Path], name: str) -> None:
+    without, with_head = weights.EMBEDDED[name]
+    folder = load_manifest(asset(name)).path
+    assert weights.count(folder, has_head=False) == without
+    assert name == "all-minilm-l6-v2" or weights.count(folder, has_head=True) == with_head
 
 
 def test_default_pool(asset: Callable[[str], Path], tmp_path: Path) -> None:

@@ -32,9 +32,10 @@ STAGES = {
     "export",
     "report",
 }
-ABOVE = {"config", "check", "preview", "cli", "__main__"}
-LOOK_DOWN = {"report", "check", "preview", "cli"}  # may import stages
-READ_CONFIG = {"check", "preview.run", "evaluate.list_tasks", "config.reference"}  # verbs that write no data
+ABOVE = {"config", "check", "preview", "machine", "cli", "__main__"}
+LOOK_DOWN = {"report", "check", "preview", "machine", "cli"}  # may import stages
+# verbs that write no data
+READ_CONFIG = {"check", "preview.run", "machine.run", "evaluate.list_tasks", "config.reference"}
 
 
 def module_name(file: Path) -> str:

@@ -76,7 +76,7 @@ def test_every_rule_is_a_command_with_its_name_and_a_module_of_its_package() -> 
         found = set(re.findall(r"^ *(?:use )?rule (?:\w+ as )?(\w+)(?: with)?:", text, re.MULTILINE))
         assert not found or file.stem in found | {"assets"}, f"{file.name} has no rule of its name"
         rules |= found
-    others = {"config", "preview", "list-tasks"}
+    others = {"config", "preview", "machine", "list-tasks"}
     assert rules - {"local_asset", "gguf_asset"} == {rule(command) for command in COMMANDS} - {
         rule(command) for command in others
     }

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -31,6 +32,16 @@ def test_it_leaves_every_result_and_prints_the_table(finished) -> None:
     assert {p.name for p in finished.path.iterdir()} - {"results", "run.log", ".snakemake"} == {
         *("config.yaml", "sentences.txt", "sentences2.txt", "encoder", "encoder2", "sts", "sts2", "tasks", "tasks2")
     }
+
+
+def test_it_begins_with_the_machine_and_where_its_progress_is_shown(finished) -> None:
+    lines = (finished.path / "run.log").read_text(encoding="utf-8").splitlines()
+    (machine,) = (number for number, line in enumerate(lines) if line.startswith("Machine: "))
+    assert re.fullmatch(r"Machine: .+, \d threads?\.", lines[machine])  # the fake engine has no dtype, and no speed
+    assert lines[machine + 1].startswith("Progress: a line at least every 30 seconds, here and in results/logs/")
+    assert machine < next(number for number, line in enumerate(lines) if "Stage 1" in line)
+    assert "Machine: " not in finished.snakemake("--dry-run", "--forceall").stderr
+    assert "Machine: " not in finished.snakemake("--cores", "1", "--forcerun", "report").stderr  # takes seconds
 
 
 def test_the_score_table_holds_every_model_on_every_task(finished) -> None:

@@ -1,4 +1,5 @@
 # Handlers of the start, success and failure of a run (onstart, onsuccess, onerror), and a warning while it is planned.
+import os
 import re
 import subprocess
 import time
@@ -21,6 +22,28 @@ def warn_of_versions():
     names += [f"evaluate/{model}/{task}" for model in EVALUATED for task in TASKS]
     for message in results_folder.differences(Path(f"results/{name}.json") for name in names):
         print(f"rankrefine: {message}", file=sys.stderr)
+
+
+def show_machine():
+    """Print what this machine is, how long a run takes on it, and where progress is shown, before jobs that take minutes.
+
+    On a cluster other machines compute, and with conda or a container other libraries.
+    """
+    names = {job.rule.name for job in workflow.dag.needrun_jobs()}
+    if not workflow.is_main_process or names.isdisjoint(("write", "generate", "synthesize", "base", "refine")):
+        return
+    if not workflow.local_exec or workflow.deployment_settings.deployment_method:
+        print("\nProgress: a line at least every 30 seconds in results/logs/ (docs/usage.md).\n", file=sys.stderr)
+        return
+    threads = min(workflow.cores or 1, 16)  # as in the rules
+    command = [PYTHON, "-m", "rankrefine", "machine", "--config", json.dumps(config), "--threads", str(threads)]
+    environment = os.environ | {"PYTHONPATH": str(SRC)}
+    try:
+        text = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60).stdout
+    except (OSError, subprocess.TimeoutExpired):  # the run goes on without
+        return
+    if text:
+        print("", text, sep="\n", file=sys.stderr)
 
 
 def show_scores():

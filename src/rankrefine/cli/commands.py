@@ -1,7 +1,7 @@
 """Commands of the command line: name and module of the function `run`.
 
 Every workflow rule has the command of its name, except `local_asset` and `gguf_asset`, which call `asset`. `config`,
-`list-tasks` and `preview` have no rule. Flags and help come from the signature and the docstring of `run`; see
+`list-tasks`, `machine` and `preview` have no rule. Flags and help come from the signature and the docstring of `run`; see
 `signature`.
 """
 
@@ -9,6 +9,7 @@ COMMANDS = {
     "config": "rankrefine.config.reference",
     "list-tasks": "rankrefine.evaluate.list_tasks",
     "preview": "rankrefine.preview.run",
+    "machine": "rankrefine.machine.run",
     "asset": "rankrefine.assets.run",
     "check": "rankrefine.check",
     "seeds": "rankrefine.seeds.run",

@@ -8,6 +8,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokeni
 
 from rankrefine.errors import UserError, reason
 from rankrefine.llm.tokens import open_tokenizer
+from rankrefine.llm.transformers.precision import choose_device, choose_dtype
 
 
 def open_model(
@@ -26,11 +27,11 @@ def open_model(
     """
     if threads:
         torch.set_num_threads(threads)
-    place = _device(device)
+    place = choose_device(device)
     try:
         tokenizer = open_tokenizer(folder)
         model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=_dtype(dtype, place), local_files_only=True, use_safetensors=True
+            folder, dtype=choose_dtype(dtype, place), local_files_only=True, use_safetensors=True
         )
     except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError, SafetensorError) as error:
         raise UserError(
@@ -42,21 +43,3 @@ def open_model(
         raise UserError(
             f"Out of memory on {torch.cuda.get_device_name()} while loading the language model."
         ) from error
-
-
-def _device(name: str) -> torch.device:
-    """Resolve "auto", "cpu" or "cuda" to a device."""
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("generate.device is cuda, but torch finds no CUDA GPU; set it to auto or cpu.")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def _dtype(name: str, device: torch.device) -> torch.dtype:
-    """Resolve the name of a torch dtype; "auto" is bfloat16 if the device computes in it."""
-    if name != "auto":
-        return getattr(torch, name)
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    # without AVX512-BF16 or AMX, bfloat16 is emulated and slower than float32
-    has_units = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return torch.bfloat16 if has_units and torch.ops.mkldnn._is_mkldnn_bf16_supported() else torch.float32

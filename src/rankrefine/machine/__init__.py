@@ -1,0 +1,1 @@
+"""The command `machine`: how this machine computes, and how long a run takes on it."""
