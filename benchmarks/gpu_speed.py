@@ -9,8 +9,6 @@ from __future__ import annotations
 import gc
 import sys
 
-import generation
-import refinement
 import torch
 
 FREE = {"smollm2-135m": 4e9, "llama-3-8b": 40e9}  # bytes of GPU memory, for our model and the library's
@@ -21,6 +19,9 @@ def main() -> None:
     """Measure everything that fits into the GPU's memory."""
     if not torch.cuda.is_available():
         sys.exit("torch finds no CUDA GPU, so that nothing was measured.")
+    import generation
+    import refinement
+
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, CUDA {torch.version.cuda}")
     for shape, needed in FREE.items():
         gc.collect()

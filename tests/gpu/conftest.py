@@ -19,6 +19,8 @@ HERE = Path(__file__).parent
 DEVICE = os.environ.get("RANKREFINE_TEST_DEVICE", "cuda")
 PACKAGES = ("torch", "transformers", "sentence-transformers")
 
+if DEVICE not in ("cuda", "cpu"):
+    raise pytest.UsageError(f"RANKREFINE_TEST_DEVICE is {DEVICE}; it must be cuda or cpu")
 if DEVICE == "cpu":
     os.environ["CUDA_VISIBLE_DEVICES"] = ""  # encoders and trainings take any GPU that they see
 sys.path.append(str(HERE.parents[1] / "benchmarks"))
@@ -51,8 +53,6 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     import torch
 
-    if DEVICE not in SIZES:
-        pytest.exit(f"RANKREFINE_TEST_DEVICE is {DEVICE}; it must be cuda or cpu", returncode=1)
     if DEVICE == "cuda" and not torch.cuda.is_available():
         pytest.exit("torch finds no CUDA GPU, so that nothing was tested", returncode=1)
 
