@@ -1,8 +1,8 @@
 """Commands of the command line: name and module of the function `run`.
 
 Every workflow rule has the command of its name, except `local_asset` and `gguf_asset`, which call `asset`. `config`,
-`list-tasks`, `machine` and `preview` have no rule. Flags and help come from the signature and the docstring of `run`; see
-`signature`.
+`list-tasks`, `machine` and `preview` have no rule. Flags and help come from the signature and the docstring of `run`;
+see `signature`.
 """
 
 COMMANDS = {
