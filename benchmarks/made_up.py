@@ -31,7 +31,7 @@ from transformers import (
 )
 
 from rankrefine.llm.transformers import engine as engines
-from rankrefine.llm.transformers import open_model
+from rankrefine.llm.transformers import precision
 
 LANGUAGE_MODELS: dict[str, dict[str, Any]] = {
     "smollm2-135m": {
@@ -206,8 +206,8 @@ def opened(shape: str) -> Iterator[None]:
     ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         if threads:
             torch.set_num_threads(threads)
-        place = open_model._device(device)
-        return language_model(shape, place, open_model._dtype(dtype, place)), tokenizer(shape)
+        place = precision.choose_device(device)
+        return language_model(shape, place, precision.choose_dtype(dtype, place)), tokenizer(shape)
 
     with mock.patch.object(engines, "open_model", open_made_up):
         yield
