@@ -8,8 +8,8 @@ Ranking chains with the default prompt, sampling and guidance are made in turn b
   (`llama_cpp.py`). Guidance needs two sequences for a token, so half of its speed is the comparison;
 - the library's guided `generate`, one completion at a time and at its best batch size, on prompts of our chains.
 
-A guided token is one that is emitted for both prompts; as in the engines' own statistics, the tokens of first rewrites,
-which are not guided, count as well. Loading a model is not part of the time.
+A guided token is one that is emitted for both prompts. Tokens of first rewrites, which are not
+guided, count as well. Loading a model is not part of the time.
 """
 
 from __future__ import annotations
