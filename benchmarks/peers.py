@@ -18,7 +18,6 @@ import argparse
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import time
 import zipfile
@@ -145,8 +144,8 @@ def _library(model: Path, dtype: str, drafts: list[Chain], options: argparse.Nam
     from library import Library
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    told = [draft.sentences[: options.rounds] for draft in drafts]  # a last rewrite is no prompt
-    pairs = [pair for own in told for pair in zip(own[1:], own[:-1], strict=True)]
+    read = [draft.sentences[: options.rounds] for draft in drafts]  # a last rewrite is no prompt
+    pairs = [pair for own in read for pair in zip(own[1:], own[:-1], strict=True)]
     opened = AutoModelForCausalLM.from_pretrained(model, dtype=getattr(torch, dtype)).eval()
     torch.set_num_threads(options.threads)
     library = Library(opened, AutoTokenizer.from_pretrained(model), _recipe(options.rounds).prompt, SETTINGS)
@@ -190,4 +189,4 @@ def _instructions() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
