@@ -2,7 +2,7 @@
 
 Runs the workflow with the default configuration in a scratch folder, and prints wall time and processor time of each
 stage. The bound of a stage is the time of its products with weights alone, at the speed of the same products on this
-machine: of the language model, with 357 rows and packed weights; of the encoder, with 32 sentences of 16 tokens.
+machine: of the language model, with 357 rows; of the encoder, with 32 sentences of 16 tokens.
 Attention, norms and the choice of tokens are not in it, nor are imports and files. With --checkout, another checkout
 runs in turn; --avx2 holds the libraries to AVX2 and the language model to float32, as on older processors.
 """
@@ -130,7 +130,7 @@ def generation(results: Path, dtype: torch.dtype) -> float:
     first = sum(len(tokenizer(chain[1])["input_ids"]) for chain in chains if len(chain) > 1)
     written = record["tokens"]
     flops = 2 * weights * (read + 2 * written - first) + 2 * head * written
-    return flops / speed(357, 576, 1536, dtype, packed=True)
+    return flops / speed(357, 576, 1536, dtype, packed=dtype == torch.bfloat16)
 
 
 def folder_of(results: Path, name: str) -> Path:

@@ -1,5 +1,6 @@
 """Free memory. On Linux an allocation beyond it succeeds and its use kills the process, so check before allocating."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,8 @@ CONTROLLERS = (  # of versions 2 and 1: kind, root, files of one group, and the 
     ("", Path("/sys/fs/cgroup"), "memory.max", "memory.current", ""),
     ("memory", Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes", "memory.usage_in_bytes", "total_"),
 )
+# messages of torch and of oneDNN, for the processor's memory; a primitive "descriptor" is another error
+FULL = re.compile(r"can't allocate memory|could not (?:create|execute) a primitive$")
 
 
 def check(needed: int, device: torch.device) -> None:
@@ -71,6 +74,6 @@ def raising_out_of_memory() -> Iterator[None]:
         torch.cuda.empty_cache()
         raise OutOfMemory("the GPU's memory is full") from error
     except RuntimeError as error:
-        if "can't allocate memory" not in str(error):  # torch's message for the processor's memory
+        if not FULL.search(str(error)):
             raise
         raise OutOfMemory("the memory is full") from error

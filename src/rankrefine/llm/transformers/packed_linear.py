@@ -1,14 +1,11 @@
-"""Linear layers whose weights have the layout of the processor's matrix kernels (oneDNN).
+"""Linear layers whose weights have the layout of the processor's matrix kernels (oneDNN), in bfloat16.
 
-In bfloat16 oneDNN would otherwise reorder the weights at every call. In float32 torch would call MKL, which is slower
-for few rows (by half at 32) and for the head, and no faster for many. The layout is not chosen by a measurement: both
-round differently, and the same seed must give the same bytes.
+Otherwise oneDNN would reorder the weights at every call. In float32 torch calls MKL. oneDNN would be faster there for
+few rows and for the head, but once memory had run out, it could create no kernel even for a single request.
 """
 
 import torch
 from transformers import PreTrainedModel
-
-DTYPES = {torch.bfloat16, torch.float32}
 
 
 class PackedLinear(torch.nn.Module):
@@ -25,8 +22,8 @@ class PackedLinear(torch.nn.Module):
 
 
 def pack(model: PreTrainedModel) -> None:
-    """Replace the linear layers of a model for inference on the processor, in a dtype for which torch has oneDNN's."""
-    if model.dtype not in DTYPES or not torch.backends.mkldnn.is_available():
+    """Replace the linear layers of a model for inference on the processor, if it is in bfloat16."""
+    if model.dtype != torch.bfloat16:
         return
     for module in list(model.modules()):
         for name, child in list(module.named_children()):

@@ -357,6 +357,21 @@ def test_full_memory_is_an_error_before_it_kills(folder: Path, monkeypatch: pyte
         engine.step()
 
 
+@pytest.mark.parametrize(
+    ("message", "full"),
+    [
+        ("[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: can't allocate memory: you tried", True),
+        ("could not create a primitive", True),
+        ("could not create a primitive descriptor for the matmul primitive", False),
+        ("mat1 and mat2 shapes cannot be multiplied", False),
+    ],
+)
+def test_errors_of_full_memory_are_told_from_others(message: str, full: bool) -> None:
+    expected = (OutOfMemory, "memory is full") if full else (RuntimeError, message)
+    with pytest.raises(expected[0], match=expected[1]), free_memory.raising_out_of_memory():
+        raise RuntimeError(message)
+
+
 def test_a_missing_gpu_is_an_error(folder: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
