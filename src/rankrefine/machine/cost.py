@@ -16,9 +16,9 @@ from rankrefine.generate.run import load_recipe
 TOKENS = 22  # of an accepted completion, with those of rejected ones: 56126 tokens / (320 lists x 8 rounds)
 # passes of a token through the weights: one or two, and those of reading the prompts (docs/speed.md)
 GUIDED, PLAIN = 3.4, 2.4
-# part of the speed of matrix products that generation reaches: about 115 tokens/s at 190 GFLOP/s, and 172 at 430
-# before blocks ran side by side, which is 1.16 times as fast
-WORKED = {"float32": 0.55, "bfloat16": 0.42}
+# part of the speed of matrix products that generation reaches: 99 tokens/s at 190 GFLOP/s in float32, 172 at 430 in
+# bfloat16, both before blocks ran side by side, which is 1.2 times as fast
+WORKED = {"float32": 0.57, "bfloat16": 0.42}
 ENCODER_WORKED = 0.55  # part that training and embedding reach: 194 seconds of two processors at 190 GFLOP/s
 SENTENCE = 24  # tokens of a rewrite, for an encoder
 KEPT = 0.93  # lists that consolidation keeps: 298 / 320
