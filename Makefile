@@ -65,10 +65,13 @@ define new_environment
 		$(PYTHON) -m venv --clear --without-pip $(@D) && $(PYTHON) -m pip --python $(@D)/bin/python install --quiet pip; }
 endef
 
-# requirements.txt is complete (a test checks it), so that pip need not solve anything
+# Not --no-deps: builds of torch with CUDA, pip's default on Linux, need libraries that depend on the build; and as all else
+# is pinned, pip has nothing to search. Nearly half of its time would be byte-compiling on one core. Like pip, compileall
+# leaves out files in the syntax of newer Pythons, for which it reports an error.
 $(READY): requirements.txt
 	$(new_environment)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements.txt
+	$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 

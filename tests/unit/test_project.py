@@ -47,12 +47,17 @@ def test_pins_ranges_and_environment_agree() -> None:
 
 @pytest.mark.parametrize("python", ["3.11", "3.12", "3.13", "3.14"])
 def test_the_pins_are_complete(python: str) -> None:
-    """pip installs them without looking for dependencies (Makefile)."""
+    """So pip has nothing to search, and a version is installed nowhere but by a change of the list.
+
+    The exception is torch on Linux: its builds with CUDA need libraries that depend on the build.
+    """
     exact = pins((ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines())
     target = {"python_version": python, "python_full_version": f"{python}.0", "extra": ""}
     for package, version in exact.items():
         for line in needs(package):
             needed = Requirement(line)
+            if package == "torch" and needed.marker and "platform_system" in str(needed.marker):
+                continue
             if needed.marker and not needed.marker.evaluate(target):
                 continue
             pinned = exact.get(name(needed.name))
